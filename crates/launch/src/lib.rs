@@ -1,0 +1,6 @@
+//! Launching: the [`plan`] of a process with a boundary, its pure compiler, the child that walks it,
+//! and the keeper that clones, reaps and holds what must outlive the engine.
+//!
+//! Nothing here knows images, networks or the API: a launch takes values and file descriptors.
+
+pub mod plan;
