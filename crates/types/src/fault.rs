@@ -48,12 +48,7 @@ pub struct Fault {
 impl Fault {
     /// A fault with neither cause nor hint.
     pub fn new(kind: Kind, summary: impl Into<String>) -> Self {
-        Self {
-            kind,
-            summary: summary.into(),
-            cause: None,
-            hint: None,
-        }
+        Self { kind, summary: summary.into(), cause: None, hint: None }
     }
 
     /// Shorthand for [`Kind::Invalid`].

@@ -1,2 +1,63 @@
-//! (being written)
+//! Docker's Engine API as data: every request and response that hull speaks, as plain serde types.
+//!
+//! Owns the JSON shapes of API 1.51, once, for the engine, the API and the client. Knows nothing of HTTP and
+//! holds no policy: a value that decodes may still be refused by the engine's admission.
+//!
+//! Decoding follows Go's decoder: a missing field and `null` are the zero value, an unknown field is ignored,
+//! a wrong type is an error that names the field ([`decode`]). Encoding follows docker: fields which docker
+//! omits when empty are omitted, empty lists are `[]` or `null` as docker prints them.
+//!
+//! Because fields are omitted, these types need a self-describing format: JSON, never postcard.
 #![forbid(unsafe_code)]
+
+mod config;
+mod container;
+mod decode;
+mod events;
+mod exec;
+mod filters;
+mod host;
+mod image;
+mod macros;
+mod mounts;
+mod network;
+mod stats;
+mod stdio;
+mod system;
+
+pub use config::{ContainerConfig, HealthConfig};
+pub use container::{
+    ContainerCreateRequest, ContainerCreateResponse, ContainerInspectResponse, ContainerState, ContainerSummary,
+    ContainerTopResponse, ContainerUpdateRequest, ContainerUpdateResponse, ContainerWaitResponse, Health,
+    HealthcheckResult, SummaryHostConfig, SummaryNetworkSettings, WaitError,
+};
+pub use decode::{Empty, Error, decode};
+pub use events::{Actor, EventMessage};
+pub use exec::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdResponse};
+pub use filters::Filters;
+pub use host::{
+    DeviceMapping, DeviceRequest, HostConfig, LogConfig, Resources, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
+};
+pub use image::{
+    GraphDriver, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata, ImageSummary, JsonError,
+    JsonMessage, Progress, RootFs,
+};
+pub use mounts::{BindOptions, DriverConfig, ImageOptions, Mount, MountPoint, TmpfsOptions, VolumeOptions};
+pub use network::{
+    Address, EndpointIpamConfig, EndpointSettings, NetworkSettings, NetworkingConfig, PortBinding, PortMap, PortSummary,
+};
+pub use stats::{
+    BlkioEntry, BlkioStats, ContainerStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, StorageStats,
+    ThrottlingData,
+};
+pub use stdio::{FRAME_HEADER, StdStream, frame_header, parse_frame_header};
+pub use system::{
+    Commit, Component, ErrorResponse, PluginsInfo, RegistryConfig, Runtime, SwarmInfo, SystemInfo, SystemVersion,
+    VersionPlatform,
+};
+
+/// The API version that these shapes are of, and that the engine announces.
+pub const API_VERSION: (u16, u16) = (1, 51);
+
+/// The oldest API version that the engine answers.
+pub const MIN_API_VERSION: (u16, u16) = (1, 24);
