@@ -1,0 +1,69 @@
+//! procfs by descriptor: what is written through it is verified to be procfs, and lies beneath it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FsWord, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Named, Result};
+use crate::mount::FsContext;
+
+/// `PROC_SUPER_MAGIC`.
+pub const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
+
+/// A directory of a procfs, verified.
+#[derive(Debug)]
+pub struct Proc(OwnedFd);
+
+impl Proc {
+    /// A new procfs of the caller's pid namespace, attached nowhere.
+    pub fn new_detached() -> Result<Self> {
+        let attrs = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+        Self::verified(FsContext::open("proc")?.mount(attrs as u64)?)
+    }
+
+    /// Takes a descriptor of a procfs root.
+    pub fn verified(fd: OwnedFd) -> Result<Self> {
+        if rustix::fs::fstatfs(&fd).named(|| "fstatfs(procfs)".to_owned())?.f_type == PROC_SUPER_MAGIC
+        {
+            Ok(Self(fd))
+        } else {
+            Err(Error::new("procfs expected", Errno::INVAL))
+        }
+    }
+
+    /// Opens a file beneath it. Nothing mounted over a part of it is crossed; `self` and
+    /// `thread-self` are the only links followed.
+    pub fn open(&self, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd> {
+        let path = path.as_ref();
+        let describe = || format!("open(\"/proc\" {path:?})");
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let fd = match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS) => rustix::fs::openat(&self.0, path, flags, Mode::empty()),
+            result => result,
+        }
+        .named(describe)?;
+        if rustix::fs::fstatfs(&fd).named(describe)?.f_type != PROC_SUPER_MAGIC {
+            return Err(Error::new(describe(), Errno::XDEV));
+        }
+        Ok(fd)
+    }
+
+    /// Writes a file beneath it in one call.
+    pub fn write(&self, path: impl AsRef<Path>, value: &str) -> Result<()> {
+        let path = path.as_ref();
+        let file = self.open(path, OFlags::WRONLY)?;
+        rustix::io::write(&file, value.as_bytes())
+            .map(drop)
+            .named(|| format!("write(\"/proc\" {path:?}, {value:?})"))
+    }
+}
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
