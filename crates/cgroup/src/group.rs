@@ -1,0 +1,342 @@
+//! [`Cgroup`]: one container's group, in one tree (v2) or several (v1).
+//!
+//! It holds no descriptors of its own: each operation opens the file it needs, relative to the
+//! parent's descriptors. So an idle container costs none.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::error::{Error, Refusal};
+use crate::host::Host;
+use crate::kernfs::{self, Dir};
+use crate::layout::Hierarchy;
+use crate::limits::Limits;
+use crate::parent::{self, Parent};
+use crate::v1::{self, Write};
+use crate::{devices, reap, v2};
+
+/// How a new process enters the group.
+#[derive(Debug)]
+pub enum Join {
+    /// The directory, for `CLONE_INTO_CGROUP`.
+    V2(OwnedFd),
+    /// The `tasks` file of each hierarchy, open for writing: the process writes `0` to each.
+    V1(Vec<OwnedFd>),
+}
+
+/// A container's cgroup.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    host: Host,
+    parent: Arc<Parent>,
+    id: String,
+    /// Indexes of the trees in which it has a directory.
+    trees: Vec<usize>,
+}
+
+impl Cgroup {
+    pub(crate) fn create(host: Host, parent: Arc<Parent>, id: &str, limits: &Limits) -> Result<Self, Error> {
+        if let (Some(rules), false) = (&limits.devices, parent.is_v2()) {
+            devices::check_v1(rules)?;
+        }
+        let mut group = Self { host, parent, id: id.to_owned(), trees: Vec::new() };
+        let mut made = group.make(limits);
+        if group.trees.is_empty() && matches!(&made, Err(Error::Make { errno: Errno::NOENT | Errno::NODEV, .. })) {
+            // Somebody removed the parent behind our back.
+            group.parent = group.host.reopen(&group.parent)?;
+            made = group.make(limits);
+        }
+        if let Err(error) = made.and_then(|()| group.apply(limits, true)) {
+            // Only what was made here: the name may be that of a living group.
+            let _ = reap::remove_from(&group.parent, id, group.trees.iter().copied());
+            return Err(error);
+        }
+        Ok(group)
+    }
+
+    pub(crate) fn open(host: Host, parent: Arc<Parent>, id: &str) -> Result<Self, Error> {
+        let mut trees = Vec::new();
+        for index in parent.all() {
+            if parent.existing(index)?.is_some_and(|dir| dir.has(id)) {
+                trees.push(index);
+            }
+        }
+        if trees.is_empty() {
+            return Err(Error::Missing { path: Path::new("/").join(parent.name()).join(id) });
+        }
+        Ok(Self { host, parent, id: id.to_owned(), trees })
+    }
+
+    /// The id, which is the directory's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The path below each hierarchy's root, as `/proc/PID/cgroup` shows it: `/hull/<id>`.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/").join(self.parent.name()).join(&self.id)
+    }
+
+    /// The v1 hierarchies in which the group exists; none on v2.
+    pub fn hierarchies(&self) -> impl Iterator<Item = &Hierarchy> {
+        self.trees.iter().filter_map(|i| self.parent.hierarchy(*i))
+    }
+
+    /// What a child needs to enter. The descriptors are made anew by each call.
+    pub fn join(&self) -> Result<Join, Error> {
+        if self.parent.is_v2() {
+            return Ok(Join::V2(self.parent.dir(0)?.child(&self.id)?.into_fd()));
+        }
+        let tasks = self.trees.iter().map(|index| self.parent.dir(*index)?.file(self.file("tasks"), OFlags::WRONLY));
+        Ok(Join::V1(tasks.collect::<Result<_, Error>>()?))
+    }
+
+    /// Changes the limits that are given; the others stay. Device rules are not changed.
+    pub fn update(&mut self, limits: &Limits) -> Result<(), Error> {
+        for controller in optional_controllers(limits) {
+            self.enter_late(controller)?;
+        }
+        self.apply(limits, false)
+    }
+
+    /// Kills what is inside and removes the group. Waits at most about two seconds.
+    pub fn remove(&self) -> Result<(), Error> {
+        reap::remove_everywhere(&self.parent, &self.id)
+    }
+
+    /// Sends SIGKILL to every process inside, in nested groups too, without a race against fork.
+    pub fn kill(&self) -> Result<(), Error> {
+        reap::kill(self)
+    }
+
+    /// The processes inside, nested groups included.
+    pub fn pids(&self) -> Result<Vec<i32>, Error> {
+        let (dir, _) = self.tree("pids")?;
+        reap::pids(dir, Path::new(&self.id))
+    }
+
+    /// The parent's directory in the tree that carries a controller, if the group is in that tree.
+    pub(crate) fn tree(&self, controller: &'static str) -> Result<(&Dir, usize), Error> {
+        let index = self
+            .parent
+            .index_of(controller)
+            .filter(|index| self.trees.contains(index))
+            .ok_or(Error::NoController { controller })?;
+        Ok((self.parent.dir(index)?, index))
+    }
+
+    /// A file of the group, relative to the parent's directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        Path::new(&self.id).join(name)
+    }
+
+    /// Reads a file of a controller; `None` if the kernel or the group does not have it.
+    pub(crate) fn read(&self, controller: &'static str, file: &str) -> Result<Option<String>, Error> {
+        match self.tree(controller) {
+            Ok((dir, _)) => dir.read_if_any(self.file(file)),
+            Err(Error::NoController { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A number in a file of a controller.
+    pub(crate) fn number(&self, controller: &'static str, file: &str) -> Result<Option<u64>, Error> {
+        Ok(self.read(controller, file)?.as_deref().and_then(kernfs::number))
+    }
+
+    pub(crate) fn is_v2(&self) -> bool {
+        self.parent.is_v2()
+    }
+
+    /// Makes the directories, from a spare one where there is one.
+    fn make(&mut self, limits: &Limits) -> Result<(), Error> {
+        self.parent.hand_down(&optional_controllers(limits))?;
+        let parent = self.parent.clone();
+        let mut trees = parent.base();
+        for controller in optional_controllers(limits) {
+            let index = parent.index_of(controller);
+            trees.push(index.ok_or(Error::NoController { controller })?);
+        }
+        trees.sort_unstable();
+        trees.dedup();
+        let base = parent.base();
+        let spare = parent.lock_spares().pop();
+        let made: Result<(), Error> = trees.into_iter().try_for_each(|index| {
+            match &spare {
+                Some(name) if base.contains(&index) => self.rename_or_make(index, name)?,
+                _ => self.make_in(index)?,
+            }
+            self.trees.push(index);
+            Ok(())
+        });
+        if let (Err(_), Some(name)) = (&made, &spare) {
+            let _ = reap::remove_everywhere(&parent, name);
+        }
+        made
+    }
+
+    fn rename_or_make(&self, index: usize, spare: &str) -> Result<(), Error> {
+        let dir = self.parent.dir(index)?;
+        match dir.rename(spare, &self.id) {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let _ = dir.remove(spare);
+                self.make_in(index)
+            }
+        }
+    }
+
+    fn make_in(&self, index: usize) -> Result<(), Error> {
+        let dir = self.parent.dir(index)?;
+        if !dir.make(&self.id)? {
+            self.replace_leftover(dir)?;
+        }
+        if self.parent.hierarchy(index).is_some_and(|h| h.carries("cpuset")) {
+            parent::inherit_cpuset(dir, Path::new(""), Path::new(&self.id))?;
+        }
+        Ok(())
+    }
+
+    /// A directory of our name is there. Without processes it is what a crash left behind.
+    fn replace_leftover(&self, dir: &Dir) -> Result<(), Error> {
+        let failed = |errno| Error::Make { path: dir.at(&self.id), errno };
+        if !reap::pids(dir, Path::new(&self.id))?.is_empty() {
+            return Err(failed(Errno::EXIST));
+        }
+        reap::remove_tree(dir, Path::new(&self.id)).map_err(failed)?;
+        if dir.make(&self.id)? { Ok(()) } else { Err(failed(Errno::EXIST)) }
+    }
+
+    /// v1: a limit of a hierarchy that the container did not join at its start: make the directory
+    /// and move its processes. `docker update` is rare; the start is not.
+    fn enter_late(&mut self, controller: &'static str) -> Result<(), Error> {
+        if self.parent.is_v2() {
+            return self.parent.hand_down(&[controller]);
+        }
+        let index = self.parent.index_of(controller).ok_or(Error::NoController { controller })?;
+        if self.trees.contains(&index) {
+            return Ok(());
+        }
+        self.make_in(index)?;
+        self.trees.push(index);
+        let dir = self.parent.dir(index)?;
+        // A process may fork while it is moved: repeat until a round finds nobody outside.
+        for _ in 0..16 {
+            let inside = reap::pids(dir, Path::new(&self.id))?;
+            let mut moved = false;
+            for pid in self.pids()?.iter().filter(|pid| !inside.contains(pid)) {
+                match dir.write(self.file("cgroup.procs"), &[pid.to_string()]) {
+                    Err(Error::Write { errno: Errno::SRCH, .. }) => {}
+                    result => result?,
+                }
+                moved = true;
+            }
+            if !moved {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, limits: &Limits, fresh: bool) -> Result<(), Error> {
+        let writes = if self.parent.is_v2() { self.v2_writes(limits, fresh) } else { self.v1_writes(limits, fresh)? };
+        let mut again = Vec::new();
+        for write in writes {
+            match self.write(&write) {
+                Err(Error::Write { errno: Errno::INVAL, .. }) if write.again => again.push(write),
+                result => result?,
+            }
+        }
+        for write in again {
+            self.write(&write)?;
+        }
+        match &limits.devices {
+            Some(rules) if fresh && self.parent.is_v2() => self.attach_devices(rules),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, write: &Write) -> Result<(), Error> {
+        let (dir, _) = self.tree(write.controller)?;
+        dir.write(self.file(&write.file), &write.values).map_err(|error| match error {
+            // KERNEL: v1 says EBUSY for a limit below the usage that it cannot reclaim.
+            Error::Write { path, value, errno: Errno::BUSY } if write.controller == "memory" => {
+                Error::MemoryInUse { limit: value, path }
+            }
+            Error::Open { errno: Errno::NOENT, .. } if dir.has(&self.id) => {
+                Error::NoController { controller: write.controller }
+            }
+            other => other,
+        })
+    }
+
+    fn v2_writes(&self, limits: &Limits, fresh: bool) -> Vec<Write> {
+        let needs_support = limits.memory_swap.is_some()
+            || limits.memory.is_some()
+            || limits.blkio_weight.is_some()
+            || !limits.blkio_weight_device.is_empty();
+        let support = needs_support.then(|| self.host.support());
+        let read = |file: &str| self.read("", file).ok().flatten();
+        let now = v2::Now {
+            fresh,
+            swap: support.is_some_and(|s| s.swap_limit),
+            weight_file: support.and_then(|s| s.weight_file).unwrap_or("io.weight"),
+            read: &read,
+        };
+        v2::writes(limits, &now)
+    }
+
+    fn v1_writes(&self, limits: &Limits, fresh: bool) -> Result<Vec<Write>, Error> {
+        let needs_support = limits.memory_swap.is_some()
+            || limits.memory == Some(-1)
+            || limits.blkio_weight.is_some()
+            || !limits.blkio_weight_device.is_empty();
+        let support = needs_support.then(|| self.host.support());
+        let memsw = support.is_some_and(|s| s.swap_limit);
+        let memsw_limit = if fresh { None } else { self.number("memory", "memory.memsw.limit_in_bytes")? };
+        if let (Some(memory), None, Some(current)) = (limits.memory, limits.memory_swap, memsw_limit)
+            && u64::try_from(memory).is_ok_and(|memory| memory > current)
+        {
+            return Err(Refusal::MemoryAboveSwap.into());
+        }
+        let now = v1::Now {
+            fresh,
+            memsw,
+            memsw_limit,
+            weight_prefix: support
+                .and_then(|s| s.weight_file)
+                .and_then(|file| file.strip_suffix(".weight"))
+                .unwrap_or("blkio"),
+        };
+        let mut writes = v1::writes(limits, &now);
+        for (file, value) in [("cpuset.cpus", &limits.cpuset_cpus), ("cpuset.mems", &limits.cpuset_mems)] {
+            if let Some(value) = value {
+                writes.push(Write::new("cpuset", file, value));
+            }
+        }
+        Ok(writes)
+    }
+
+    fn attach_devices(&self, rules: &[devices::DeviceRule]) -> Result<(), Error> {
+        let dir = self.parent.dir(0)?.child(&self.id)?;
+        let failed = |source| Error::DeviceFilter { path: dir.path().to_owned(), source };
+        let program = self.host.device_program(rules).map_err(failed)?;
+        hull_sys::bpf::attach_device_program(dir.as_fd(), (*program).as_fd()).map_err(failed)
+    }
+}
+
+/// The controllers that only some containers use.
+fn optional_controllers(limits: &Limits) -> Vec<&'static str> {
+    let mut list = Vec::new();
+    if limits.wants_cpuset() {
+        list.push("cpuset");
+    }
+    if !limits.hugetlb.is_empty() {
+        list.push("hugetlb");
+    }
+    list
+}
