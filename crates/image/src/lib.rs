@@ -1,2 +1,30 @@
-//! (being written)
+//! Images: names → configuration → layers.
+//!
+//! Owns the rows of images and names in state.db, and says which layers and blobs must stay. Knows
+//! containers only as [`Use`]. Invariants: an image is visible only when every byte of it was verified
+//! and is on the disk; a failed operation leaves no name, layer or blob; `hull/host` is always there.
 #![forbid(unsafe_code)]
+
+mod changes;
+mod config;
+mod error;
+mod host;
+mod image;
+mod images;
+mod import;
+mod index;
+mod load;
+mod records;
+mod remove;
+mod session;
+
+pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};
+pub use error::Error;
+pub use image::{HOST_IMAGE, HistoryLine, Image, Loaded, Removed, Source};
+pub use images::Images;
+pub use import::ImportOptions;
+pub use load::{Progress, Report};
+pub use remove::{Pruned, RemoveOptions, Use};
+
+/// What this crate's operations return.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,133 @@
+//! Recognising and undoing compression.
+
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::Error;
+
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Plain,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Compression {
+    /// From an archive's first bytes; six are enough. Known but unsupported formats are an error.
+    pub fn detect(start: &[u8]) -> Result<Self, Error> {
+        match start {
+            [0x1f, 0x8b, 8, ..] => Ok(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
+            // A skippable frame may precede the first real one.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
+            [b'B', b'Z', b'h', ..] => Err(Error::Compression("bzip2")),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Error::Compression("xz")),
+            [b'P', b'K', 3, 4, ..] => Err(Error::Compression("zip")),
+            _ => Ok(Self::Plain),
+        }
+    }
+}
+
+/// A stream with its compression undone.
+pub struct Decompressor<R: Read> {
+    inner: Inner<Source<R>>,
+    compression: Compression,
+}
+
+/// The bytes looked at, then the rest.
+type Source<R> = BufReader<io::Chain<Cursor<Vec<u8>>, R>>;
+
+enum Inner<B: BufRead> {
+    Plain(B),
+    Gzip(Box<MultiGzDecoder<B>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, B>>),
+}
+
+impl<R: Read> Decompressor<R> {
+    /// Reads the first bytes of `from` and chooses.
+    pub fn new(mut from: R) -> Result<Self, Error> {
+        let mut start = Vec::with_capacity(6);
+        from.by_ref().take(6).read_to_end(&mut start).map_err(Error::Read)?;
+        let compression = Compression::detect(&start)?;
+        let source = BufReader::with_capacity(1 << 17, Cursor::new(start).chain(from));
+        let inner = match compression {
+            Compression::Plain => Inner::Plain(source),
+            Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(source))),
+            Compression::Zstd => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Error::Read)?;
+                Inner::Zstd(Box::new(decoder))
+            }
+        };
+        Ok(Self { inner, compression })
+    }
+
+    /// What was found.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+}
+
+impl<R: Read> Read for Decompressor<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.inner {
+            Inner::Plain(from) => from.read(buffer),
+            Inner::Gzip(from) => from.read(buffer),
+            Inner::Zstd(from) => from.read(buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn undone(bytes: &[u8]) -> io::Result<(Compression, Vec<u8>)> {
+        let mut from = Decompressor::new(bytes).map_err(io::Error::other)?;
+        let mut out = Vec::new();
+        from.read_to_end(&mut out)?;
+        Ok((from.compression(), out))
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        to.write_all(bytes).and_then(|()| to.finish()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn every_compression_is_recognised_and_undone() {
+        let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap_or_else(|error| panic!("{error}"));
+        let two = |one: Vec<u8>, other: Vec<u8>| [one, other].concat();
+        let rows = [
+            (b"".to_vec(), Compression::Plain, &b""[..]),
+            (b"abc".to_vec(), Compression::Plain, b"abc"),
+            (gzip(b"abc"), Compression::Gzip, b"abc"),
+            (two(gzip(b"abc"), gzip(b"def")), Compression::Gzip, b"abcdef"),
+            (zstd(b"abc"), Compression::Zstd, b"abc"),
+            (two(zstd(b"abc"), zstd(b"def")), Compression::Zstd, b"abcdef"),
+        ];
+        for (bytes, compression, plain) in rows {
+            assert_eq!(undone(&bytes).ok(), Some((compression, plain.to_vec())));
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let whole = gzip(&[7; 100_000]);
+        assert!(undone(&whole[..whole.len() - 4]).is_err(), "cut short");
+        let mut flipped = whole.clone();
+        let last = flipped.len() - 6;
+        flipped[last] ^= 1;
+        assert!(undone(&flipped).is_err(), "wrong checksum");
+        for (start, name) in [(&b"BZh91AY"[..], "bzip2"), (b"\xfd7zXZ\0\0", "xz")] {
+            let error = Decompressor::new(start).err().map(|error| error.to_string());
+            assert_eq!(error, Some(format!("{name} compression is not supported")));
+        }
+    }
+}

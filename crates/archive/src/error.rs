@@ -1,0 +1,102 @@
+//! What can go wrong with an archive, and whose fault it is.
+
+use hull_types::{Fault, Kind};
+use rustix::io::Errno;
+
+/// Why an archive could not be read, unpacked or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source of the bytes failed, or its compression is damaged.
+    #[error("read the archive: {0}")]
+    Read(#[source] std::io::Error),
+    /// The sink of the bytes failed.
+    #[error("write the archive: {0}")]
+    Write(#[source] std::io::Error),
+    /// The archive ends in the middle of something.
+    #[error("the archive is cut short after {at} bytes")]
+    CutShort {
+        /// Offset in the uncompressed archive.
+        at: u64,
+    },
+    /// The bytes are no tar archive, or contradict themselves.
+    #[error("malformed tar archive at byte {at}: {what}")]
+    Malformed {
+        /// Offset in the uncompressed archive.
+        at: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// An entry names a place that no layer may name.
+    #[error("the archive's entry `{path}` is refused: {why}")]
+    Entry {
+        /// The entry's name, escaped.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A bound was exceeded.
+    #[error("the archive exceeds the limit of {limit} {what}")]
+    Limit {
+        /// The bound.
+        limit: u64,
+        /// What it counts.
+        what: &'static str,
+    },
+    /// A compression that hull does not read.
+    #[error("{0} compression is not supported")]
+    Compression(&'static str),
+    /// A system call on an unpacked file failed.
+    #[error("{call} `{path}`: {errno}")]
+    File {
+        /// The call.
+        call: &'static str,
+        /// The entry's name, escaped.
+        path: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+}
+
+impl Error {
+    /// The class of refusal.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::CutShort { .. } | Self::Malformed { .. } | Self::Entry { .. } | Self::Limit { .. } => Kind::Invalid,
+            Self::Read(error) if is_damage(error) => Kind::Invalid,
+            Self::Compression(_) => Kind::Unsupported,
+            Self::Read(_) | Self::Write(_) | Self::File { .. } => Kind::Internal,
+        }
+    }
+
+    pub(crate) fn file(call: &'static str, path: &[u8], errno: Errno) -> Self {
+        Self::File { call, path: shown(path), errno }
+    }
+
+    pub(crate) fn entry(path: &[u8], why: &'static str) -> Self {
+        Self::Entry { path: shown(path), why }
+    }
+}
+
+/// Decompressors report damage as these kinds; a failing disk or socket reports others.
+fn is_damage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Other)
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let fault = Self::new(error.kind(), error.to_string());
+        match error {
+            Error::Compression(_) => fault.hint("recompress it with gzip or zstd, or pass it uncompressed"),
+            Error::File { errno: Errno::NOSPC | Errno::DQUOT, .. } => fault.hint("free some disk space"),
+            _ => fault,
+        }
+    }
+}
+
+/// A name as errors show it: at most 128 bytes, escaped.
+pub(crate) fn shown(path: &[u8]) -> String {
+    let cut = &path[..path.len().min(128)];
+    let more = if path.len() > cut.len() { "…" } else { "" };
+    format!("{}{more}", cut.escape_ascii())
+}

@@ -1,0 +1,118 @@
+//! [`Ingest`]: bytes of unknown digest on their way in.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::sync::Arc;
+
+use hull_types::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::store::Inner;
+use crate::{Error, Result};
+
+/// A blob being written. Dropped without [`Ingest::finish`], it leaves nothing behind.
+pub struct Ingest {
+    pub(crate) file: File,
+    pub(crate) hasher: Sha256,
+    pub(crate) size: u64,
+    pub(crate) temporary: Temporary,
+}
+
+/// A whole blob that is not visible yet. Dropped without being published, it leaves nothing behind.
+pub struct Blob {
+    digest: Digest,
+    size: u64,
+    file: File,
+    pub(crate) temporary: Temporary,
+}
+
+/// A file in the ingest directory; removed when dropped.
+pub(crate) struct Temporary {
+    pub store: Arc<Inner>,
+    pub name: String,
+    pub published: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing is lost: the next start sweeps the directory.
+            _ = rustix::fs::unlinkat(&self.store.ingest, &self.name, rustix::fs::AtFlags::empty());
+        }
+    }
+}
+
+impl Ingest {
+    /// Ends the blob. With `expected`, any other digest is refused.
+    pub fn finish(self, expected: Option<&Digest>) -> Result<Blob> {
+        let digest = Digest::from_raw(&self.hasher.finalize().into());
+        match expected {
+            Some(expected) if *expected != digest => Err(Error::Mismatch { expected: *expected, found: digest }),
+            _ => Ok(Blob { digest, size: self.size, file: self.file, temporary: self.temporary }),
+        }
+    }
+
+    /// Bytes written so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Write for Ingest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wrote = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..wrote]);
+        self.size += wrote as u64;
+        Ok(wrote)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Blob {
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its content, from the start. Readers share one position: one at a time.
+    pub fn reader(&self) -> Result<impl Read + Send + use<>> {
+        let fail = || Error::file("read", &self.temporary.name);
+        let mut file = self.file.try_clone().map_err(fail())?;
+        file.rewind().map_err(fail())?;
+        Ok(file)
+    }
+}
+
+/// A stream whose bytes also go into a blob.
+pub struct Tee<R> {
+    from: R,
+    to: Ingest,
+}
+
+impl<R: Read> Tee<R> {
+    /// Everything read from the result is written to `to`.
+    pub fn new(from: R, to: Ingest) -> Self {
+        Self { from, to }
+    }
+
+    /// The blob with what was read so far.
+    pub fn into_ingest(self) -> Ingest {
+        self.to
+    }
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..read])?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,119 @@
+//! The images and names in memory: what state.db says, joined with configurations and layer sizes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hull_content::Store;
+use hull_snapshot::Snapshots;
+use hull_types::{Digest, ImageRef};
+
+use crate::records::{ImageRow, LayerRow};
+use crate::{Error, Image, ImageConfig, Result, Source};
+
+/// Configurations larger than this are refused.
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
+
+#[derive(Default)]
+pub(crate) struct Index {
+    pub images: BTreeMap<Digest, Known>,
+    /// Full form of a name, with tag or digest.
+    pub names: BTreeMap<String, (ImageRef, Digest)>,
+    /// Layers and blobs that an operation in flight relies on.
+    pins: HashMap<Digest, usize>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub row: ImageRow,
+    pub config: Arc<ImageConfig>,
+    pub size: u64,
+}
+
+impl Known {
+    /// Joins a row with what the disk says; an error names what is missing.
+    pub fn join(id: &Digest, row: ImageRow, content: &Store, snapshots: &Snapshots) -> Result<Self> {
+        let bytes = content.read(id, MAX_DOCUMENT)?;
+        let config =
+            serde_json::from_slice(&bytes).map_err(|error| Error::document("the image's configuration", error))?;
+        let mut size = 0;
+        for layer in &row.layers {
+            let info = snapshots.layer(&layer.chain_id)?;
+            size += info.ok_or(hull_snapshot::Error::MissingLayer(layer.chain_id))?.size;
+        }
+        Ok(Self { row, config: Arc::new(config), size })
+    }
+}
+
+impl Index {
+    pub fn image(&self, id: &Digest) -> Option<Image> {
+        let known = self.images.get(id)?;
+        let names = || self.names.values().filter(|(_, of)| of == id).map(|(name, _)| name);
+        Some(Image {
+            id: *id,
+            config: known.config.clone(),
+            source: Source::Layers(known.row.layers.iter().map(|layer| layer.chain_id).collect()),
+            tags: names().filter(|name| name.tag().is_some()).map(ImageRef::familiar).collect(),
+            repo_digests: names().filter(|name| name.digest().is_some()).map(ImageRef::familiar).collect(),
+            size: known.size,
+            last_tagged: known.row.last_tagged,
+        })
+    }
+
+    /// The image that a text means: a name first, then an id, then an id prefix.
+    pub fn find(&self, text: &str) -> Result<Digest> {
+        let missing = || Error::NoSuchImage(text.to_owned());
+        if let Some(id) = self.find_name(text) {
+            return Ok(id);
+        }
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(missing());
+        }
+        let mut fitting = self.images.keys().filter(|id| id.hex().starts_with(hex));
+        match (fitting.next(), fitting.next()) {
+            (Some(id), None) => Ok(*id),
+            (Some(_), Some(_)) => Err(Error::Ambiguous(text.to_owned())),
+            (None, _) => Err(missing()),
+        }
+    }
+
+    /// The image with this name; `latest` is meant if there is no tag.
+    pub fn find_name(&self, text: &str) -> Option<Digest> {
+        let name: ImageRef = text.parse().ok()?;
+        let name = name.with_default_tag();
+        match name.digest() {
+            // A digest says it all; the tag beside it is decoration.
+            Some(digest) => self.names.get(&name.with_digest(*digest).full()).map(|(_, id)| *id),
+            None => self.names.get(&name.full()).map(|(_, id)| *id),
+        }
+    }
+
+    /// Every layer of every image.
+    pub fn rows(&self) -> impl Iterator<Item = &LayerRow> {
+        self.images.values().flat_map(|known| &known.row.layers)
+    }
+
+    pub fn pin(&mut self, digest: Digest) {
+        *self.pins.entry(digest).or_default() += 1;
+    }
+
+    pub fn unpin(&mut self, digest: &Digest) {
+        if let Some(count) = self.pins.get_mut(digest) {
+            *count -= 1;
+            if *count == 0 {
+                self.pins.remove(digest);
+            }
+        }
+    }
+
+    /// Chain ids and blobs that must stay: every image's and every pinned one.
+    pub fn kept(&self) -> BTreeSet<Digest> {
+        let mut kept: BTreeSet<Digest> = self.pins.keys().copied().collect();
+        for (id, known) in &self.images {
+            kept.insert(*id);
+            kept.extend(known.row.manifest);
+            kept.extend(known.row.layers.iter().flat_map(|layer| [layer.chain_id, layer.blob]));
+        }
+        kept
+    }
+}

@@ -1,0 +1,283 @@
+//! [`Session`]: images on their way in. Nothing is visible before [`Session::commit`]; dropped without
+//! it, nothing stays.
+//!
+//! ```text
+//! layer() … image() … ──▶ commit: one syncfs ──▶ layers and blobs renamed ──▶ one transaction ──▶ index
+//! ```
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use hull_archive::{Compression, Limits, digest_of};
+use hull_content::Blob;
+use hull_snapshot::{StagedLayer, StagedOrVisible, chain_id};
+use hull_types::{Digest, ImageRef, Timestamp};
+
+use crate::index::Known;
+use crate::load::Spool;
+use crate::records::{ImageRow, LayerRow, NameRow};
+use crate::{Error, ImageConfig, Images, Result};
+
+/// The most layers that one root file system can stand on.
+pub(crate) const MAX_LAYERS: usize = hull_snapshot::MAX_LAYERS;
+
+/// Images being brought in.
+pub(crate) struct Session<'a> {
+    images: &'a Images,
+    blobs: HashMap<Digest, Blob>,
+    /// Parents stand before their children.
+    layers: Vec<StagedLayer>,
+    /// Every layer row made so far.
+    rows: Vec<LayerRow>,
+    pinned: Vec<Digest>,
+    new: Vec<New>,
+    limits: Limits,
+}
+
+struct New {
+    id: Digest,
+    row: ImageRow,
+    config: ImageConfig,
+    names: Vec<ImageRef>,
+}
+
+impl New {
+    fn blobs(&self) -> impl Iterator<Item = Digest> {
+        self.row.layers.iter().map(|layer| layer.blob).chain(self.row.manifest).chain([self.id])
+    }
+}
+
+impl<'a> Session<'a> {
+    pub fn new(images: &'a Images) -> Result<Self> {
+        let bytes = images.inner.snapshots.free_bytes()?.min(Limits::default().bytes);
+        let limits = Limits { bytes, ..Limits::default() };
+        Ok(Self {
+            images,
+            blobs: HashMap::new(),
+            layers: Vec::new(),
+            rows: Vec::new(),
+            pinned: Vec::new(),
+            new: Vec::new(),
+            limits,
+        })
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Keeps a blob for the images of this session, unless the store has it.
+    pub fn keep(&mut self, blob: Blob) {
+        let digest = blob.digest();
+        self.pin(digest);
+        if !self.images.inner.content.has(&digest) {
+            self.blobs.insert(digest, blob);
+        }
+    }
+
+    /// Takes a file of a spooled archive as a blob.
+    pub fn take(&mut self, spool: &mut Spool, name: &str) -> Result<Option<(Digest, u64)>> {
+        let content = self.images.inner.content.clone();
+        spool.take(self, &content, name)
+    }
+
+    /// The blob's content, from this session or the store.
+    pub fn blob(&self, digest: &Digest) -> Result<Box<dyn Read + Send>> {
+        Ok(match self.blobs.get(digest) {
+            Some(blob) => Box::new(blob.reader()?),
+            None => Box::new(self.images.inner.content.open_blob(digest)?),
+        })
+    }
+
+    /// Whether the layer on top of `below` with this diffID needs no unpacking; it is pinned then.
+    pub fn has_layer(&mut self, below: &[LayerRow], diff_id: &Digest) -> bool {
+        let chain_id = chain_id(below.last().map(|layer| &layer.chain_id), diff_id);
+        if self.layers.iter().any(|layer| layer.chain_id() == chain_id) {
+            return true;
+        }
+        let mut index = self.images.index();
+        let there = self.images.inner.snapshots.has_layer(&chain_id);
+        if there {
+            index.pin(chain_id);
+            self.pinned.push(chain_id);
+        }
+        there
+    }
+
+    /// Makes the layer of a kept blob on top of `below`, verifying its diffID. Unless the image's
+    /// manifest names the `exact` blob, one that already holds the same layer is taken instead.
+    pub fn layer_of_blob(
+        &mut self,
+        below: &[LayerRow],
+        blob: &Digest,
+        diff_id: &Digest,
+        exact: bool,
+        count: impl Fn(u64) + Send + Sync,
+    ) -> Result<LayerRow> {
+        let from = Counted { from: self.blob(blob)?, count, seen: 0 };
+        let mut row = if !self.has_layer(below, diff_id) {
+            self.layer(below, from, Some(diff_id), |_| Ok(*blob))?
+        } else {
+            let known = self.row(|row| row.blob == *blob && row.diff_id == *diff_id);
+            let media_type = match known {
+                Some(layer) => layer.media_type,
+                None => {
+                    let (found, _, compression) = digest_of(from, self.limits.bytes)?;
+                    expect("a layer", diff_id, found)?;
+                    media_type(compression).to_owned()
+                }
+            };
+            let chain_id = chain_id(below.last().map(|layer| &layer.chain_id), diff_id);
+            LayerRow { chain_id, diff_id: *diff_id, blob: *blob, media_type }
+        };
+        if let Some(other) = self.row(|row| row.diff_id == *diff_id).filter(|_| !exact) {
+            self.pin(other.blob);
+            row = LayerRow { blob: other.blob, media_type: other.media_type, ..row };
+        }
+        self.rows.push(row.clone());
+        Ok(row)
+    }
+
+    /// A layer of an image that is there, or of this session.
+    fn row(&self, is: impl Fn(&LayerRow) -> bool) -> Option<LayerRow> {
+        self.images.index().rows().chain(&self.rows).find(|row| is(row)).cloned()
+    }
+
+    /// Unpacks a stream as a layer on top of `below`. `blob` says, once the stream has been read, which
+    /// blob holds it.
+    pub fn layer<R: Read + Send>(
+        &mut self,
+        below: &[LayerRow],
+        mut from: R,
+        diff_id: Option<&Digest>,
+        blob: impl FnOnce(R) -> Result<Digest>,
+    ) -> Result<LayerRow> {
+        let parent = below.last().map(|layer| layer.chain_id);
+        let stage = self.images.inner.snapshots.stage(parent.as_ref())?;
+        let lowers: Vec<StagedOrVisible<'_>> = below.iter().map(|layer| self.find(&layer.chain_id)).collect();
+        let unpacked = stage.unpack(&mut from, &lowers, self.limits)?;
+        if let Some(diff_id) = diff_id {
+            expect("a layer", diff_id, unpacked.diff_id)?;
+        }
+        drop(lowers);
+        let layer = stage.finish(&unpacked)?;
+        let row = LayerRow {
+            chain_id: layer.chain_id(),
+            diff_id: unpacked.diff_id,
+            blob: blob(from)?,
+            media_type: media_type(unpacked.compression).to_owned(),
+        };
+        self.layers.push(layer);
+        Ok(row)
+    }
+
+    fn find(&self, chain_id: &Digest) -> StagedOrVisible<'_> {
+        match self.layers.iter().find(|layer| layer.chain_id() == *chain_id) {
+            Some(staged) => StagedOrVisible::Staged(staged),
+            None => StagedOrVisible::Visible(*chain_id),
+        }
+    }
+
+    /// Adds an image. Its configuration is stored as given: its digest is the id.
+    pub fn image(
+        &mut self,
+        config: ImageConfig,
+        bytes: &[u8],
+        layers: Vec<LayerRow>,
+        manifest: Option<Digest>,
+        names: Vec<ImageRef>,
+    ) -> Result<Digest> {
+        let blob = self.images.inner.content.stage(bytes)?;
+        let id = blob.digest();
+        self.keep(blob);
+        let last_tagged = if names.is_empty() { Timestamp::NEVER } else { Timestamp::now() };
+        self.new.push(New { id, row: ImageRow { layers, manifest, last_tagged }, config, names });
+        Ok(id)
+    }
+
+    /// Makes everything visible, names last.
+    pub fn commit(mut self) -> Result<()> {
+        let inner = &self.images.inner;
+        let layers = std::mem::take(&mut self.layers);
+        let mut blobs = std::mem::take(&mut self.blobs);
+        let wanted: Vec<Digest> = self.new.iter().flat_map(New::blobs).collect();
+        blobs.retain(|digest, _| wanted.contains(digest));
+        let sizes: HashMap<Digest, u64> = layers.iter().map(|layer| (layer.chain_id(), layer.info().size)).collect();
+        // ORDER: content reaches the disk before the name that makes it visible, and that before the row.
+        inner.snapshots.sync()?;
+        let mut index = self.images.index();
+        for layer in &layers {
+            index.pin(layer.chain_id());
+            self.pinned.push(layer.chain_id());
+        }
+        inner.snapshots.publish(layers)?;
+        inner.content.publish(blobs.into_values())?;
+        let mut known = Vec::new();
+        for new in &self.new {
+            let mut size = 0;
+            for layer in &new.row.layers {
+                size += match sizes.get(&layer.chain_id) {
+                    Some(size) => *size,
+                    None => inner.snapshots.layer(&layer.chain_id)?.map_or(0, |info| info.size),
+                };
+            }
+            known.push(Known { row: new.row.clone(), config: new.config.clone().into(), size });
+        }
+        inner.db.write(|tx| {
+            for new in &self.new {
+                tx.put(new.id.as_str(), &new.row)?;
+                for name in &new.names {
+                    tx.put(&name.full(), &NameRow { id: new.id })?;
+                }
+            }
+            Ok::<_, Error>(())
+        })?;
+        for (new, known) in self.new.drain(..).zip(known) {
+            index.images.insert(new.id, known);
+            for name in new.names {
+                index.names.insert(name.full(), (name, new.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, digest: Digest) {
+        self.images.index().pin(digest);
+        self.pinned.push(digest);
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let mut index = self.images.index();
+        self.pinned.iter().for_each(|digest| index.unpin(digest));
+    }
+}
+
+/// A stream that tells how much of it was read.
+struct Counted<R, F> {
+    from: R,
+    count: F,
+    seen: u64,
+}
+
+impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.seen += read as u64;
+        (self.count)(self.seen);
+        Ok(read)
+    }
+}
+
+pub(crate) fn expect(what: &'static str, expected: &Digest, found: Digest) -> Result<()> {
+    if *expected == found { Ok(()) } else { Err(Error::Mismatch { what, expected: *expected, found }) }
+}
+
+fn media_type(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Plain => "application/vnd.oci.image.layer.v1.tar",
+        Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+    }
+}
