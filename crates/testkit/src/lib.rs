@@ -1,2 +1,17 @@
-//! (being written)
+//! What the integration tests stand on: a [`Host`] with an engine of its own, images made on the spot,
+//! and a [`Census`] of the machine that must be equal before and after.
+//!
+//! Never compiled into the product. Everything is real: the binary under test, the kernel, busybox.
 #![forbid(unsafe_code)]
+
+mod busybox;
+mod census;
+mod host;
+mod kernel;
+mod run;
+
+pub use busybox::busybox_tar;
+pub use census::Census;
+pub use host::{Host, Settings};
+pub use kernel::{Cgroups, cgroup_file, cgroups, children, on_v2, status_field};
+pub use run::{Out, eventually, hull_binary, run};

@@ -1,0 +1,98 @@
+//! Running programs in tests: output captured, time bounded.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What a program left behind.
+#[derive(Clone, Debug)]
+pub struct Out {
+    /// Exit code, or 128 + the signal that ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Out {
+    /// The output without its last newline, after checking that the program succeeded.
+    #[track_caller]
+    pub fn ok(&self) -> String {
+        assert_eq!(self.code, 0, "failed with {}:\n{}{}", self.code, self.stdout, self.stderr);
+        self.stdout.trim_end_matches(['\n', '\r']).to_string()
+    }
+
+    /// Standard error, after checking that the program failed with this code.
+    #[track_caller]
+    pub fn fails(&self, code: i32) -> String {
+        assert_eq!(self.code, code, "expected exit code {code}:\n{}{}", self.stdout, self.stderr);
+        self.stderr.clone()
+    }
+}
+
+/// The binary under test: `HULL_BIN`, else the one cargo built beside this test.
+pub fn hull_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("HULL_BIN") {
+        return PathBuf::from(path);
+    }
+    let exe = std::env::current_exe().expect("the path of this test");
+    let dir = exe.parent().and_then(|deps| deps.parent()).expect("target/<profile>");
+    dir.join("hull")
+}
+
+/// Runs to the end, with `input` on stdin, at most two minutes.
+pub fn run(command: &mut Command, input: &[u8]) -> Out {
+    let name = format!("{command:?}");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
+    let mut stdin = child.stdin.take().expect("piped");
+    let input = input.to_vec();
+    thread::spawn(move || {
+        let _ = stdin.write_all(&input);
+    });
+    let stdout = drain(child.stdout.take().expect("piped"));
+    let stderr = drain(child.stderr.take().expect("piped"));
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("wait for a child") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("{name} did not end within two minutes");
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    use std::os::unix::process::ExitStatusExt;
+    Out {
+        code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        stdout: stdout.join().expect("reader"),
+        stderr: stderr.join().expect("reader"),
+    }
+}
+
+fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits until `check` holds; panics with `what` after ten seconds (a minute under emulation).
+#[track_caller]
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let patience = if std::env::var_os("HULL_TEST_SLOW").is_some() { 60 } else { 10 };
+    let deadline = Instant::now() + Duration::from_secs(patience);
+    while !check() {
+        assert!(Instant::now() < deadline, "did not happen within {patience} s: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: hull beside the floor and its peers, interleaved in one run.
+//!
+//! Only ratios within one table mean anything: machines differ and drift. A peer that is not
+//! installed is left out and said so.
+
+mod api;
+mod memory;
+mod peers;
+mod start;
+mod stats;
+
+use anyhow::{Result, bail};
+
+use crate::{apt, sh};
+
+const NEEDS: &[apt::Need] = &[("busybox", "busybox-static"), ("cc", "gcc"), ("unshare", "util-linux")];
+
+/// Runs one benchmark or all of them.
+pub fn run(args: &[String]) -> Result<()> {
+    sh::need_root("cargo xtask bench")?;
+    apt::ensure(NEEDS)?;
+    if peers::need_own_mounts() {
+        return peers::again_in_own_mounts(args);
+    }
+    let binary = sh::release_binary()?;
+    match args.first().map(String::as_str) {
+        Some("start") => start::run(&binary),
+        Some("memory") => memory::run(&binary),
+        Some("size") => memory::size(&binary),
+        None => {
+            start::run(&binary)?;
+            memory::run(&binary)?;
+            memory::size(&binary)
+        }
+        Some(other) => bail!("unknown benchmark `{other}`: start, memory or size"),
+    }
+}

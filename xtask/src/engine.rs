@@ -1,0 +1,62 @@
+//! An engine for a demonstration or a measurement: own root, own run directory, ended when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::{busybox, sh};
+
+/// A running engine with the image `busybox`.
+pub struct Engine {
+    binary: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Engine {
+    /// Makes the directories; the first command starts the engine.
+    pub fn start(binary: &Path) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("hull-").tempdir()?;
+        let engine = Self { binary: binary.to_path_buf(), dir };
+        sh::run(&mut engine.hull(&["engine", "start"]))?;
+        let tar = busybox::tar(engine.dir.path())?;
+        sh::run(engine.hull(&["import", &tar.to_string_lossy(), "busybox"]).stdout(Stdio::null()))?;
+        Ok(engine)
+    }
+
+    /// `hull` with these arguments, led to this engine.
+    pub fn hull(&self, args: &[&str]) -> Command {
+        let mut command = sh::cmd(&self.binary, args);
+        let dir = self.dir.path();
+        command.env("HULL_ROOT", dir.join("root")).env("HULL_RUN", dir.join("run")).env("HULL_HOST", self.host());
+        command
+    }
+
+    /// Runs and returns what was printed.
+    pub fn read(&self, args: &[&str]) -> Result<String> {
+        sh::read(&mut self.hull(args))
+    }
+
+    /// The socket's URL.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.dir.path().join("run/engine.sock").display())
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// (engine, keeper).
+    pub fn pids(&self) -> Result<(u32, u32)> {
+        let text = self.read(&["engine", "status", "--format", "{{.Engine.Pid}} {{.Keeper.Pid}}"])?;
+        let (engine, keeper) = text.split_once(' ').unwrap_or((&text, ""));
+        Ok((engine.parse()?, keeper.parse()?))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = sh::run(&mut self.hull(&["engine", "stop", "--containers"]));
+    }
+}

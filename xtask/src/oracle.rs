@@ -1,0 +1,117 @@
+//! `cargo xtask oracle start|stop`: Docker's own engine, to be asked and to be measured beside.
+//!
+//! Debian's packages are unpacked beneath target/oracle, nothing is installed; the daemon runs in mount and
+//! network namespaces of its own, without bridge and firewall rules. `DOCKER_HOST` as printed leads to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, busybox, sh};
+
+const PACKAGES: [&str; 4] = ["docker.io", "docker-cli", "containerd", "docker-buildx"];
+const NEEDS: &[apt::Need] = &[("runc", "runc"), ("busybox", "busybox-static"), ("unshare", "util-linux")];
+
+/// Starts or stops it.
+pub fn run(args: &[String]) -> Result<()> {
+    match args.first().map(String::as_str) {
+        Some("start") => start(),
+        Some("stop") => stop(),
+        _ => bail!("`oracle start` or `oracle stop`"),
+    }
+}
+
+/// The socket of a running oracle.
+pub fn host() -> Option<String> {
+    let socket = dir().join("docker.sock");
+    std::os::unix::net::UnixStream::connect(&socket).is_ok().then(|| format!("unix://{}", socket.display()))
+}
+
+fn dir() -> PathBuf {
+    sh::target().join("oracle")
+}
+
+fn start() -> Result<()> {
+    sh::need_root("running dockerd")?;
+    apt::ensure(NEEDS)?;
+    let dir = dir();
+    let root = dir.join("root");
+    if !root.join("usr/sbin/dockerd").is_file() {
+        unpack(&dir, &root)?;
+    }
+    if host().is_none() {
+        daemon(&dir, &root)?;
+    }
+    let host = host().with_context(|| format!("dockerd did not come up; see {}", dir.join("log").display()))?;
+    let docker = root.join("usr/bin/docker");
+    if sh::read(&mut sh::cmd(&docker, &["-H", &host, "image", "inspect", "busybox"])).is_err() {
+        let work = tempfile::tempdir()?;
+        let tar = busybox::tar(work.path())?;
+        sh::run(&mut sh::cmd(&docker, &["-H", &host, "import", &tar.to_string_lossy(), "busybox"]))?;
+    }
+    println!("export DOCKER_HOST={host}\nexport PATH={}:$PATH", root.join("usr/bin").display());
+    Ok(())
+}
+
+fn stop() -> Result<()> {
+    let pid = fs::read_to_string(dir().join("docker.pid")).context("no oracle was started")?;
+    sh::run(&mut sh::cmd("kill", &[pid.trim()]))
+}
+
+/// Debian unstable has Docker 28; its package list is kept apart from the system's.
+fn unpack(dir: &Path, root: &Path) -> Result<()> {
+    let (lists, debs) = (dir.join("lists"), dir.join("debs"));
+    for d in [lists.join("partial"), debs.clone(), root.to_path_buf(), dir.join("cache/archives/partial")] {
+        fs::create_dir_all(d)?;
+    }
+    let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    fs::write(dir.join("sid.list"), format!("deb [signed-by={key}] http://deb.debian.org/debian sid main\n"))?;
+    let apart = [
+        format!("-oDir::Etc::sourcelist={}", dir.join("sid.list").display()),
+        "-oDir::Etc::sourceparts=/dev/null".to_string(),
+        format!("-oDir::State::lists={}", lists.display()),
+        format!("-oDir::Cache={}", dir.join("cache").display()),
+    ];
+    sh::run(sh::cmd("apt-get", &["update", "-qq"]).args(&apart))?;
+    for package in PACKAGES {
+        sh::run(sh::cmd("apt-get", &["download", "-qq", package]).args(&apart).current_dir(&debs))?;
+    }
+    for deb in fs::read_dir(&debs)?.flatten() {
+        sh::run(&mut sh::cmd("dpkg", &["-x", &deb.path().to_string_lossy(), &root.to_string_lossy()]))?;
+    }
+    Ok(())
+}
+
+fn daemon(dir: &Path, root: &Path) -> Result<()> {
+    let script =
+        "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; mount -t tmpfs tmpfs /run; exec dockerd \"$@\"";
+    let path = format!("{0}/usr/bin:{0}/usr/sbin:{1}", root.display(), std::env::var("PATH").unwrap_or_default());
+    let log = fs::File::create(dir.join("log"))?;
+    let at = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    sh::cmd("setsid", &["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script, "dockerd"])
+        .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("docker.pid")])
+        .args([
+            "-H",
+            &format!("unix://{}", at("docker.sock")),
+            "--bridge",
+            "none",
+            "--iptables=false",
+            "--ip6tables=false",
+        ])
+        .args(["--storage-driver", "overlay2", "--feature", "containerd-snapshotter=false"])
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    for _ in 0..200 {
+        if host().is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("dockerd did not answer within 20 s; see {}", at("log"))
+}

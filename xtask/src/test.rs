@@ -1,0 +1,148 @@
+//! `cargo xtask test`: everything that can be run, in three rounds, with one total.
+//!
+//! 1. all tests of the workspace, the engine's pools on;
+//! 2. the integration suite again with pools off: a pool may never change what a container sees;
+//! 3. the suite in a virtual machine whose cgroups are v2 (`cargo xtask vm test`).
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::{apt, sh, vm};
+
+/// What the tests need besides a Rust toolchain.
+const NEEDS: &[apt::Need] = &[
+    ("busybox", "busybox-static"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("unshare", "util-linux"),
+    ("strace", "strace"),
+    ("script", "bsdutils"),
+    ("python3", "python3-minimal"),
+    ("zstd", "zstd"),
+    ("mmdebstrap", "mmdebstrap"),
+];
+
+/// Tests that passed and failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Total {
+    /// How many passed.
+    pub passed: u64,
+    /// How many failed.
+    pub failed: u64,
+}
+
+impl Total {
+    /// Adds the other's counts.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs all rounds; `--no-vm` leaves the third out, other arguments go to the test runner.
+pub fn run(args: &[String]) -> Result<()> {
+    sh::need_root("cargo xtask test")?;
+    apt::ensure(NEEDS)?;
+    let rest: Vec<&str> = args.iter().map(String::as_str).filter(|a| *a != "--no-vm").collect();
+    sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
+    let mut total = Total::default();
+    for (title, scope, pools) in [
+        ("all tests", vec!["--workspace"], "on"),
+        ("the suite without pools", vec!["--package", "hull", "--test", "suite"], "off"),
+    ] {
+        eprintln!("== {title}");
+        total.add(round(&scope, &rest, pools)?);
+    }
+    if !args.iter().any(|a| a == "--no-vm") {
+        eprintln!("== the suite on cgroup v2, in a virtual machine");
+        total.add(vm::test(&rest)?);
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed > 0 || total.passed == 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn round(scope: &[&str], rest: &[&str], pools: &str) -> Result<Total> {
+    let mut command = if sh::found("cargo-nextest") {
+        sh::cmd("cargo", &["nextest", "run", "--no-fail-fast", "--no-tests=fail"])
+    } else {
+        sh::cmd("cargo", &["test", "--no-fail-fast"])
+    };
+    command.args(scope).args(rest).env("HULL_POOLS", pools);
+    let (ok, total) = counted(&mut command)?;
+    if !ok && total.failed == 0 {
+        bail!("the tests did not build or did not run");
+    }
+    Ok(total)
+}
+
+/// Runs a test runner, passes its output through, and reads its totals.
+pub fn counted(command: &mut Command) -> Result<(bool, Total)> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    // The command keeps its copies of the pipe's end; replacing them lets the reader see the end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut total = Total::default();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        eprintln!("{line}");
+        total.add(read_total(&line));
+    }
+    Ok((child.wait()?.success(), total))
+}
+
+/// `Summary [ 1.2s] 9 tests run: 8 passed (1 slow), 1 failed, 0 skipped` or
+/// `test result: ok. 8 passed; 1 failed; 0 ignored; …`.
+pub fn read_total(line: &str) -> Total {
+    let text = strip_colour(line);
+    if !text.contains("tests run:") && !text.contains("test run:") && !text.contains("test result:") {
+        return Total::default();
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let count = |name: &str| {
+        let at = words.iter().position(|w| w.trim_matches([',', ';', '(', ')']) == name)?;
+        words.get(at.checked_sub(1)?)?.parse().ok()
+    };
+    let lost = count("failed").unwrap_or(0) + count("timed").unwrap_or(0);
+    Total { passed: count("passed").unwrap_or(0), failed: lost }
+}
+
+fn strip_colour(line: &str) -> String {
+    let mut out = String::new();
+    let mut escape = false;
+    for c in line.chars() {
+        match (escape, c) {
+            (false, '\u{1b}') => escape = true,
+            (false, c) => out.push(c),
+            (true, 'm') => escape = false,
+            (true, _) => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_runners_totals_are_read() {
+        for (line, passed, failed) in [
+            ("     Summary [   4.321s] 12 tests run: 11 passed (2 slow), 1 failed, 3 skipped", 11, 1),
+            (
+                "\u{1b}[32;1m     Summary\u{1b}[0m [   0.1s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m passed, 0 skipped",
+                2,
+                0,
+            ),
+            ("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 3, 2),
+            ("test something ... ok", 0, 0),
+        ] {
+            let total = read_total(line);
+            assert_eq!((total.passed, total.failed), (passed, failed), "{line}");
+        }
+    }
+}

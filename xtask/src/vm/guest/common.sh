@@ -1,0 +1,47 @@
+# What both flavours of the guest share: the environment of tests, and how one test executable is run.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+export HULL_BIN=/load/hull HULL_TEST_SLOW=1 RUST_BACKTRACE=1
+mapfile -t FILTERS </load/filters
+LIMIT=$(cat /load/limit)
+
+prepare() {
+  modprobe -a overlay nf_tables veth bridge fuse 2>/dev/null
+  [ ! -e /load/docker ] || ln -sf /load/docker /usr/local/bin/docker
+  ln -sf /load/hull /usr/local/bin/hull
+  echo "kernel $(uname -r), $(nproc) processors, cgroup controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
+}
+
+# run_test NAME COMMAND...: bounded in time, and when it fails, with what one would ask for next.
+run_test() {
+  local name=$1 code began=$SECONDS
+  shift
+  echo "HULL-VM-BEGIN $name"
+  cd /var/tmp
+  "$@" </dev/null &
+  local pid=$!
+  ( sleep "$LIMIT"
+    echo "$name does not end within $LIMIT s; what runs:"
+    ps -eo pid,ppid,stat,wchan:24,args --forest | grep -v '\[.*\]$'
+    kill -KILL $pid ) 2>/dev/null &
+  local watch=$!
+  wait $pid
+  code=$?
+  kill $watch 2>/dev/null
+  pkill -KILL -P $watch 2>/dev/null
+  wait $watch 2>/dev/null
+  if [ $code != 0 ]; then
+    echo "the kernel's last words:"
+    dmesg | tail -n 12
+  fi
+  echo "HULL-VM-EXIT $name $code $((SECONDS - began))"
+}
+
+# Processes wait more than they work here: one thread more than there are processors.
+threads() { echo $(($(nproc) + 1)); }
+
+finish() {
+  find /sys/fs/cgroup -type d -name 'hull-*' ! -path '*/hull-vm.service*' | sed 's/^/left behind: /'
+  echo "HULL-VM-END"
+  sync
+  busybox poweroff -f
+}

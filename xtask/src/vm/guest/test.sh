@@ -1,0 +1,8 @@
+# `vm test`: every test executable on the load disk, in the order of its names.
+. /load/common.sh
+. /load/plain.sh
+prepare
+for t in /load/tests/*; do
+  run_test "$(basename "$t")" "$t" --test-threads "$(threads)" "${FILTERS[@]}"
+done
+finish
