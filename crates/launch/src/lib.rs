@@ -3,4 +3,11 @@
 //!
 //! Nothing here knows images, networks or the API: a launch takes values and file descriptors.
 
+#![forbid(unsafe_code)]
+
+mod child;
+pub mod compile;
+mod init;
+pub mod keeper;
 pub mod plan;
+pub mod spec;

@@ -90,8 +90,7 @@ impl MountFd {
 
     /// Sets the propagation.
     pub fn propagation(&self, propagation: Propagation, recursive: bool) -> Result<()> {
-        let attrs =
-            SetAttr { propagation: propagation.bits(), recursive, ..SetAttr::default() };
+        let attrs = SetAttr { propagation: propagation.bits(), recursive, ..SetAttr::default() };
         Ok(mount::set_attributes(&self.0, attrs)?)
     }
 }

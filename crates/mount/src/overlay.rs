@@ -9,6 +9,7 @@ mod private;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 
+use hull_sys::Named;
 use hull_sys::mount::FsContext;
 
 use crate::{Error, MountFd, Result};
@@ -30,7 +31,7 @@ pub struct Overlay<'a> {
     /// `user.overlay.*` attributes instead of `trusted.overlay.*`.
     pub userxattr: bool,
     /// The roots of those mounts that layers lie in and that are attached nowhere (idmapped clones).
-    /// `upper` and `work` must lie in one mount.
+    /// `upper` and `work` must lie in one mount, and `work` belong to the root of the ids it shows.
     pub detached: &'a [BorrowedFd<'a>],
     /// `MOUNT_ATTR_*` of the result.
     pub attrs: u64,
@@ -51,6 +52,27 @@ pub fn overlay(overlay: &Overlay<'_>) -> Result<MountFd> {
         (_, Some(_)) if overlay.work.is_none() => return Err(Error::NoWork),
         _ => {}
     }
+    match overlay.work {
+        Some(work) => as_owner_of(work, || make(overlay)),
+        None => make(overlay),
+    }
+}
+
+/// Works with the file system ids of the owner of `work`: overlayfs makes its own files there with the
+/// ids of whoever mounts it, and in an idmapped mount the host's root has none.
+fn as_owner_of(work: BorrowedFd<'_>, make: impl FnOnce() -> Result<MountFd> + Send) -> Result<MountFd> {
+    let stat = rustix::fs::fstat(work).named(|| "fstat(workdir)".to_owned())?;
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if (stat.st_uid, stat.st_gid) == own {
+        return make();
+    }
+    hull_sys::namespace::on_own_thread(|| {
+        hull_sys::caps::set_fs_identity(stat.st_uid, stat.st_gid)?;
+        Ok(make())
+    })?
+}
+
+fn make(overlay: &Overlay<'_>) -> Result<MountFd> {
     match Way::of_this_kernel() {
         way if !overlay.detached.is_empty() && way < Way::DetachedLayers => private::overlay(overlay),
         Way::MountCall => private::overlay(overlay),
@@ -78,8 +100,7 @@ impl Way {
     }
 
     fn of_release(release: &str) -> Self {
-        let mut numbers =
-            release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         match version {
             v if v >= (6, 15) => Self::DetachedLayers,

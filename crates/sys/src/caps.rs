@@ -37,8 +37,7 @@ pub fn get() -> Result<Sets> {
     let mut header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: version 3 writes two data words.
-    let result =
-        check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) });
+    let result = check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) });
     result.named(|| "capget()".to_owned())?;
     let join = |of: fn(&Data) -> u32| u64::from(of(&data[0])) | u64::from(of(&data[1])) << 32;
     Ok(Sets {
@@ -58,8 +57,7 @@ pub fn set(sets: Sets) -> Result<()> {
     };
     let data = [word(0), word(32)];
     // SAFETY: version 3 reads two data words.
-    let result =
-        check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) });
+    let result = check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) });
     result.map(drop).named(|| {
         format!(
             "capset(effective {:#x}, permitted {:#x}, inheritable {:#x})",
@@ -82,8 +80,10 @@ pub fn limit_bounding(keep: u64) -> Result<()> {
         match prctl(libc::PR_CAPBSET_READ, capability, 0) {
             Err(Errno::INVAL) => break,
             Ok(0) => {}
-            _ => _ = prctl(libc::PR_CAPBSET_DROP, capability, 0)
-                .named(|| format!("prctl(PR_CAPBSET_DROP, {capability})"))?,
+            _ => {
+                _ = prctl(libc::PR_CAPBSET_DROP, capability, 0)
+                    .named(|| format!("prctl(PR_CAPBSET_DROP, {capability})"))?
+            }
         }
     }
     Ok(())
@@ -112,9 +112,7 @@ pub fn keep_over_setuid() -> Result<()> {
 
 /// `PR_SET_NO_NEW_PRIVS`.
 pub fn set_no_new_privileges() -> Result<()> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)
-        .map(drop)
-        .named(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned())
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop).named(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned())
 }
 
 /// `PR_SET_DUMPABLE`: whether processes with the same ids may trace this one and see its `/proc`.
@@ -133,9 +131,7 @@ pub fn set_name(name: &std::ffi::CStr) -> Result<()> {
 
 /// The caller becomes the reaper of its orphaned descendants (`PR_SET_CHILD_SUBREAPER`).
 pub fn set_subreaper() -> Result<()> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)
-        .map(drop)
-        .named(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop).named(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
 }
 
 /// `setgroups`, `setresgid`, `setresuid` of the calling thread (raw calls: no other thread changes).
@@ -145,9 +141,7 @@ pub fn set_identity(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
         return Err(Error::new(format!("setresuid({uid}), setresgid({gid})"), Errno::INVAL));
     }
     // SAFETY: the length is that of the slice.
-    let result = check(unsafe {
-        libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr())
-    });
+    let result = check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) });
     result.named(|| format!("setgroups({groups:?})"))?;
     // SAFETY: integers only.
     let result = check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) });
@@ -155,4 +149,22 @@ pub fn set_identity(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
     // SAFETY: integers only.
     let result = check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) });
     result.map(drop).named(|| format!("setresuid({uid})"))
+}
+
+/// `setfsgid`, `setfsuid` of the calling thread: the ids with which it makes files. Unlike the bare
+/// calls, the effective capabilities stay.
+pub fn set_fs_identity(uid: u32, gid: u32) -> Result<()> {
+    let before = get()?;
+    for (call, name, id) in [(libc::SYS_setfsgid, "setfsgid", gid), (libc::SYS_setfsuid, "setfsuid", uid)] {
+        // SAFETY: integers only. The call answers with the old id, whether it did anything or not; a
+        // second one with an impossible id changes nothing and so tells.
+        let now = unsafe {
+            libc::syscall(call, id);
+            libc::syscall(call, u32::MAX)
+        };
+        if now != i64::from(id) {
+            return Err(Error::new(format!("{name}({id})"), Errno::PERM));
+        }
+    }
+    set(before)
 }

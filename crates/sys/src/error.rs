@@ -56,10 +56,7 @@ impl<T> Named<T> for rustix::io::Result<T> {
 
 impl<T> Named<T> for std::io::Result<T> {
     fn named(self, call: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| Error {
-            call: call(),
-            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        })
+        self.map_err(|error| Error { call: call(), errno: Errno::from_io_error(&error).unwrap_or(Errno::IO) })
     }
 }
 

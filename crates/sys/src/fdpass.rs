@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 
 use crate::error::{Error, Named, Result};
@@ -35,17 +35,11 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<u
         return Err(Error::new(format!("sendmsg({} fds)", fds.len()), rustix::io::Errno::INVAL));
     }
     loop {
-        let sent = rustix::net::sendmsg(
-            &socket,
-            &[IoSlice::new(bytes)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        );
+        let sent = rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL);
         match sent {
             Err(rustix::io::Errno::INTR) => {}
             sent => {
-                return sent
-                    .named(|| format!("sendmsg({} bytes, {} fds)", bytes.len(), fds.len()));
+                return sent.named(|| format!("sendmsg({} bytes, {} fds)", bytes.len(), fds.len()));
             }
         }
     }
@@ -58,12 +52,8 @@ pub fn recv(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = loop {
-        let message = rustix::net::recvmsg(
-            &socket,
-            &mut [IoSliceMut::new(buffer)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        );
+        let message =
+            rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC);
         match message {
             Err(rustix::io::Errno::INTR) => {}
             message => break message.named(describe)?,
@@ -88,8 +78,7 @@ mod tests {
 
     #[test]
     fn descriptors_arrive_with_the_bytes() {
-        let (a, b) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let fds: Vec<_> = (0..MAX_FDS).map(|_| a.as_fd()).collect();
         assert_eq!(send(&a, b"hello", &fds).unwrap(), 5);
         let mut buffer = [0; 16];

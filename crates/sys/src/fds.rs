@@ -28,8 +28,7 @@ pub unsafe fn close_from(first: RawFd, how: Range) -> Result<()> {
         Range::CloseOnExec => libc::CLOSE_RANGE_CLOEXEC,
     };
     // SAFETY: the caller forgets what is closed.
-    let result =
-        check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) });
+    let result = check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) });
     match result {
         Err(Errno::NOSYS | Errno::INVAL) => {
             // SAFETY: as above.

@@ -4,9 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use crate::error::{Named, Result, check};
 
@@ -23,8 +21,7 @@ pub struct FsContext {
 impl FsContext {
     /// `fsopen`.
     pub fn open(fstype: &str) -> Result<Self> {
-        let fd = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)
-            .named(|| format!("fsopen({fstype:?})"))?;
+        let fd = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).named(|| format!("fsopen({fstype:?})"))?;
         Ok(Self { fd, fstype: fstype.to_owned() })
     }
 
@@ -40,8 +37,7 @@ impl FsContext {
 
     /// `fsconfig` of a descriptor.
     pub fn fd(&self, key: &str, value: impl AsFd) -> Result<()> {
-        rustix::mount::fsconfig_set_fd(&self.fd, key, value)
-            .named(|| self.failed(key, "<fd>"))
+        rustix::mount::fsconfig_set_fd(&self.fd, key, value).named(|| self.failed(key, "<fd>"))
     }
 
     /// Creates the superblock and its detached mount with `MOUNT_ATTR_*` bits.
@@ -73,15 +69,12 @@ impl FsContext {
 /// A detached clone of the mount (or with `recursive` the tree) at the descriptor. The descriptor
 /// must belong to the caller's mount namespace.
 pub fn clone_tree(fd: impl AsFd, recursive: bool) -> Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    rustix::mount::open_tree(fd.as_fd(), "", flags).named(|| {
-        format!("open_tree({}, {flags:?})", describe_fd(fd.as_fd().as_raw_fd()))
-    })
+    rustix::mount::open_tree(fd.as_fd(), "", flags)
+        .named(|| format!("open_tree({}, {flags:?})", describe_fd(fd.as_fd().as_raw_fd())))
 }
 
 /// Attaches a detached mount at the place that `target` is a descriptor of.
@@ -122,12 +115,8 @@ const MOUNT_ATTR_ATIME: u64 = 0x70;
 
 /// `mount_setattr` on the mount of the descriptor.
 pub fn set_attributes(fd: impl AsFd, attrs: SetAttr<'_>) -> Result<()> {
-    let mut raw = MountAttr {
-        attr_set: attrs.set,
-        attr_clr: attrs.clear,
-        propagation: attrs.propagation,
-        userns_fd: 0,
-    };
+    let mut raw =
+        MountAttr { attr_set: attrs.set, attr_clr: attrs.clear, propagation: attrs.propagation, userns_fd: 0 };
     if attrs.set & MOUNT_ATTR_ATIME != 0 {
         raw.attr_clr |= MOUNT_ATTR_ATIME;
     }
@@ -164,17 +153,14 @@ pub fn set_attributes(fd: impl AsFd, attrs: SetAttr<'_>) -> Result<()> {
 /// root: `pivot_root(".", ".")`, `umount2(".", MNT_DETACH)`, `chdir("/")`.
 pub fn pivot_root_here() -> Result<()> {
     rustix::process::pivot_root(".", ".").named(|| "pivot_root(\".\", \".\")".to_owned())?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH)
-        .named(|| "umount2(\".\", MNT_DETACH)".to_owned())?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).named(|| "umount2(\".\", MNT_DETACH)".to_owned())?;
     rustix::process::chdir("/").named(|| "chdir(\"/\")".to_owned())
 }
 
 /// Makes every mount of the caller's namespace private.
 pub fn make_all_private() -> Result<()> {
-    let flags = rustix::mount::MountPropagationFlags::PRIVATE
-        | rustix::mount::MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", flags)
-        .named(|| "mount(\"/\", MS_PRIVATE | MS_REC)".to_owned())
+    let flags = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).named(|| "mount(\"/\", MS_PRIVATE | MS_REC)".to_owned())
 }
 
 /// Detaches the mount at `path` (`MNT_DETACH`, not following a link).

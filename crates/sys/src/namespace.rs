@@ -18,8 +18,7 @@ pub fn of(pid: rustix::process::Pid, kind: &str) -> Result<OwnedFd> {
 }
 
 fn open(path: &str) -> Result<OwnedFd> {
-    rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .named(|| format!("open({path:?})"))
+    rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named(|| format!("open({path:?})"))
 }
 
 /// Runs `work` on a thread of its own, which may change its namespaces and root freely. A panic of
@@ -48,8 +47,7 @@ pub type MapLine = (u32, u32, u32);
 /// A new user namespace with these maps. A child is made for it and gone when this returns; safe in a
 /// process with threads.
 pub fn new_user(uids: &[MapLine], gids: &[MapLine]) -> Result<OwnedFd> {
-    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .named(|| "pipe2()".to_owned())?;
+    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named(|| "pipe2()".to_owned())?;
     let args = CloneArgs { flags: libc::CLONE_NEWUSER as u64, cgroup: None };
     // SAFETY: the child only reads from a pipe and exits.
     match unsafe { process::clone3(args) }? {
@@ -69,15 +67,10 @@ pub fn new_user(uids: &[MapLine], gids: &[MapLine]) -> Result<OwnedFd> {
 }
 
 /// Writes the maps of a process that was just made with `CLONE_NEWUSER`.
-pub fn write_maps(
-    pid: rustix::process::Pid,
-    uids: &[MapLine],
-    gids: &[MapLine],
-) -> Result<()> {
+pub fn write_maps(pid: rustix::process::Pid, uids: &[MapLine], gids: &[MapLine]) -> Result<()> {
     for (file, lines) in [("uid_map", uids), ("gid_map", gids)] {
         let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
-        let text: String =
-            lines.iter().map(|(inside, outside, len)| format!("{inside} {outside} {len}\n")).collect();
+        let text: String = lines.iter().map(|(inside, outside, len)| format!("{inside} {outside} {len}\n")).collect();
         std::fs::OpenOptions::new()
             .write(true)
             .open(&path)

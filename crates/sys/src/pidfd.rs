@@ -9,8 +9,7 @@ use crate::error::{Error, Named, Result, check};
 
 /// `pidfd_open`. Only a process (not a thread) can be named.
 pub fn open(pid: Pid) -> Result<OwnedFd> {
-    rustix::process::pidfd_open(pid, PidfdFlags::empty())
-        .named(|| format!("pidfd_open({})", pid.as_raw_nonzero()))
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).named(|| format!("pidfd_open({})", pid.as_raw_nonzero()))
 }
 
 /// `pidfd_send_signal`, with any signal number (0 only checks).
@@ -44,22 +43,29 @@ struct PidfdInfo {
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
 /// `PIDFD_GET_INFO`: `_IOWR(0xFF, 11, struct pidfd_info)`.
-const PIDFD_GET_INFO: libc::c_ulong =
-    (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
 
 /// The raw wait status of the process, also after it was reaped.
 /// `None`: it has not exited, or the kernel cannot tell (KERNEL(6.15)).
 pub fn exit_status(pidfd: impl AsFd) -> Result<Option<i32>> {
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
     // SAFETY: the size in the request number is that of `info`.
-    let result = check(i64::from(unsafe {
-        libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info)
-    }));
+    let result =
+        check(i64::from(unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) }));
     match result {
         Ok(_) if info.mask & PIDFD_INFO_EXIT != 0 => Ok(Some(info.exit_code)),
         Ok(_) | Err(Errno::NOTTY | Errno::INVAL | Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::new("ioctl(PIDFD_GET_INFO)", errno)),
     }
+}
+
+/// The pid as the caller's own `/proc` counts: 0 if the process is in no namespace below, -1 if it is
+/// gone. A pid that another process reports may be counted in that one's namespace.
+pub fn number(pidfd: impl AsFd) -> Result<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(&path).named(|| format!("read({path:?})"))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.ok_or_else(|| Error::new(format!("read({path:?})"), Errno::INVAL))
 }
 
 /// Whether the process has exited (it may not have been reaped).

@@ -25,8 +25,7 @@ impl Proc {
 
     /// Takes a descriptor of a procfs root.
     pub fn verified(fd: OwnedFd) -> Result<Self> {
-        if rustix::fs::fstatfs(&fd).named(|| "fstatfs(procfs)".to_owned())?.f_type == PROC_SUPER_MAGIC
-        {
+        if rustix::fs::fstatfs(&fd).named(|| "fstatfs(procfs)".to_owned())?.f_type == PROC_SUPER_MAGIC {
             Ok(Self(fd))
         } else {
             Err(Error::new("procfs expected", Errno::INVAL))
@@ -39,8 +38,7 @@ impl Proc {
         let path = path.as_ref();
         let describe = || format!("open(\"/proc\" {path:?})");
         let flags = flags | OFlags::CLOEXEC;
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
         let fd = match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
             Err(Errno::NOSYS) => rustix::fs::openat(&self.0, path, flags, Mode::empty()),
             result => result,
@@ -56,9 +54,7 @@ impl Proc {
     pub fn write(&self, path: impl AsRef<Path>, value: &str) -> Result<()> {
         let path = path.as_ref();
         let file = self.open(path, OFlags::WRONLY)?;
-        rustix::io::write(&file, value.as_bytes())
-            .map(drop)
-            .named(|| format!("write(\"/proc\" {path:?}, {value:?})"))
+        rustix::io::write(&file, value.as_bytes()).map(drop).named(|| format!("write(\"/proc\" {path:?}, {value:?})"))
     }
 }
 

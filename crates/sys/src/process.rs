@@ -82,9 +82,7 @@ pub unsafe fn clone3(args: CloneArgs<'_>) -> Result<Cloned> {
     raw.flags = flags;
     // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and a stack the child returns
     // here on its own copy of this stack, as after fork.
-    let result = check(unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut raw, size_of::<libc::clone_args>())
-    });
+    let result = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut raw, size_of::<libc::clone_args>()) });
     let pid = match result {
         Err(Errno::NOSYS) if args.cgroup.is_none() => {
             // SAFETY: as above.
@@ -270,11 +268,7 @@ pub fn new_session_keyring() -> Result<bool> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
     // SAFETY: a null name asks for an anonymous keyring.
     let result = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            KEYCTL_JOIN_SESSION_KEYRING,
-            std::ptr::null::<libc::c_char>(),
-        )
+        libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>())
     });
     match result {
         Err(Errno::NOSYS) => Ok(false),
@@ -287,13 +281,7 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: `limit` outlives the call; 0 is the caller; no old value is asked for.
     let result = check(unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            resource,
-            &raw const limit,
-            std::ptr::null_mut::<libc::rlimit64>(),
-        )
+        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>())
     });
     result.map(drop).named(|| format!("prlimit({resource}, soft {soft}, hard {hard})"))
 }

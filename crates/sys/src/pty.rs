@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -22,8 +22,7 @@ pub fn open_in(root: impl AsFd) -> Result<(OwnedFd, OwnedFd)> {
     }
     rustix::pty::unlockpt(&master).named(|| "ioctl(TIOCSPTLCK)".to_owned())?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let peer = rustix::pty::ioctl_tiocgptpeer(&master, flags)
-        .named(|| "ioctl(TIOCGPTPEER)".to_owned())?;
+    let peer = rustix::pty::ioctl_tiocgptpeer(&master, flags).named(|| "ioctl(TIOCGPTPEER)".to_owned())?;
     Ok((master, peer))
 }
 
@@ -33,8 +32,7 @@ pub fn set_size(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {
         return Ok(());
     }
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(terminal, size)
-        .named(|| format!("ioctl(TIOCSWINSZ, {rows} rows, {columns} columns)"))
+    rustix::termios::tcsetwinsize(terminal, size).named(|| format!("ioctl(TIOCSWINSZ, {rows} rows, {columns} columns)"))
 }
 
 /// Makes the terminal the controlling one of the caller's session (`TIOCSCTTY`).
@@ -46,6 +44,5 @@ pub fn make_controlling(terminal: impl AsFd) -> Result<()> {
 
 /// Makes the caller's process group the foreground one of the terminal; SIGTTOU must be blocked.
 pub fn take_foreground(terminal: impl AsFd) -> Result<()> {
-    rustix::termios::tcsetpgrp(terminal, rustix::process::getpgrp())
-        .named(|| "tcsetpgrp()".to_owned())
+    rustix::termios::tcsetpgrp(terminal, rustix::process::getpgrp()).named(|| "tcsetpgrp()".to_owned())
 }

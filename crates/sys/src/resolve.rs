@@ -21,23 +21,13 @@ pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> R
 }
 
 /// As [`open_in_root`], with the mode of a file that `O_CREAT` makes.
-pub fn open_in_root_mode(
-    root: impl AsFd,
-    path: impl AsRef<Path>,
-    flags: OFlags,
-    mode: Mode,
-) -> Result<OwnedFd> {
+pub fn open_in_root_mode(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     let path = path.as_ref();
     let flags = flags | OFlags::CLOEXEC;
     raw_open(root.as_fd(), path, flags, mode).named(|| format!("openat2({path:?}, {flags:?})"))
 }
 
-fn raw_open(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlags,
-    mode: Mode,
-) -> rustix::io::Result<OwnedFd> {
+fn raw_open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let name = if path.as_os_str().is_empty() { Path::new("/") } else { path };
     // A rename somewhere during the walk makes the kernel answer EAGAIN: the walk was not proven.
@@ -92,7 +82,10 @@ fn make_link_target(root: BorrowedFd<'_>, path: &Path, mode: u32) -> Result<Owne
     let describe = || format!("mkdir({path:?}, {mode:#o})");
     let mut at = path.to_owned();
     for _ in 0..40 {
-        let (parent, name) = split(root, &at).named(describe)?;
+        let (parent, name) = match split(root, &at) {
+            Err(Errno::NOENT) => return mkdir_in_root(root, &at, mode),
+            result => result.named(describe)?,
+        };
         let target = match rustix::fs::readlinkat(&parent, name, Vec::new()) {
             Ok(target) => PathBuf::from(OsStr::from_bytes(target.as_bytes())),
             Err(Errno::NOENT | Errno::INVAL) => return mkdir_in_root(root, &at, mode),

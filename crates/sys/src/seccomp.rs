@@ -16,9 +16,7 @@ pub fn load(program: &[u64], flags: u32) -> Result<()> {
     let header = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: sock_filter is 8 bytes with alignment 4; `header` describes `program`, which the
     // kernel only reads.
-    let result = check(unsafe {
-        libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const header)
-    });
+    let result = check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const header) });
     match result {
         // With TSYNC the kernel answers the thread that refused; it is not asked for here.
         Ok(0) => Ok(()),

@@ -38,10 +38,9 @@ impl SignalFd {
         // SAFETY: both pointers are valid or null.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
         // SAFETY: -1 asks for a new descriptor.
-        let fd = check(i64::from(unsafe {
-            libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        }))
-        .named(|| format!("signalfd({signals:?})"))?;
+        let fd =
+            check(i64::from(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) }))
+                .named(|| format!("signalfd({signals:?})"))?;
         // SAFETY: a new descriptor that nobody else owns.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
@@ -80,9 +79,11 @@ pub fn block_all() {
 /// Gives every signal its default action; the mask stays. For a process that was started by someone
 /// who ignored some (nohup), and whose children shall not inherit that.
 pub fn default_actions() {
+    // Past the C library, which keeps 32 and 33 for itself and so cannot undo that they are ignored.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is no function of ours; SIGKILL, SIGSTOP and reserved numbers are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: all zeroes is the kernel's sigaction with SIG_DFL; SIGKILL and SIGSTOP are refused.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
 }
 
@@ -122,7 +123,5 @@ pub fn wait() -> i32 {
 /// `kill`, with any signal number.
 pub fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: integers only.
-    check(i64::from(unsafe { libc::kill(pid, signal) }))
-        .map(drop)
-        .named(|| format!("kill({pid}, {signal})"))
+    check(i64::from(unsafe { libc::kill(pid, signal) })).map(drop).named(|| format!("kill({pid}, {signal})"))
 }

@@ -1,2 +1,25 @@
-//! (being written)
+//! Volumes: directories of the host that outlive containers.
+//!
+//! ```text
+//! <root>/volumes/<name>/volume.json     written once, before the volume is visible
+//! <root>/volumes/<name>/_data/          what containers see
+//! <root>/volumes/<name>/filling         an image's content is being copied in
+//! <root>/volumes/<name>/used            it has been mounted once: it is never filled again
+//! <root>/volumes/.new-…, .gone-…        on the way in and out; swept when the engine starts
+//! ```
+//!
+//! The directory is the record. Who uses a volume is derived from the containers' records by the
+//! engine and stored nowhere. Knows neither images nor mounts: a source of content is a directory fd.
 #![forbid(unsafe_code)]
+
+mod copy;
+mod error;
+mod name;
+mod store;
+
+pub use error::Error;
+pub use name::check_name;
+pub use store::{Volume, Volumes};
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -91,8 +91,7 @@ fn each_way_stacks_the_lowers_and_writes_to_the_upper() {
 #[test]
 fn one_lower_without_an_upper_is_a_read_only_clone() {
     let layers = layers(1);
-    let made =
-        overlay(&Overlay { lowers: &[layers.lowers[0].as_fd()], ..Overlay::default() }).unwrap();
+    let made = overlay(&Overlay { lowers: &[layers.lowers[0].as_fd()], ..Overlay::default() }).unwrap();
     assert_eq!(read(&made, "/which"), "0");
     let error = open_in_root(&made, "/which", OFlags::WRONLY).unwrap_err();
     assert_eq!(error.errno, rustix::io::Errno::ROFS);
@@ -102,7 +101,8 @@ fn one_lower_without_an_upper_is_a_read_only_clone() {
 fn idmapped_layers_show_ids_as_mapped() {
     let userns = hull_sys::namespace::new_user(&[(0, 100_000, 65536)], &[(0, 100_000, 65536)]).unwrap();
     type Make = fn(&Overlay<'_>) -> Result<MountFd>;
-    let ways: [(&str, Make); 2] = [("default", |o| overlay(o)), ("mount(2)", |o| private::overlay(o))];
+    let ways: [(&str, Make); 2] =
+        [("default", |o| overlay(o)), ("mount(2)", |o| as_owner_of(o.work.unwrap(), || private::overlay(o)))];
     for (name, make) in ways {
         let layers = layers(2);
         let map = |fd: &OwnedFd| {
@@ -113,8 +113,8 @@ fn idmapped_layers_show_ids_as_mapped() {
         let lowers: Vec<_> = layers.lowers.iter().map(map).collect();
         // The upper and the work directory must lie in one mount.
         let both = map(&open(layers.dir.path()));
-        let [upper, work] = ["upper", "work"]
-            .map(|path| open_in_root(&both, path, OFlags::PATH | OFlags::DIRECTORY).unwrap());
+        let [upper, work] =
+            ["upper", "work"].map(|path| open_in_root(&both, path, OFlags::PATH | OFlags::DIRECTORY).unwrap());
         let detached: Vec<_> = lowers.iter().chain([&both]).map(|m| m.as_fd()).collect();
         let made = make(&Overlay {
             lowers: &detached[..2],
@@ -126,6 +126,8 @@ fn idmapped_layers_show_ids_as_mapped() {
         .unwrap();
         let file = open_in_root(&made, "/which", OFlags::PATH).unwrap();
         assert_eq!(rustix::fs::fstat(&file).unwrap().st_uid, 100_000, "{name}");
+        let flags = rustix::fs::fstatvfs(open_in_root(&made, "/", OFlags::RDONLY).unwrap()).unwrap().f_flag;
+        assert!(!flags.contains(rustix::fs::StatVfsMountFlags::RDONLY), "{name}: read-only");
     }
 }
 
@@ -136,7 +138,6 @@ fn an_impossible_overlay_is_refused() {
     let lowers = vec![root.as_fd(); MAX_LOWERS + 1];
     let refused = overlay(&Overlay { lowers: &lowers, ..Overlay::default() });
     assert!(matches!(refused, Err(Error::TooManyLowers { .. })));
-    let refused =
-        overlay(&Overlay { lowers: &lowers[..1], upper: Some(root.as_fd()), ..Overlay::default() });
+    let refused = overlay(&Overlay { lowers: &lowers[..1], upper: Some(root.as_fd()), ..Overlay::default() });
     assert!(matches!(refused, Err(Error::NoWork)));
 }

@@ -38,16 +38,12 @@ fn paths_stay_beneath_the_root_by_openat2_and_by_walking() {
         let fd = walk::open_for_test(tree.root.as_fd(), Path::new(path), flags, Mode::empty());
         assert_eq!(content(fd.unwrap()), "inside", "{path}");
     }
-    for (path, errno) in [
-        ("../passwd", Errno::NOENT),
-        ("loop", Errno::LOOP),
-        ("etc/passwd/x", Errno::NOTDIR),
-        ("magic", Errno::NOENT),
-    ] {
+    for (path, errno) in
+        [("../passwd", Errno::NOENT), ("loop", Errno::LOOP), ("etc/passwd/x", Errno::NOTDIR), ("magic", Errno::NOENT)]
+    {
         let error = open_in_root(&tree.root, path, OFlags::RDONLY).unwrap_err();
         assert_eq!(error.errno, errno, "{path}");
-        let walked =
-            walk::open_for_test(tree.root.as_fd(), Path::new(path), OFlags::RDONLY, Mode::empty());
+        let walked = walk::open_for_test(tree.root.as_fd(), Path::new(path), OFlags::RDONLY, Mode::empty());
         assert_eq!(walked.unwrap_err(), errno, "{path}");
     }
     assert_eq!(std::fs::read_to_string(tree.dir.path().join("passwd")).unwrap(), "outside");

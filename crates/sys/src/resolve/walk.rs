@@ -14,12 +14,7 @@ use rustix::io::Errno;
 /// Link expansions before ELOOP, as the kernel.
 const MAX_LINKS: u32 = 40;
 
-pub(super) fn open(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlags,
-    mode: Mode,
-) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
     let mut stack: Vec<OwnedFd> = Vec::new();
     let mut todo: VecDeque<OsString> = components(path);
     let mut links = 0;

@@ -1,0 +1,152 @@
+//! The child: walks a [`LaunchPlan`] with system calls and becomes the command.
+//!
+//! It runs in the process that the keeper just cloned, with the keeper's memory as it was. It speaks
+//! to the keeper over one close-on-exec socket: when that ends, and the shared cell says that
+//! `execve` was reached, the command runs. It must not return, unwind or write anywhere else.
+//!
+//! Invariants: every descriptor is close-on-exec from the first step on; every path of the container
+//! is resolved beneath the root descriptor; every mount is attached to a descriptor.
+
+mod exec;
+mod identity;
+mod mounts;
+mod report;
+mod terminal;
+mod walk;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use hull_sys::cells::Cells;
+use hull_sys::proc::Proc;
+use hull_sys::process::exit_now;
+use hull_sys::{Error, Result, fds, signals};
+
+use crate::plan::{LaunchPlan, STEP_EXEC, Slot};
+
+pub(crate) use report::{Report, receive};
+
+/// The cell's value once the child is about to call `execve`.
+pub(crate) const CELL_EXEC: u32 = u32::MAX;
+
+/// The exit status of a child that failed before its command ran; nobody but the keeper sees it.
+const FAILED: i32 = 125;
+
+/// What the child inherits from the keeper's memory.
+#[derive(Debug)]
+pub(crate) struct Inheritance<'a> {
+    pub plan: &'a LaunchPlan,
+    pub fds: &'a [OwnedFd],
+    pub report: BorrowedFd<'a>,
+    /// The keeper's own procfs, which no container sees.
+    pub proc: &'a Proc,
+    pub cells: &'a Cells,
+    pub cell: usize,
+    /// The soft and hard `RLIMIT_NOFILE` the keeper was started with.
+    pub nofile: (u64, u64),
+    /// Whether the keeper writes id maps and then says so.
+    pub await_maps: bool,
+}
+
+/// Where the walk is.
+pub(crate) struct Child<'a> {
+    given: Inheritance<'a>,
+    /// The index of the present step, for reports.
+    step: u32,
+    /// The container's root, once known: what paths are resolved beneath.
+    root: Option<OwnedFd>,
+    /// Whether `root` is attached and not yet the root of the process.
+    pivot_due: bool,
+    umask_set: bool,
+    init: bool,
+    masks: mounts::Masks,
+}
+
+/// Walks the plan. Never returns: ends as the command, or reports why not.
+pub(crate) fn run(given: Inheritance<'_>) -> ! {
+    let (report, cells, cell) = (given.report, given.cells, given.cell);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut child = Child::new(given);
+        match child.walk() {
+            Ok(()) => child.execute(),
+            Err(error) => report::failure(report, child.step, &error, None),
+        }
+    }));
+    if outcome.is_err() {
+        let error = Error::new("panic in the child", rustix::io::Errno::NOTRECOVERABLE);
+        report::failure(report, cells.get(cell), &error, None);
+    }
+    exit_now(FAILED)
+}
+
+impl<'a> Child<'a> {
+    fn new(given: Inheritance<'a>) -> Self {
+        Self {
+            given,
+            step: 0,
+            root: None,
+            pivot_due: false,
+            umask_set: false,
+            init: false,
+            masks: mounts::Masks::default(),
+        }
+    }
+
+    /// All steps, in order.
+    fn walk(&mut self) -> Result<()> {
+        self.prepare()?;
+        let plan = self.given.plan;
+        for (index, step) in plan.steps.iter().enumerate() {
+            self.step = index as u32;
+            self.given.cells.set(self.given.cell, self.step);
+            self.take(step)?;
+        }
+        self.step = STEP_EXEC;
+        if !self.umask_set {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        }
+        Ok(())
+    }
+
+    /// What holds for every plan.
+    fn prepare(&mut self) -> Result<()> {
+        // ORDER: first, so that nothing can leak whatever follows; nothing is closed yet.
+        // SAFETY-free: only the flag is set.
+        fds::close_on_exec_from(3)?;
+        signals::reset_mask_and_pipe();
+        // Modes of what is made are exactly as asked for.
+        rustix::process::umask(rustix::fs::Mode::empty());
+        let (soft, hard) = self.given.nofile;
+        hull_sys::process::set_rlimit(rustix_nofile(), soft, hard)?;
+        if self.given.await_maps {
+            report::await_go(self.given.report)?;
+            hull_sys::caps::set_identity(0, 0, &[])?;
+        }
+        Ok(())
+    }
+
+    /// The descriptor of a slot.
+    fn slot(&self, slot: Slot) -> Result<BorrowedFd<'a>> {
+        let fds: &'a [OwnedFd] = self.given.fds;
+        fds.get(usize::from(slot.0)).map(AsFd::as_fd).ok_or_else(|| {
+            Error::new(format!("slot {} of {}", slot.0, fds.len()), rustix::io::Errno::BADF)
+        })
+    }
+
+    /// The root that paths are resolved beneath: the attached one, else the process's own.
+    fn root(&mut self) -> Result<BorrowedFd<'_>> {
+        if self.root.is_none() {
+            self.root = Some(mounts::open_own_root()?);
+        }
+        Ok(self.root.as_ref().expect("just set").as_fd())
+    }
+
+    /// Reports a refusal that does not stop the launch.
+    fn warn(&self, error: &Error) {
+        report::warning(self.given.report, self.step, error);
+    }
+}
+
+/// `RLIMIT_NOFILE`.
+const fn rustix_nofile() -> u32 {
+    7
+}

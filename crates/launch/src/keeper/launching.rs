@@ -1,0 +1,275 @@
+//! Launches under way: from `clone3` to the end of the child's report.
+//!
+//! ```text
+//! cloned ──reports──▶ report ended ──cell says execve──▶ launched
+//!    └──Failed──▶ failed          └──else: died; its status says how──▶ failed
+//! ```
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use hull_sys::cells::{CELLS, Cells};
+use hull_sys::process::{self, CloneArgs, Cloned};
+use hull_sys::{Error, Named, Result, namespace};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::{Failure, Seq};
+use crate::child::{self, CELL_EXEC, Inheritance, Report};
+use crate::plan::{LaunchPlan, Namespaces, STEP_CLONE, Slot};
+
+/// `CLONE_NEWPID`.
+const PID_NAMESPACE: u32 = Namespaces::PID.0;
+
+/// What every launch needs of the keeper.
+pub(super) struct Launcher {
+    pub proc: hull_sys::proc::Proc,
+    /// The keeper's pid namespace, to come back from another one.
+    own_pids: OwnedFd,
+    cells: Cells,
+    used: Vec<bool>,
+    nofile: (u64, u64),
+}
+
+/// One launch.
+pub(super) struct Pending {
+    pub seq: Seq,
+    /// Which engine asked.
+    pub generation: u64,
+    pub key: String,
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    pub report: OwnedFd,
+    /// Kept if it succeeds.
+    pub hold: Vec<(String, OwnedFd)>,
+    pub terminal: Option<OwnedFd>,
+    pub failure: Option<Failure>,
+    /// The report has ended.
+    pub ended: bool,
+    /// The child waits for its maps, which are written.
+    pub await_go: bool,
+    /// It was reaped already, with this status.
+    pub status: Option<i32>,
+    cell: usize,
+}
+
+/// How far a launch is.
+pub(super) enum Progress {
+    Going,
+    Launched,
+    Failed(Failure),
+}
+
+impl Launcher {
+    pub(super) fn new(nofile: (u64, u64)) -> Result<Self> {
+        Ok(Self {
+            proc: super::place::own_proc()?,
+            own_pids: namespace::own("pid")?,
+            cells: Cells::new()?,
+            used: vec![false; CELLS],
+            nofile,
+        })
+    }
+
+    /// Clones the child of a plan. In the child this never returns.
+    pub(super) fn launch(
+        &mut self,
+        seq: Seq,
+        generation: u64,
+        mut plan: Box<LaunchPlan>,
+        hold: Vec<(String, Slot)>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Pending> {
+        let cell = self.used.iter().position(|used| !used).ok_or_else(|| {
+            Error::new(format!("more than {CELLS} launches at once"), Errno::AGAIN)
+        })?;
+        let (ours, theirs) = report_sockets()?;
+        let result = self.clone_child(&plan, &fds, &theirs, cell);
+        let key = std::mem::take(&mut plan.key);
+        let await_go = plan.clone.id_maps.is_some();
+        wipe(*plan);
+        let (pid, pidfd) = result?;
+        self.used[cell] = true;
+        drop(theirs);
+        let mut fds: Vec<_> = fds.into_iter().map(Some).collect();
+        // A slot that is held under two names would be missing for the second: refused before.
+        let hold = hold
+            .into_iter()
+            .filter_map(|(name, slot)| Some((name, fds.get_mut(usize::from(slot.0))?.take()?)))
+            .collect();
+        Ok(Pending {
+            seq,
+            generation,
+            key,
+            pid,
+            pidfd,
+            report: ours,
+            hold,
+            terminal: None,
+            failure: None,
+            ended: false,
+            await_go,
+            status: None,
+            cell,
+        })
+    }
+
+    fn clone_child(
+        &mut self,
+        plan: &LaunchPlan,
+        fds: &[OwnedFd],
+        report: &OwnedFd,
+        cell: usize,
+    ) -> Result<(i32, OwnedFd)> {
+        let slot = |slot: Slot| {
+            fds.get(usize::from(slot.0))
+                .map(AsFd::as_fd)
+                .ok_or_else(|| Error::new(format!("slot {} of {}", slot.0, fds.len()), Errno::BADF))
+        };
+        let args = CloneArgs {
+            flags: u64::from(plan.clone.new.0),
+            cgroup: plan.clone.cgroup.map(slot).transpose()?,
+        };
+        self.cells.set(cell, STEP_CLONE);
+        if let Some(joined) = plan.clone.join_pid {
+            process::setns(slot(joined)?, PID_NAMESPACE)?;
+        }
+        let cloned = process::clone_single_threaded(args);
+        if plan.clone.join_pid.is_some() && !matches!(cloned, Ok(Cloned::Child)) {
+            process::setns(&self.own_pids, PID_NAMESPACE)?;
+        }
+        match cloned? {
+            Cloned::Child => child::run(Inheritance {
+                plan,
+                fds,
+                report: report.as_fd(),
+                proc: &self.proc,
+                cells: &self.cells,
+                cell,
+                nofile: self.nofile,
+                await_maps: plan.clone.id_maps.is_some(),
+            }),
+            Cloned::Parent { pid, pidfd } => {
+                if let Some(maps) = &plan.clone.id_maps {
+                    if let Err(error) = write_maps(pid, maps) {
+                        _ = hull_sys::pidfd::send_signal(&pidfd, 9);
+                        return Err(error);
+                    }
+                }
+                Ok((pid.as_raw_nonzero().get(), pidfd))
+            }
+        }
+    }
+
+    /// How far the launch is, once its report has nothing more to say for now.
+    pub(super) fn progress(&mut self, pending: &mut Pending) -> Progress {
+        if !pending.ended {
+            return Progress::Going;
+        }
+        let at = self.cells.get(pending.cell);
+        let progress = match (pending.failure.take(), at, pending.status) {
+            (Some(failure), _, _) => Progress::Failed(failure),
+            (None, CELL_EXEC, _) => Progress::Launched,
+            (None, step, Some(status)) => Progress::Failed(killed(step, status)),
+            // It died without a word; its status is about to come.
+            (None, _, None) => return Progress::Going,
+        };
+        self.used[pending.cell] = false;
+        progress
+    }
+}
+
+/// A child that ended at a step without saying why: it was killed (or exited, in a plan gone wrong).
+fn killed(step: u32, status: i32) -> Failure {
+    let signal = status & 0x7f;
+    let call = if signal != 0 {
+        format!("killed by signal {signal}")
+    } else {
+        format!("exited with status {}", process::exit_code(status))
+    };
+    Failure { step, errno: 0, call, file: None }
+}
+
+impl Pending {
+    /// Says to the child that its maps are written, if it waits for that.
+    pub(super) fn go(&self) {
+        if self.await_go {
+            // If it is gone, its report says so.
+            _ = rustix::io::write(&self.report, b"g");
+        }
+    }
+
+    /// Reads what the child has said. Warnings are returned for the engine.
+    pub(super) fn read(&mut self) -> Vec<Failure> {
+        let mut warnings = Vec::new();
+        loop {
+            match child::receive(self.report.as_fd()) {
+                Ok(None) => return warnings,
+                Ok(Some(Some((report, fds)))) => self.note(report, fds, &mut warnings),
+                Ok(Some(None)) => {
+                    self.ended = true;
+                    return warnings;
+                }
+                Err(error) => {
+                    let (errno, call) = (error.errno.raw_os_error(), error.call);
+                    self.failure = Some(Failure { step: STEP_CLONE, errno, call, file: None });
+                    _ = hull_sys::pidfd::send_signal(&self.pidfd, 9);
+                    self.ended = true;
+                    return warnings;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, report: Report, fds: Vec<OwnedFd>, warnings: &mut Vec<Failure>) {
+        let fd = fds.into_iter().next();
+        match (report, fd) {
+            (Report::Terminal, Some(master)) => self.terminal = Some(master),
+            (Report::Reborn { pid }, Some(pidfd)) => {
+                // The process counted its copy in the pid namespace it stands in, which may be joined.
+                let pid = hull_sys::pidfd::number(&pidfd).ok().filter(|pid| *pid > 0).unwrap_or(pid);
+                (self.pid, self.pidfd, self.status) = (pid, pidfd, None);
+            }
+            (Report::Warning(warning), _) => warnings.push(warning),
+            (Report::Failed(failure), _) => self.failure = Some(failure),
+            (Report::Terminal | Report::Reborn { .. }, None) => {}
+        }
+    }
+}
+
+/// The keeper's end does not block.
+fn report_sockets() -> Result<(OwnedFd, OwnedFd)> {
+    let pair = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .named(|| "socketpair()".to_owned())?;
+    rustix::io::ioctl_fionbio(&pair.0, true).named(|| "ioctl(FIONBIO)".to_owned())?;
+    Ok(pair)
+}
+
+fn write_maps(pid: rustix::process::Pid, maps: &crate::plan::IdMaps) -> Result<()> {
+    let (uids, gids) = map_lines(maps);
+    namespace::write_maps(pid, &uids, &gids)
+}
+
+/// The maps as `sys` takes them.
+pub(super) fn map_lines(
+    maps: &crate::plan::IdMaps,
+) -> (Vec<namespace::MapLine>, Vec<namespace::MapLine>) {
+    let lines = |ranges: &[crate::plan::IdRange]| {
+        ranges.iter().map(|r| (r.inside, r.outside, r.length)).collect()
+    };
+    (lines(&maps.uids), lines(&maps.gids))
+}
+
+/// Arguments and environment may hold secrets. The next child gets a copy of the keeper's memory, and
+/// as an init it keeps it: they are overwritten, not only freed.
+fn wipe(plan: LaunchPlan) {
+    for text in plan.exec.env.into_iter().chain(plan.exec.argv) {
+        let mut bytes = text.into_bytes();
+        bytes.fill(0);
+        std::hint::black_box(&mut bytes);
+    }
+}

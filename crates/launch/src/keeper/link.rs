@@ -1,0 +1,76 @@
+//! The engine's end of the link: blocking, usable from one sending and one receiving thread at once.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use hull_types::{Fault, Kind};
+
+use super::frame::{FrameError, Incoming, Outgoing};
+use super::{KEEPER_FD, Reply, Request};
+
+/// The link to the keeper.
+#[derive(Debug)]
+pub struct Link {
+    socket: OwnedFd,
+    sending: Mutex<()>,
+    incoming: Mutex<Incoming>,
+}
+
+/// Why the link does not work.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct LinkError(#[from] FrameError);
+
+impl LinkError {
+    /// The class of refusal.
+    pub fn kind(&self) -> Kind {
+        match self.0 {
+            FrameError::Closed => Kind::Unavailable,
+            FrameError::Socket(_) | FrameError::Malformed => Kind::Internal,
+        }
+    }
+
+    /// Whether the keeper is gone.
+    pub fn is_closed(&self) -> bool {
+        matches!(&self.0, FrameError::Closed)
+            || matches!(&self.0, FrameError::Socket(e) if e.errno == rustix::io::Errno::PIPE)
+    }
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl Link {
+    /// The link that the keeper gave this process (`HULL_KEEPER_FD`). `None`: it gave none.
+    pub fn from_env() -> Result<Option<Self>, LinkError> {
+        let socket = hull_sys::fds::adopt_from_env(KEEPER_FD).map_err(FrameError::Socket)?;
+        Ok(socket.map(Self::new))
+    }
+
+    /// A link over a connected stream socket.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket, sending: Mutex::new(()), incoming: Mutex::default() }
+    }
+
+    /// Sends a request with descriptors.
+    pub fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
+        let mut frame = Outgoing::new(request, fds.to_vec());
+        let _one_at_a_time = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        frame.send(self.socket.as_fd()).map_err(FrameError::Socket)?;
+        Ok(())
+    }
+
+    /// Waits for the next reply and its descriptors.
+    pub fn recv(&self) -> Result<(Reply, Vec<OwnedFd>), LinkError> {
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(frame) = incoming.take()? {
+                return Ok(frame);
+            }
+            incoming.fill(self.socket.as_fd())?;
+        }
+    }
+}

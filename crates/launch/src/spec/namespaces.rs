@@ -1,0 +1,66 @@
+//! Which namespaces a container stands in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::IdMaps;
+
+/// Where one namespace comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamespaceWish {
+    /// A new one.
+    #[default]
+    New,
+    /// The host's.
+    Host,
+    /// That of the running container with this id.
+    Container(String),
+}
+
+/// The wish for each kind. The mount namespace is always new.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceWishes {
+    /// Process ids.
+    pub pid: NamespaceWish,
+    /// Host name.
+    pub uts: NamespaceWish,
+    /// System V IPC, POSIX queues; `/dev/shm` goes with it.
+    pub ipc: NamespaceWish,
+    /// Other containers may join the IPC namespace (`--ipc shareable`).
+    pub ipc_shareable: bool,
+    /// Network.
+    pub net: NamespaceWish,
+    /// Cgroup root.
+    pub cgroup: NamespaceWish,
+    /// Clocks.
+    pub time: NamespaceWish,
+    /// Offsets of a new time namespace.
+    pub time_offsets: Option<TimeOffsets>,
+    /// User and group ids.
+    pub user: Userns,
+}
+
+/// Offsets of a new time namespace, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeOffsets {
+    /// Of CLOCK_MONOTONIC.
+    pub monotonic: i64,
+    /// Of CLOCK_BOOTTIME.
+    pub boottime: i64,
+}
+
+/// The wish for the user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Userns {
+    /// The engine's own.
+    #[default]
+    Host,
+    /// A new one whose ids are a free range of the host of this length, chosen at each start.
+    Auto {
+        /// How many ids.
+        size: u32,
+    },
+    /// A new one with these maps.
+    Maps(IdMaps),
+    /// That of the running container with this id.
+    Container(String),
+}

@@ -1,0 +1,39 @@
+//! The keeper for tests: `launch-role keeper RUN` runs one whose engine is `launch-role engine RUN`, and that
+//! engine hands its end of the link to the test, which listens on `RUN/test.sock`.
+//!
+//! A byte on that socket makes the fake engine exit with it as its code; the end of it, with 0.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use hull_launch::keeper::{self, KEEPER_FD, KeeperArgs, LISTEN_FD};
+
+fn main() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let run = Path::new(&args[2]);
+    match args[1].to_str() {
+        Some("keeper") => keeper::run(KeeperArgs {
+            run: run.to_owned(),
+            socket: run.join("engine.sock"),
+            socket_group: None,
+            engine: vec!["engine".into(), run.into()],
+        }),
+        Some("engine") => engine(run),
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn engine(run: &Path) {
+    let link = hull_sys::fds::adopt_from_env(KEEPER_FD).unwrap().unwrap();
+    let listener = hull_sys::fds::adopt_from_env(LISTEN_FD).unwrap().unwrap();
+    let mut test = UnixStream::connect(run.join("test.sock")).unwrap();
+    let fds: Vec<BorrowedFd<'_>> = vec![link.as_fd(), listener.as_fd()];
+    let pid = std::process::id().to_le_bytes();
+    hull_sys::fdpass::send(&test, &pid, &fds).unwrap();
+    let mut byte = [0];
+    let code = if test.read(&mut byte).unwrap_or(0) == 1 { i32::from(byte[0]) } else { 0 };
+    std::process::exit(code);
+}

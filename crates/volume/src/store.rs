@@ -1,0 +1,261 @@
+//! [`Volumes`]: the directory of all volumes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hull_types::{ContainerId, Timestamp};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::copy;
+use crate::error::Error;
+use crate::{Result, check_name};
+
+/// What is known about a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// It was made for one container and goes with it.
+    pub anonymous: bool,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// All volumes of one engine.
+#[derive(Debug)]
+pub struct Volumes {
+    directory: PathBuf,
+}
+
+impl Volumes {
+    /// Opens `<root>/volumes`, makes it if needed, and sweeps what a crash left half-made.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn open(root: &Path) -> Result<Self> {
+        let directory = root.join("volumes");
+        let store = Self { directory };
+        store.prepare().map_err(|source| Error::Store {
+            path: store.directory.display().to_string(),
+            source,
+        })?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o701).create(&self.directory)?;
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a volume unless one of this name exists; tells whether it was made.
+    ///
+    /// # Errors
+    /// [`Error::Name`], [`Error::Io`].
+    pub fn create(
+        &self,
+        name: &str,
+        anonymous: bool,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<bool> {
+        check_name(name)?;
+        if self.directory.join(name).is_dir() {
+            return Ok(false);
+        }
+        let volume = Volume {
+            name: name.to_owned(),
+            created: now(),
+            anonymous,
+            labels: labels.clone(),
+        };
+        let fresh = self.directory.join(format!(".new-{}", ContainerId::new_random()));
+        let made = build(&fresh, &volume).and_then(|()| self.publish(&fresh, name));
+        if !matches!(made, Ok(true)) {
+            // Best effort: `open` sweeps what is left.
+            let _ = fs::remove_dir_all(&fresh);
+        }
+        made.map_err(|source| failed("make the directory", name, source))
+    }
+
+    /// Another request may have made the same volume meanwhile: then that one stands.
+    fn publish(&self, fresh: &Path, name: &str) -> io::Result<bool> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let target = self.directory.join(name);
+        match renameat_with(CWD, fresh, CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is known about a volume.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`].
+    pub fn inspect(&self, name: &str) -> Result<Volume> {
+        check_name(name)?;
+        let text = match fs::read(self.directory.join(name).join("volume.json")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing(name.to_owned()));
+            }
+            text => text.map_err(|source| failed("read the description", name, source))?,
+        };
+        serde_json::from_slice(&text)
+            .map_err(|error| failed("read the description", name, error.into()))
+    }
+
+    /// All volumes by name; those that cannot be read come as errors beside them.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn list(&self) -> Result<(Vec<Volume>, Vec<Error>)> {
+        let store = |source| Error::Store { path: self.directory.display().to_string(), source };
+        let (mut volumes, mut unreadable) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(&self.directory).map_err(store)? {
+            let name = entry.map_err(store)?.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            match self.inspect(&name) {
+                Ok(volume) => volumes.push(volume),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((volumes, unreadable))
+    }
+
+    /// Where its content lies on the host.
+    pub fn mountpoint(&self, name: &str) -> PathBuf {
+        self.directory.join(name).join("_data")
+    }
+
+    /// Its content, as a directory fd.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`].
+    pub fn data(&self, name: &str) -> Result<OwnedFd> {
+        check_name(name)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(self.mountpoint(name), flags, Mode::empty()) {
+            Ok(fd) => Ok(fd),
+            Err(rustix::io::Errno::NOENT) => Err(Error::Missing(name.to_owned())),
+            Err(error) => Err(failed("open the directory", name, error.into())),
+        }
+    }
+
+    /// Marks the volume as used. At its first use it gets what `image` has: content, owner and mode.
+    /// `unshift` turns owners as seen through `image` into owners on disk. Tells whether it was filled.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Depth`], [`Error::Io`]. It is then as empty as before.
+    pub fn first_use(
+        &self,
+        name: &str,
+        image: Option<BorrowedFd<'_>>,
+        unshift: &dyn Fn(u32, bool) -> u32,
+    ) -> Result<bool> {
+        let home = self.directory.join(name);
+        if home.join("used").exists() {
+            return Ok(false);
+        }
+        let data = self.data(name)?;
+        let io = |attempt| move |source: io::Error| failed(attempt, name, source);
+        let lock = File::open(&home).map_err(io("lock the directory"))?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|error| failed("lock the directory", name, error.into()))?;
+        if home.join("used").exists() {
+            return Ok(false);
+        }
+        let filled = self.fill(name, data.as_fd(), image, unshift)?;
+        File::create(home.join("used")).map_err(io("mark the use"))?;
+        // Best effort: beside `used` it means nothing.
+        let _ = fs::remove_file(home.join("filling"));
+        Ok(filled)
+    }
+
+    fn fill(
+        &self,
+        name: &str,
+        data: BorrowedFd<'_>,
+        image: Option<BorrowedFd<'_>>,
+        unshift: &dyn Fn(u32, bool) -> u32,
+    ) -> Result<bool> {
+        let filling = self.directory.join(name).join("filling");
+        let io = |attempt| move |source: io::Error| failed(attempt, name, source);
+        if filling.exists() {
+            // A crash in the middle: begin again.
+            copy::empty(&self.mountpoint(name)).map_err(io("empty the directory"))?;
+        }
+        let Some(image) = image else { return Ok(false) };
+        if !copy::is_empty(&self.mountpoint(name)).map_err(io("read the directory"))? {
+            return Ok(false);
+        }
+        File::create(&filling).map_err(io("mark the filling"))?;
+        let copied = copy::tree(image, data, unshift);
+        if let Err(error) = copied {
+            // Best effort: `filling` makes the next use begin again.
+            let _ = copy::empty(&self.mountpoint(name));
+            return Err(match error {
+                copy::Failure::Depth => Error::Depth { name: name.to_owned(), limit: copy::DEEPEST },
+                copy::Failure::Io(source) => failed("fill the directory", name, source),
+            });
+        }
+        Ok(true)
+    }
+
+    /// Removes a volume: out of sight at once, then its content. Who still uses it is the caller's to
+    /// know.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`].
+    pub fn remove(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let gone = self.directory.join(format!(".gone-{}", ContainerId::new_random()));
+        match fs::rename(self.directory.join(name), &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing(name.to_owned()));
+            }
+            renamed => renamed.map_err(|source| failed("move the directory", name, source))?,
+        }
+        fs::remove_dir_all(&gone).map_err(|source| failed("remove the content", name, source))
+    }
+}
+
+/// A whole volume under a name that nobody looks at.
+fn build(fresh: &Path, volume: &Volume) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o701).create(fresh)?;
+    fs::DirBuilder::new().mode(0o755).create(fresh.join("_data"))?;
+    // Whatever the engine's umask is.
+    fs::set_permissions(fresh.join("_data"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let text = serde_json::to_vec(volume)?;
+    let mut file = File::create(fresh.join("volume.json"))?;
+    io::Write::write_all(&mut file, &text)
+}
+
+fn failed(attempt: &'static str, name: &str, source: io::Error) -> Error {
+    Error::Io { attempt, name: name.to_owned(), source }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;
