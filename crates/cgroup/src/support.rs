@@ -2,6 +2,7 @@
 //! the root, so a probe directory is made and removed once.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kernfs::Dir;
 use crate::parent::{Parent, Roots};
@@ -52,9 +53,13 @@ pub struct Support {
 
 const PROBE: &str = ".hull-probe";
 
+/// Serial numbers of probe directories.
+static PROBES: AtomicU64 = AtomicU64::new(0);
+
 impl Support {
     pub(crate) fn detect(roots: &std::sync::Arc<Roots>) -> Self {
-        let name = format!("{PROBE}-{}", std::process::id());
+        // Two probes at one time must not share a directory: the first to end removes it.
+        let name = format!("{PROBE}-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
         let parent = Parent::new(roots.clone(), name);
         let mut support = match &**roots {
             Roots::V1(_) => Self::v1(&parent),

@@ -14,9 +14,9 @@ pub enum Error {
     #[error("content has digest {found}, not {expected}")]
     Mismatch {
         /// What was promised.
-        expected: Digest,
+        expected: Box<Digest>,
         /// What came.
-        found: Digest,
+        found: Box<Digest>,
     },
     /// A blob is larger than its use allows.
     #[error("blob {digest} of {size} bytes is larger than the {max} bytes that are allowed")]
@@ -48,6 +48,10 @@ impl Error {
             Self::Mismatch { .. } | Self::TooLarge { .. } => Kind::Invalid,
             Self::File { .. } => Kind::Internal,
         }
+    }
+
+    pub(crate) fn mismatch(expected: &Digest, found: Digest) -> Self {
+        Self::Mismatch { expected: Box::new(*expected), found: Box::new(found) }
     }
 
     pub(crate) fn file<E: Into<io::Error>>(attempt: &'static str, name: impl Into<String>) -> impl FnOnce(E) -> Self {

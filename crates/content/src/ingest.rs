@@ -47,7 +47,7 @@ impl Ingest {
     pub fn finish(self, expected: Option<&Digest>) -> Result<Blob> {
         let digest = Digest::from_raw(&self.hasher.finalize().into());
         match expected {
-            Some(expected) if *expected != digest => Err(Error::Mismatch { expected: *expected, found: digest }),
+            Some(expected) if *expected != digest => Err(Error::mismatch(expected, digest)),
             _ => Ok(Blob { digest, size: self.size, file: self.file, temporary: self.temporary }),
         }
     }

@@ -119,7 +119,7 @@ impl Store {
         file.take(max).read_to_end(&mut bytes).map_err(Error::file("read", digest.hex()))?;
         match Digest::of(&bytes) {
             found if found == *digest => Ok(bytes),
-            found => Err(Error::Mismatch { expected: *digest, found }),
+            found => Err(Error::mismatch(digest, found)),
         }
     }
 
@@ -136,7 +136,7 @@ impl Store {
         }
         match Digest::from_raw(&hasher.finalize().into()) {
             found if found == *digest => Ok(()),
-            found => Err(Error::Mismatch { expected: *digest, found }),
+            found => Err(Error::mismatch(digest, found)),
         }
     }
 

@@ -1,2 +1,48 @@
-//! (being written)
+//! The engine: containers, execs, events, logs, images, and recovery, behind one façade, [`Engine`].
+//!
+//! One task owns each container's state and moves it by a pure table ([`container`]); reads use the
+//! published snapshot and never wait for a task. The façade speaks the documents of `hull-wire` and
+//! refuses with [`hull_types::Fault`]. It knows nothing of HTTP and starts no server.
 #![forbid(unsafe_code)]
+
+pub mod admit;
+mod attach;
+mod config;
+mod container;
+mod core;
+mod create;
+mod detach;
+mod engine;
+mod error;
+mod events;
+mod exec;
+mod exec_output;
+mod images;
+mod info;
+mod input;
+mod inspect;
+mod janitor;
+mod keeper;
+mod list;
+mod names;
+mod open;
+mod options;
+mod orphan;
+pub mod prepare;
+mod ready;
+mod recover;
+mod registry;
+mod resize;
+mod stats;
+mod top;
+mod wait;
+
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use error::{Error, RefusalKind};
+pub use input::Input;
+pub use options::{
+    AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, StdStream,
+    WaitCondition,
+};
+pub use wait::Waiting;

@@ -49,7 +49,11 @@ fn one(config: &mut RunConfig, change: &str) -> Done {
         "USER" => config.user = expand(rest, &config.env)?,
         "VOLUME" => volume(config, rest)?,
         "WORKDIR" => workdir(config, rest)?,
-        _ => return Err("only CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are allowed"),
+        _ => {
+            return Err(
+                "only CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are allowed",
+            );
+        }
     }
     Ok(())
 }

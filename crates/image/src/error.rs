@@ -67,9 +67,9 @@ pub enum Error {
         /// Which bytes.
         what: &'static str,
         /// What was promised.
-        expected: Digest,
+        expected: Box<Digest>,
         /// What came.
-        found: Digest,
+        found: Box<Digest>,
     },
     /// A blob's size is not what its descriptor says.
     #[error("blob {digest} has {found} bytes, not {expected}")]

@@ -82,6 +82,22 @@ impl Images {
         index.image(&id).ok_or_else(|| Error::NoSuchImage(text.to_owned()))
     }
 
+    /// As [`Images::resolve`]; the image's layers stay at least as long as the [`Hold`] lives.
+    ///
+    /// # Errors
+    /// As [`Images::resolve`].
+    pub fn resolve_held(&self, text: &str) -> Result<(Image, Hold)> {
+        if host::is_meant(&self.inner.host, text) {
+            return Ok((self.inner.host.clone(), Hold { images: self.clone(), layers: Vec::new() }));
+        }
+        let mut index = self.index();
+        let id = index.find(text)?;
+        let image = index.image(&id).ok_or_else(|| Error::NoSuchImage(text.to_owned()))?;
+        image.layers().iter().for_each(|layer| index.pin(*layer));
+        let hold = Hold { images: self.clone(), layers: image.layers().to_vec() };
+        Ok((image, hold))
+    }
+
     /// The image with exactly this id, as containers name theirs.
     pub fn get(&self, id: &Digest) -> Option<Image> {
         if *id == self.inner.host.id {
@@ -156,6 +172,19 @@ impl Images {
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         // Each change of the index is one insertion or removal: a panic leaves none half-done.
         self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the layers of an image from being removed, until it is dropped.
+pub struct Hold {
+    images: Images,
+    layers: Vec<Digest>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut index = self.images.index();
+        self.layers.iter().for_each(|layer| index.unpin(layer));
     }
 }
 

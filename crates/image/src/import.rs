@@ -69,8 +69,7 @@ impl Images {
             history: vec![History { created, comment, ..History::default() }],
             ..ImageConfig::default()
         };
-        let bytes =
-            serde_json::to_vec(&config).map_err(|error| Error::document("the image's configuration", error))?;
+        let bytes = serde_json::to_vec(&config).map_err(|error| Error::document("the image's configuration", error))?;
         let id = session.image(config, &bytes, vec![layer], None, names)?;
         session.commit()?;
         self.get(&id).ok_or_else(|| Error::NoSuchImage(id.to_string()))

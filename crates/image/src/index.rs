@@ -35,12 +35,17 @@ impl Known {
         let bytes = content.read(id, MAX_DOCUMENT)?;
         let config =
             serde_json::from_slice(&bytes).map_err(|error| Error::document("the image's configuration", error))?;
+        Self::of(row, Arc::new(config), snapshots)
+    }
+
+    /// Adds the sizes of the layers, which must be there.
+    pub fn of(row: ImageRow, config: Arc<ImageConfig>, snapshots: &Snapshots) -> Result<Self> {
         let mut size = 0;
         for layer in &row.layers {
             let info = snapshots.layer(&layer.chain_id)?;
             size += info.ok_or(hull_snapshot::Error::MissingLayer(layer.chain_id))?.size;
         }
-        Ok(Self { row, config: Arc::new(config), size })
+        Ok(Self { row, config, size })
     }
 }
 
@@ -64,6 +69,10 @@ impl Index {
         let missing = || Error::NoSuchImage(text.to_owned());
         if let Some(id) = self.find_name(text) {
             return Ok(id);
+        }
+        if !text.starts_with("sha256:") {
+            // COMPAT(docker 28): what no image can be called is malformed, not missing.
+            text.parse::<ImageRef>()?;
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
@@ -106,14 +115,20 @@ impl Index {
         }
     }
 
-    /// Chain ids and blobs that must stay: every image's and every pinned one.
-    pub fn kept(&self) -> BTreeSet<Digest> {
-        let mut kept: BTreeSet<Digest> = self.pins.keys().copied().collect();
+    /// What must stay: every image's and everything pinned.
+    pub fn kept(&self) -> Kept {
+        let pins: BTreeSet<Digest> = self.pins.keys().copied().collect();
+        let mut kept = Kept { layers: pins.clone(), blobs: pins };
         for (id, known) in &self.images {
-            kept.insert(*id);
-            kept.extend(known.row.manifest);
-            kept.extend(known.row.layers.iter().flat_map(|layer| [layer.chain_id, layer.blob]));
+            kept.layers.extend(known.row.layers.iter().map(|layer| layer.chain_id));
+            kept.blobs.extend(known.row.blobs(id));
         }
         kept
     }
+}
+
+/// Chain ids and blobs. A bottom layer's chain id and its uncompressed blob are the same digest.
+pub(crate) struct Kept {
+    pub layers: BTreeSet<Digest>,
+    pub blobs: BTreeSet<Digest>,
 }

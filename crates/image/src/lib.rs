@@ -21,7 +21,7 @@ mod session;
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use error::Error;
 pub use image::{HOST_IMAGE, HistoryLine, Image, Loaded, Removed, Source};
-pub use images::Images;
+pub use images::{Hold, Images};
 pub use import::ImportOptions;
 pub use load::{Progress, Report};
 pub use remove::{Pruned, RemoveOptions, Use};

@@ -17,6 +17,13 @@ pub(crate) struct ImageRow {
     pub last_tagged: Timestamp,
 }
 
+impl ImageRow {
+    /// Every blob that the image `id` needs.
+    pub fn blobs(&self, id: &Digest) -> impl Iterator<Item = Digest> {
+        self.layers.iter().map(|layer| layer.blob).chain(self.manifest).chain([*id])
+    }
+}
+
 /// A layer of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LayerRow {

@@ -44,11 +44,26 @@ impl Images {
     /// # Errors
     /// [`Error::ReferenceInUse`], [`Error::Conflict`], [`Error::NoSuchImage`], [`Error::BuiltIn`].
     pub fn remove(&self, text: &str, options: RemoveOptions, uses: &[Use]) -> Result<Vec<Removed>> {
+        self.remove_with(text, options, || uses.to_vec())
+    }
+
+    /// As [`Images::remove`], asking who uses images only when nobody can begin to: together with
+    /// [`Images::resolve_held`] no container loses its layers between its creation and its record.
+    ///
+    /// # Errors
+    /// As [`Images::remove`].
+    pub fn remove_with(
+        &self,
+        text: &str,
+        options: RemoveOptions,
+        uses: impl FnOnce() -> Vec<Use>,
+    ) -> Result<Vec<Removed>> {
         if self.resolve(text)?.is_host() {
             return Err(Error::BuiltIn(HOST_IMAGE));
         }
         let mut index = self.index();
         let id = index.find(text)?;
+        let uses = &uses()[..];
         let own: Vec<&Use> = uses.iter().filter(|used| used.image == id).collect();
         let mut removed = Vec::new();
         if index.find_name(text) == Some(id) {
@@ -111,26 +126,20 @@ impl Images {
     pub fn collect(&self, uses: &[Use]) -> Result<usize> {
         let index = self.index();
         let mut kept = index.kept();
-        kept.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
+        kept.layers.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
         let mut collected = 0;
-        for chain_id in self.inner.snapshots.layers()?.iter().filter(|chain_id| !kept.contains(chain_id)) {
+        for chain_id in self.inner.snapshots.layers()?.iter().filter(|chain_id| !kept.layers.contains(chain_id)) {
             self.inner.snapshots.remove_layer(chain_id)?;
             collected += 1;
         }
-        for (digest, _) in self.inner.content.list()?.iter().filter(|(digest, _)| !kept.contains(digest)) {
+        for (digest, _) in self.inner.content.list()?.iter().filter(|(digest, _)| !kept.blobs.contains(digest)) {
             self.inner.content.remove(digest)?;
             collected += 1;
         }
         Ok(collected)
     }
 
-    fn untag(
-        &self,
-        index: &mut Index,
-        id: &Digest,
-        names: &[ImageRef],
-        removed: &mut Vec<Removed>,
-    ) -> Result<()> {
+    fn untag(&self, index: &mut Index, id: &Digest, names: &[ImageRef], removed: &mut Vec<Removed>) -> Result<()> {
         let left = names_of(index, id).len() > names.len();
         self.inner.db.write(|tx| {
             for name in names {
@@ -154,16 +163,15 @@ impl Images {
         let Some(gone) = index.images.remove(id) else { return Ok(()) };
         removed.push(Removed::Deleted(*id));
         let mut kept = index.kept();
-        kept.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
+        kept.layers.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
         for layer in gone.row.layers.iter().rev() {
-            if kept.insert(layer.chain_id) {
+            if kept.layers.insert(layer.chain_id) {
                 self.inner.snapshots.remove_layer(&layer.chain_id)?;
                 removed.push(Removed::Deleted(layer.chain_id));
             }
         }
-        let blobs = gone.row.layers.iter().map(|layer| layer.blob).chain(gone.row.manifest).chain([*id]);
-        for blob in blobs {
-            if kept.insert(blob) {
+        for blob in gone.row.blobs(id) {
+            if kept.blobs.insert(blob) {
                 self.inner.content.remove(&blob)?;
             }
         }
@@ -183,8 +191,7 @@ fn orphaned_digests(index: &Index, id: &Digest, going: &ImageRef) -> Vec<ImageRe
 }
 
 fn conflict(id: &Digest, uses: &[&Use], several: bool, force: bool) -> Result<()> {
-    let refuse =
-        |forcible, why: String| Err(Error::Conflict { image: id.short().to_owned(), forcible, why });
+    let refuse = |forcible, why: String| Err(Error::Conflict { image: id.short().to_owned(), forcible, why });
     if let Some(used) = uses.iter().find(|used| used.running) {
         return refuse(false, format!("image is being used by running container {}", short(&used.container)));
     }

@@ -5,7 +5,7 @@
 //! layer() … image() … ──▶ commit: one syncfs ──▶ layers and blobs renamed ──▶ one transaction ──▶ index
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
 use hull_archive::{Compression, Limits, digest_of};
@@ -41,15 +41,11 @@ struct New {
     names: Vec<ImageRef>,
 }
 
-impl New {
-    fn blobs(&self) -> impl Iterator<Item = Digest> {
-        self.row.layers.iter().map(|layer| layer.blob).chain(self.row.manifest).chain([self.id])
-    }
-}
-
 impl<'a> Session<'a> {
     pub fn new(images: &'a Images) -> Result<Self> {
-        let bytes = images.inner.snapshots.free_bytes()?.min(Limits::default().bytes);
+        // A bomb must not fill the disk; what an honest image needs beside this is its compressed form.
+        let free = images.inner.snapshots.free_bytes()?;
+        let bytes = (free - free / 4).min(Limits::default().bytes);
         let limits = Limits { bytes, ..Limits::default() };
         Ok(Self {
             images,
@@ -200,29 +196,47 @@ impl<'a> Session<'a> {
         let inner = &self.images.inner;
         let layers = std::mem::take(&mut self.layers);
         let mut blobs = std::mem::take(&mut self.blobs);
-        let wanted: Vec<Digest> = self.new.iter().flat_map(New::blobs).collect();
+        let wanted: Vec<Digest> = self.new.iter().flat_map(|new| new.row.blobs(&new.id)).collect();
         blobs.retain(|digest, _| wanted.contains(digest));
-        let sizes: HashMap<Digest, u64> = layers.iter().map(|layer| (layer.chain_id(), layer.info().size)).collect();
+        let chain_ids: Vec<Digest> = layers.iter().map(StagedLayer::chain_id).collect();
+        let digests: Vec<Digest> = blobs.keys().copied().collect();
         // ORDER: content reaches the disk before the name that makes it visible, and that before the row.
         inner.snapshots.sync()?;
         let mut index = self.images.index();
-        for layer in &layers {
-            index.pin(layer.chain_id());
-            self.pinned.push(layer.chain_id());
-        }
-        inner.snapshots.publish(layers)?;
-        inner.content.publish(blobs.into_values())?;
-        let mut known = Vec::new();
-        for new in &self.new {
-            let mut size = 0;
-            for layer in &new.row.layers {
-                size += match sizes.get(&layer.chain_id) {
-                    Some(size) => *size,
-                    None => inner.snapshots.layer(&layer.chain_id)?.map_or(0, |info| info.size),
-                };
+        let recorded = inner
+            .snapshots
+            .publish(layers)
+            .map_err(Error::from)
+            .and_then(|()| Ok(inner.content.publish(blobs.into_values())?))
+            .and_then(|()| self.record());
+        match recorded {
+            Ok(known) => {
+                for (new, known) in self.new.drain(..).zip(known) {
+                    index.images.insert(new.id, known);
+                    index.names.extend(new.names.into_iter().map(|name| (name.full(), (name, new.id))));
+                }
+                Ok(())
             }
-            known.push(Known { row: new.row.clone(), config: new.config.clone().into(), size });
+            Err(error) => {
+                // Nobody has been told of them, and nobody can have begun to use them under this lock.
+                let kept = index.kept();
+                for chain_id in chain_ids.iter().filter(|chain_id| !kept.layers.contains(chain_id)) {
+                    _ = inner.snapshots.remove_layer(chain_id);
+                }
+                let used: BTreeSet<Digest> = index.images.iter().flat_map(|(id, known)| known.row.blobs(id)).collect();
+                for digest in digests.iter().filter(|digest| !used.contains(digest)) {
+                    _ = inner.content.remove(digest);
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Writes the rows, in one transaction.
+    fn record(&self) -> Result<Vec<Known>> {
+        let inner = &self.images.inner;
+        let join = |new: &New| Known::of(new.row.clone(), new.config.clone().into(), &inner.snapshots);
+        let known = self.new.iter().map(join).collect::<Result<Vec<_>>>()?;
         inner.db.write(|tx| {
             for new in &self.new {
                 tx.put(new.id.as_str(), &new.row)?;
@@ -232,13 +246,7 @@ impl<'a> Session<'a> {
             }
             Ok::<_, Error>(())
         })?;
-        for (new, known) in self.new.drain(..).zip(known) {
-            index.images.insert(new.id, known);
-            for name in new.names {
-                index.names.insert(name.full(), (name, new.id));
-            }
-        }
-        Ok(())
+        Ok(known)
     }
 
     fn pin(&mut self, digest: Digest) {
@@ -271,7 +279,11 @@ impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
 }
 
 pub(crate) fn expect(what: &'static str, expected: &Digest, found: Digest) -> Result<()> {
-    if *expected == found { Ok(()) } else { Err(Error::Mismatch { what, expected: *expected, found }) }
+    if *expected == found {
+        Ok(())
+    } else {
+        Err(Error::Mismatch { what, expected: Box::new(*expected), found: Box::new(found) })
+    }
 }
 
 fn media_type(compression: Compression) -> &'static str {

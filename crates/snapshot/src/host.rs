@@ -4,7 +4,7 @@
 //! its own and already holds an empty directory in place of each hidden one. Both go when the last
 //! descriptor of the overlay is closed.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use hull_mount::{MountFd, Overlay};
@@ -17,25 +17,20 @@ const HIDDEN: &[&str] = &["/root", "/home", "/run", "/tmp", "/var/tmp", "/var/li
 
 /// Makes the overlay. `engine_root` is hidden as well.
 pub(crate) fn mount(engine_root: &Path, userns: Option<&OwnedFd>) -> Result<MountFd> {
-    let root = open("/")?;
-    let memory = hull_mount::tmpfs(&[("mode", Some("0755"))], 0)?;
-    let like = rustix::fs::fstat(&root).map_err(Error::file("stat", "/"))?;
-    dir::make(&memory, "upper", 0o755)?;
-    dir::dress(&memory, "upper", &like)?;
-    dir::make(&memory, "work", 0o755)?;
-    let upper = dir::open(&memory, "upper")?;
-    for path in hidden(engine_root) {
-        hide(&root, &upper, &path)?;
-    }
-    let mut lower = MountFd::from_fd(root);
+    let mut lower = MountFd::from_fd(open("/")?);
     if let Some(userns) = userns {
         lower = hull_mount::bind(&lower, false)?;
         lower.idmap(userns.as_fd(), false)?;
-        memory.idmap(userns.as_fd(), false)?;
     }
-    // Opened again: these must stand on the mount as it is mapped now.
-    let open = |name: &'static str| dir::open_path(&memory, name).map_err(Error::file("open", name));
-    let (upper, work) = (open("upper")?, open("work")?);
+    let memory = hull_mount::tmpfs(&[("mode", Some("0755"))], 0)?;
+    let like = rustix::fs::fstat(&lower).map_err(Error::file("stat", "/"))?;
+    dir::make(&memory, "upper", 0o755)?;
+    dir::dress(&memory, "upper", &like)?;
+    dir::make(&memory, "work", 0o755)?;
+    let (upper, work) = (dir::open(&memory, "upper")?, dir::open(&memory, "work")?);
+    for path in hidden(engine_root) {
+        hide(lower.as_fd(), &upper, &path)?;
+    }
     let (lower, memory) = (lower.as_fd(), memory.as_fd());
     // The lower one is a clone only if it is idmapped.
     let detached = [memory, lower];
@@ -60,7 +55,7 @@ fn hidden(engine_root: &Path) -> Vec<PathBuf> {
 }
 
 /// Makes an empty, opaque directory at `path` in the upper directory; those above it look as below.
-fn hide(root: &OwnedFd, upper: &OwnedFd, path: &Path) -> Result<()> {
+fn hide(root: BorrowedFd<'_>, upper: &OwnedFd, path: &Path) -> Result<()> {
     let names: Vec<&str> = path
         .components()
         .filter_map(|component| match component {

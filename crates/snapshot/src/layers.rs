@@ -141,7 +141,8 @@ impl LayerStage {
     /// # Errors
     /// [`Error::Archive`] for whatever is wrong with the archive.
     pub fn unpack(&self, from: impl Read + Send, below: &[StagedOrVisible<'_>], limits: Limits) -> Result<Unpacked> {
-        let lowers: Vec<OwnedFd> = below.iter().rev().map(|layer| layer.open(&self.snapshots)).collect::<Result<_>>()?;
+        let lowers: Vec<OwnedFd> =
+            below.iter().rev().map(|layer| layer.open(&self.snapshots)).collect::<Result<_>>()?;
         let lowers = Lowers(lowers.iter().map(AsFd::as_fd).collect());
         if let Some(top) = lowers.0.first() {
             let like = rustix::fs::fstat(top).map_err(Error::file("stat", "the layer below"))?;
@@ -165,9 +166,8 @@ impl LayerStage {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.dir, INFO, flags, Mode::from_raw_mode(0o600))
             .map_err(Error::file("create", INFO))?;
-        std::io::Write::write_all(&mut std::fs::File::from(fd), &text).map_err(|error| {
-            Error::file("write", INFO)(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })?;
+        std::io::Write::write_all(&mut std::fs::File::from(fd), &text)
+            .map_err(|error| Error::file("write", INFO)(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         let chain_id = chain_id(self.parent.as_ref(), &info.diff_id);
         Ok(StagedLayer { stage: self, chain_id, info })
     }

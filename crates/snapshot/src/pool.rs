@@ -47,7 +47,10 @@ impl Snapshots {
     /// As [`Snapshots::prepare`]; what was made before stays.
     pub fn refill(&self) -> Result<usize> {
         let mut made = 0;
-        while let Some((base, ephemeral)) = self.pool().lacking() {
+        loop {
+            // A guard in the loop's condition would be held through its body.
+            let lacking = self.pool().lacking();
+            let Some((base, ephemeral)) = lacking else { return Ok(made) };
             let name = format!(".pool-{}", self.inner.number());
             dir::make(&self.inner.slots, &name, 0o700)?;
             let mount = match self.assemble(&base, &name, ephemeral, None) {
@@ -59,12 +62,12 @@ impl Snapshots {
                     return Err(error);
                 }
             };
-            match self.pool().add(&base, ephemeral, Ready { mount, name }) {
+            let unwanted = self.pool().add(&base, ephemeral, Ready { mount, name });
+            match unwanted {
                 None => made += 1,
                 Some(unwanted) => self.throw_away(unwanted),
             }
         }
-        Ok(made)
     }
 
     /// A prepared root file system under the asked slot, if there is one.

@@ -94,7 +94,9 @@ impl Snapshots {
                     self.overlay(base, slot, ephemeral, &View { layers, slots, detached: &[] })
                 }
                 Some(userns) => {
-                    // Clones of the two directories show all layers and the slot with the namespace's ids.
+                    // Clones that show the layers with the namespace's ids. The slot itself is not
+                    // shifted: overlayfs copies up as the one who mounted it, whose ids such a clone
+                    // would not have. Its files belong to the namespace's ids on the disk.
                     let clone = |of: &OwnedFd| -> Result<MountFd> {
                         let clone = hull_mount::bind(of, false)?;
                         clone.idmap(userns.as_fd(), false)?;
@@ -119,8 +121,7 @@ impl Snapshots {
         }
         let place = dir::open_path(&self.inner.slots, slot).map_err(Error::file("open", slot))?;
         self.make_upper(&place, &lowers[0])?;
-        let seen = dir::open_path(slots, slot).map_err(Error::file("open", slot))?;
-        let open = |name: &'static str| dir::open_path(&seen, name).map_err(Error::file("open", name));
+        let open = |name: &'static str| dir::open_path(&place, name).map_err(Error::file("open", name));
         let (upper, work) = (open("upper")?, open("work")?);
         Ok(hull_mount::overlay(&Overlay {
             lowers: &lowers.iter().map(AsFd::as_fd).collect::<Vec<_>>(),

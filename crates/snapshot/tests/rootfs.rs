@@ -46,10 +46,25 @@ fn layers(snapshots: &Snapshots, archives: &[Vec<u8>]) -> Base {
 }
 
 fn two_layers(snapshots: &Snapshots) -> Base {
-    layers(snapshots, &[
-        tar(&[directory("./", 0o755), directory("d", 0o750), file("d/a", "one"), file("d/b", "two"), file("c", "three")]),
-        tar(&[directory("./", 0o711), file("d/a", "ONE"), file("d/.wh.b", ""), file(".wh.c", ""), file("new", "x")]),
-    ])
+    layers(
+        snapshots,
+        &[
+            tar(&[
+                directory("./", 0o755),
+                directory("d", 0o750),
+                file("d/a", "one"),
+                file("d/b", "two"),
+                file("c", "three"),
+            ]),
+            tar(&[
+                directory("./", 0o711),
+                file("d/a", "ONE"),
+                file("d/.wh.b", ""),
+                file(".wh.c", ""),
+                file("new", "x"),
+            ]),
+        ],
+    )
 }
 
 fn snapshots() -> (tempfile::TempDir, Snapshots) {
@@ -144,12 +159,19 @@ fn a_user_namespace_sees_the_files_as_its_own() {
     let userns = userns();
     let wish = Rootfs { userns: Some(&userns), ..rootfs(&base, "one") };
     let prepared = snapshots.prepare(&wish).unwrap();
-    let owner = rustix::fs::statat(&prepared.mount, "d/a", AtFlags::empty()).unwrap().st_uid;
-    assert_eq!(owner, 100_000, "the namespace's root, seen from the host");
+    let owner = |path: &str| rustix::fs::statat(&prepared.mount, path, AtFlags::empty()).unwrap().st_uid;
+    for path in [".", "d", "d/a", "new"] {
+        assert_eq!(owner(path), 100_000, "{path}: the namespace's root, seen from the host");
+    }
     rustix::fs::chmodat(&prepared.mount, "d/a", Mode::from_raw_mode(0o600), AtFlags::empty()).unwrap();
-    use std::os::unix::fs::MetadataExt;
-    let upper = std::fs::metadata(dir.path().join("snapshots/one/upper/d/a")).unwrap();
-    assert_eq!(upper.uid(), 0, "on the disk nothing is shifted");
+    assert_eq!((owner("d/a"), mode(&prepared.mount, "d/a")), (100_000, 0o600));
+    let below = dir.path().join("layers").join(base.layers()[1].hex()).join("fs/d/a");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(below).unwrap()), 0, "the layer is not touched");
+    let host = snapshots.prepare(&Rootfs { userns: Some(&userns), ..rootfs(&Base::Host, "two") }).unwrap();
+    for path in [".", "usr", "tmp", "root"] {
+        let owner = rustix::fs::statat(&host.mount, path, AtFlags::empty()).unwrap().st_uid;
+        assert_eq!(owner, 100_000, "{path} of hull/host");
+    }
 }
 
 #[test]

@@ -147,9 +147,8 @@ pub(super) fn link(place: &Place<'_>, target: BorrowedFd<'_>, name: &[u8]) -> Re
     if existing.is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino)) {
         return Ok(Some(false));
     }
-    let (_, replaced) = replacing(place, "link", || {
-        rustix::fs::linkat(target, name, &place.parent.fd, place.name, AtFlags::empty())
-    })?;
+    let (_, replaced) =
+        replacing(place, "link", || rustix::fs::linkat(target, name, &place.parent.fd, place.name, AtFlags::empty()))?;
     Ok(Some(replaced))
 }
 

@@ -7,9 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::attrs;
 use super::lowers::Lowers;
+use super::make::open_directory;
 use super::times::Times;
-use super::{attrs, path};
 use crate::Error;
 
 /// How many parents stay open.
@@ -99,27 +100,36 @@ impl<'a> Parents<'a> {
         Ok(())
     }
 
-    /// Makes `dir` and what is missing above it. Such a directory looks as it does in the layers below;
-    /// if they have none, it is root's with mode 0755.
+    /// Makes `dir` and what is missing above it, level by level.
     fn make(&mut self, dir: &[u8], times: &mut Times) -> Result<OwnedFd, Error> {
-        let Some((above, name)) = path::split(dir) else {
-            return Err(Error::file("open", dir, Errno::NOENT));
-        };
-        let above = match resolve(self.root, above) {
-            Err(Errno::NOENT) => self.make(above, times)?,
-            other => other.map_err(|errno| refuse(above, errno))?,
-        };
-        match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
-            // It is a link that leads nowhere.
-            Err(Errno::EXIST) => return Err(Error::entry(dir, "its directory is a link that leads nowhere")),
-            other => other.map_err(|errno| Error::file("mkdir", dir, errno))?,
+        let mut current = resolve(self.root, b"").map_err(|errno| refuse(dir, errno))?;
+        let mut end = 0;
+        while end < dir.len() {
+            let start = if end == 0 { 0 } else { end + 1 };
+            end = dir[start..].iter().position(|byte| *byte == b'/').map_or(dir.len(), |at| start + at);
+            let (path, name) = (&dir[..end], &dir[start..end]);
+            current = match open_directory(current.as_fd(), name) {
+                Ok(existing) => existing,
+                Err(Errno::NOENT) => self.make_one(&current, path, name, times)?,
+                // A link: what it means is for the kernel to say.
+                Err(Errno::LOOP | Errno::NOTDIR) => resolve(self.root, path).map_err(|errno| refuse(path, errno))?,
+                Err(errno) => return Err(refuse(path, errno)),
+            };
         }
-        let made = resolve(self.root, dir).map_err(|errno| refuse(dir, errno))?;
-        match self.lowers.directory(dir)? {
-            Some(lower) => attrs::copy_directory(lower.as_fd(), made.as_fd(), dir, |mtime| {
-                times.defer(self.root, dir, mtime)
-            })?,
-            None => attrs::chmod(made.as_fd(), 0o755, dir)?,
+        Ok(current)
+    }
+
+    /// Makes one level. It looks as it does in the layers below; if they do not have it, it is root's
+    /// with mode 0755.
+    fn make_one(&self, above: &OwnedFd, path: &[u8], name: &[u8], times: &mut Times) -> Result<OwnedFd, Error> {
+        rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o755))
+            .map_err(|errno| Error::file("mkdir", path, errno))?;
+        let made = open_directory(above.as_fd(), name).map_err(|errno| refuse(path, errno))?;
+        match self.lowers.directory(path)? {
+            Some(lower) => {
+                attrs::copy_directory(lower.as_fd(), made.as_fd(), path, |mtime| times.defer(self.root, path, mtime))?
+            }
+            None => attrs::chmod(made.as_fd(), 0o755, path)?,
         }
         Ok(made)
     }
@@ -137,6 +147,7 @@ pub(super) fn resolve(root: BorrowedFd<'_>, dir: &[u8]) -> Result<OwnedFd, Errno
 fn refuse(dir: &[u8], errno: Errno) -> Error {
     match errno {
         Errno::NOTDIR => Error::entry(dir, "something on its way is not a directory"),
+        Errno::NOENT => Error::entry(dir, "its directory is a link that leads nowhere"),
         Errno::LOOP => Error::entry(dir, "too many links on its way"),
         _ => Error::file("open", dir, errno),
     }

@@ -107,9 +107,7 @@ fn octal(field: &[u8]) -> Option<i64> {
 fn base256(field: &[u8]) -> Option<i64> {
     // The top bit is the marker, the next one the sign.
     let first = (field[0] << 1).cast_signed() >> 1;
-    field[1..]
-        .iter()
-        .try_fold(i64::from(first), |sum, byte| sum.checked_mul(256)?.checked_add(i64::from(*byte)))
+    field[1..].iter().try_fold(i64::from(first), |sum, byte| sum.checked_mul(256)?.checked_add(i64::from(*byte)))
 }
 
 #[cfg(test)]

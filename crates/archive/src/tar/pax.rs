@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn times() {
-        let rows: &[(&[u8], Option<(i64, u32)>)] = &[
+        type Row = (&'static [u8], Option<(i64, u32)>);
+        let rows: &[Row] = &[
             (b"0", Some((0, 0))),
             (b"1.5", Some((1, 500_000_000))),
             (b"1.", Some((1, 0))),

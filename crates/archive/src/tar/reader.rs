@@ -375,3 +375,7 @@ impl<R: BufRead> Read for Reader<R> {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

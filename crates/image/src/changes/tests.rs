@@ -29,9 +29,10 @@ fn every_instruction_does_what_a_dockerfile_does() {
     assert_eq!(config.entrypoint, ["/bin/sh", "-c", "exec run"]);
     assert_eq!(config.env, ["A=the rest", "B=two words", "C="]);
     assert_eq!(config.labels.get("other").map(String::as_str), Some("x y"));
-    assert_eq!(config.exposed_ports.keys().collect::<Vec<_>>(), [
-        "443/udp", "80/tcp", "8000/tcp", "8001/tcp", "8002/tcp"
-    ]);
+    assert_eq!(
+        config.exposed_ports.keys().collect::<Vec<_>>(),
+        ["443/udp", "80/tcp", "8000/tcp", "8001/tcp", "8002/tcp"]
+    );
     assert_eq!(config.volumes.keys().collect::<Vec<_>>(), ["/data", "/more", "/third"]);
     assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv/web", "nobody:nogroup"));
     assert_eq!((config.stop_signal.as_str(), config.on_build.len()), ("SIGUSR1", 1));

@@ -63,10 +63,9 @@ fn check(session: &Session<'_>, spool: &Spool, item: Item) -> Result<Checked> {
 fn make(session: &mut Session<'_>, spool: &mut Spool, image: Checked, report: Report<'_>) -> Result<Loaded> {
     let mut layers: Vec<LayerRow> = Vec::new();
     for (file, diff_id) in image.layers.iter().zip(&image.config.rootfs.diff_ids) {
-        let (blob, total) = session.take(spool, file)?.ok_or_else(|| Error::MissingFile {
-            what: MANIFEST,
-            name: file.escape_debug().to_string(),
-        })?;
+        let (blob, total) = session
+            .take(spool, file)?
+            .ok_or_else(|| Error::MissingFile { what: MANIFEST, name: file.escape_debug().to_string() })?;
         if let Some(promised) = digest_in(file).filter(|_| file.starts_with("blobs/")) {
             expect("a layer", &promised, blob)?;
         }

@@ -153,7 +153,9 @@ fn make(session: &mut Session<'_>, spool: &mut Spool, manifest: Manifest, report
     }
     if let Some(foreign) = manifest.layers.iter().find(|layer| is_foreign(&layer.media_type)) {
         tracing::debug!(media_type = foreign.media_type, "foreign layer");
-        return Err(Error::Unsupported("layers that must be fetched from elsewhere (foreign layers) are not supported"));
+        return Err(Error::Unsupported(
+            "layers that must be fetched from elsewhere (foreign layers) are not supported",
+        ));
     }
     let mut layers: Vec<LayerRow> = Vec::new();
     for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
@@ -190,7 +192,9 @@ fn file(digest: &Digest) -> String {
 fn parse(what: &'static str, text: &[u8]) -> Result<Document> {
     let document: Document = serde_json::from_slice(text).map_err(|error| Error::document(what, error))?;
     match (&document.manifests, &document.layers, &document.config) {
-        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(Error::document(what, "it is an index and a manifest at once")),
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            Err(Error::document(what, "it is an index and a manifest at once"))
+        }
         _ => Ok(document),
     }
 }

@@ -1,10 +1,10 @@
 //! [`Spool`]: the files of an image archive, by name, until its index says what they are.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read, Write};
 
 use hull_archive::tar::{EntryKind, Reader};
-use hull_content::{Blob, Store};
+use hull_content::{Blob, Ingest, Store};
 use hull_types::Digest;
 
 use crate::index::MAX_DOCUMENT;
@@ -38,7 +38,9 @@ impl Spool {
         let mut memory = 0;
         while let Some(entry) = reader.next_entry()? {
             if files.len() >= FILES {
-                return Err(hull_archive::Error::Limit { limit: FILES as u64, what: "files in an image archive" }.into());
+                return Err(
+                    hull_archive::Error::Limit { limit: FILES as u64, what: "files in an image archive" }.into()
+                );
             }
             let Some(name) = clean(&String::from_utf8_lossy(&entry.path)) else {
                 return Err(Error::document("the archive", "a file's name leads out of it"));
@@ -55,7 +57,7 @@ impl Spool {
                 }
                 EntryKind::File => {
                     let mut ingest = content.ingest()?;
-                    io::copy(reader, &mut ingest).map_err(Error::Read)?;
+                    copy(reader, &mut ingest)?;
                     File::Large(ingest.finish(None)?)
                 }
                 EntryKind::Symlink => match link(&name, &String::from_utf8_lossy(&entry.link)) {
@@ -128,6 +130,19 @@ impl Spool {
             }
         }
         None
+    }
+}
+
+/// Moves the current entry's content in pieces as large as they come.
+fn copy(from: &mut Reader<impl BufRead>, to: &mut Ingest) -> Result<()> {
+    loop {
+        let piece = from.chunk()?;
+        let bytes = piece.len();
+        if bytes == 0 {
+            return Ok(());
+        }
+        to.write_all(piece).map_err(Error::Read)?;
+        from.consume(bytes);
     }
 }
 

@@ -1,0 +1,84 @@
+//! The fields that this version does not honour: set to anything but their default, they are refused
+//! by name with a sentence.
+
+use hull_types::Fault;
+use hull_wire as wire;
+
+/// Refuses what is set and not supported.
+pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
+    let (config, host, resources) =
+        (&request.config, &request.host_config, &request.host_config.resources);
+    let ports = "publishing ports needs a bridge network, which this version does not have";
+    let windows = "it is an option of Windows";
+    let bridge = "it needs a bridge network, which this version does not have";
+    for (set, field, why) in [
+        (!host.port_bindings.is_empty(), "HostConfig.PortBindings", ports),
+        (host.publish_all_ports, "HostConfig.PublishAllPorts", ports),
+        (!host.links.is_empty(), "HostConfig.Links", bridge),
+        (!config.mac_address.is_empty(), "MacAddress", bridge),
+        (!matches!(host.volume_driver.as_str(), "" | "local"), "HostConfig.VolumeDriver", "`local` is the only volume driver"),
+        (!host.cgroup.is_empty(), "HostConfig.Cgroup", "a cgroup cannot be chosen by another container's name"),
+        (!matches!(host.isolation.as_str(), "" | "default"), "HostConfig.Isolation", windows),
+        (!matches!(host.runtime.as_str(), "" | "hull"), "HostConfig.Runtime", "`hull` is the only runtime"),
+        (!host.storage_opt.is_empty(), "HostConfig.StorageOpt", "the root file system has no quota in this version"),
+        (!resources.device_requests.is_empty(), "HostConfig.DeviceRequests", "there are no device drivers; use `--device`"),
+        (resources.kernel_memory != 0, "HostConfig.KernelMemory", "kernels no longer have this limit"),
+        (resources.kernel_memory_tcp != 0, "HostConfig.KernelMemoryTCP", "kernels no longer have this limit"),
+        (resources.cpu_count != 0, "HostConfig.CpuCount", windows),
+        (resources.cpu_percent != 0, "HostConfig.CpuPercent", windows),
+        (resources.io_maximum_iops != 0, "HostConfig.IOMaximumIOps", windows),
+        (resources.io_maximum_bandwidth != 0, "HostConfig.IOMaximumBandwidth", windows),
+        (has_check(&config.healthcheck), "Healthcheck", "this version runs no health checks; use `--no-healthcheck`"),
+    ] {
+        if set {
+            return Err(refusal(field, why));
+        }
+    }
+    endpoints(request)
+}
+
+fn refusal(field: &str, why: &str) -> Fault {
+    Fault::unsupported(format!("`{field}` is not supported: {why}"))
+}
+
+/// `["NONE"]` and an empty test switch checks off.
+fn has_check(check: &Option<wire::HealthConfig>) -> bool {
+    check.as_ref().is_some_and(|check| {
+        !matches!(check.test.first().map(String::as_str), None | Some("NONE"))
+            || check.interval != 0
+            || check.timeout != 0
+            || check.retries != 0
+            || check.start_period != 0
+            || check.start_interval != 0
+    })
+}
+
+/// Clients name the endpoint of the mode they chose; anything they ask of it needs a network.
+fn endpoints(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
+    for (name, endpoint) in &request.networking_config.endpoints_config {
+        let known = matches!(name.as_str(), "default" | "bridge" | "none" | "host")
+            || *name == request.host_config.network_mode;
+        if !known {
+            return Err(Fault::unsupported(format!(
+                "`NetworkingConfig` names the network {}: this version has only `none`, `host` and `container:X`",
+                super::text::shown(name)
+            )));
+        }
+        let plain = wire::EndpointSettings::default();
+        let asks = endpoint.as_ref().is_some_and(|end| {
+            let ipam = wire::EndpointIpamConfig::default();
+            end.ipam_config.as_ref().is_some_and(|asked| *asked != ipam)
+                || end.links != plain.links
+                || end.aliases != plain.aliases
+                || end.driver_opts != plain.driver_opts
+                || end.mac_address != plain.mac_address
+        });
+        if asks {
+            return Err(refusal(
+                "NetworkingConfig.EndpointsConfig",
+                "addresses, aliases, links and driver options need a bridge network, which this version does not have",
+            ));
+        }
+    }
+    Ok(())
+}

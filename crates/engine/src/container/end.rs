@@ -1,0 +1,148 @@
+//! Ends and removal: the exit's accounting, the last bytes of the log, and what is taken away.
+
+use std::time::Duration;
+
+use hull_launch::keeper::ExitRecord;
+use hull_launch::spec::{MountKind, NamespaceWish};
+use hull_types::{Fault, Timestamp};
+use tokio::sync::oneshot;
+
+use super::policy::{self, Run};
+use super::record::{Definition, State};
+use super::step::Input;
+use super::task::Task;
+use super::Ending;
+use crate::core::blocking;
+use crate::janitor::Job;
+
+/// docker's code for a run whose end nobody saw.
+pub(crate) const UNKNOWN_EXIT: i64 = 255;
+
+impl Task {
+    /// The run is over: drains the log, notes how it ended, asks the policy.
+    pub(super) async fn on_ending(&mut self, ending: Ending) -> Option<Input> {
+        if !self.state.phase.is_live() || !self.is_this_run(&ending) {
+            self.core.janitor.ask(Job::File(self.core.exit_record(self.definition.id.as_str())));
+            return None;
+        }
+        if self.definition.spec.namespaces.pid != NamespaceWish::New {
+            self.kill_stragglers();
+        }
+        self.finish_log().await;
+        self.account(&ending);
+        self.container.set_live(None);
+        self.core.keeper.drop_held(self.definition.id.as_str(), None);
+        self.exits += 1;
+        self.sweep_cgroup();
+        let ran = self.state.finished.nanos().saturating_sub(self.state.started.nanos());
+        let run = Run {
+            exit_code: self.state.exit_code,
+            ran: Duration::from_nanos(u64::try_from(ran).unwrap_or(0)),
+            restarts: self.state.restarts,
+            manual: self.state.manual,
+        };
+        let restart = policy::after_exit(&self.definition.host_config.restart_policy, run, self.last_delay);
+        Some(Input::Exited { restart, auto_remove: self.definition.ephemeral() })
+    }
+
+    /// A report may come twice: from the keeper and from its record.
+    fn is_this_run(&self, ending: &Ending) -> bool {
+        match ending {
+            Ending::Known(record) => record.pid == self.state.pid,
+            Ending::Unknown { .. } => true,
+        }
+    }
+
+    fn account(&mut self, ending: &Ending) {
+        let state = &mut self.state;
+        state.pid = 0;
+        match ending {
+            Ending::Known(ExitRecord { status, at_ns, .. }) => {
+                state.exit_code = i64::from(hull_sys::process::exit_code(*status));
+                state.finished = Timestamp::from_nanos(*at_ns);
+            }
+            Ending::Unknown { why, at_ns } => {
+                state.exit_code = UNKNOWN_EXIT;
+                state.error.clone_from(why);
+                state.finished = Timestamp::from_nanos(*at_ns);
+            }
+        }
+        // Only an unhappy end can be one by lack of memory; asking costs a file.
+        if self.state.exit_code != 0 && self.out_of_memory() {
+            self.state.oom_killed = true;
+            self.core.announce(&self.definition, "oom", &[]);
+        }
+    }
+
+    fn out_of_memory(&self) -> bool {
+        let cgroup = self.core.cgroup(&self.container.view()).ok();
+        cgroup.and_then(|cgroup| cgroup.oom_kills().ok()).is_some_and(|kills| kills > 0)
+    }
+
+    /// Without a pid namespace of its own, PID 1's end does not end the others.
+    fn kill_stragglers(&self) {
+        let killed = self.core.cgroup(&self.container.view()).and_then(|c| Ok(blocking(|| c.kill())?));
+        if let Err(error) = killed {
+            tracing::warn!(container = %self.definition.name, %error, "processes left behind");
+        }
+    }
+
+    async fn finish_log(&mut self) {
+        let Some(run) = self.log.take() else { return };
+        if !self.core.collector.finish(&self.container.spool, run) {
+            let spool = self.container.spool.clone();
+            let _ = tokio::task::spawn_blocking(move || spool.finish()).await;
+        }
+    }
+
+    /// Has the cgroup removed behind the answer; the next launch waits for it.
+    pub(super) fn sweep_cgroup(&mut self) {
+        let (done, sweeping) = oneshot::channel();
+        self.sweeping = Some(sweeping);
+        self.core.janitor.ask(Job::Cgroup {
+            parent: self.core.cgroup_parent(&self.definition.spec),
+            id: self.definition.id.to_string(),
+            done,
+        });
+        self.core.janitor.ask(Job::File(self.core.exit_record(self.definition.id.as_str())));
+    }
+
+    /// Removes the record, then everything that only the record kept alive.
+    pub(super) async fn destroy(&mut self) -> Input {
+        // ORDER: when the record is gone, recovery sweeps whatever is left, so a crash here leaks nothing.
+        let id = self.definition.id;
+        let deleted = self.core.write(&self.definition, |tx| {
+            tx.delete::<Definition>(id.as_str())?;
+            tx.delete::<State>(id.as_str())?;
+            Ok(())
+        });
+        if let Err(error) = deleted {
+            let name = &self.definition.name;
+            self.trouble = Some(Fault::internal(format!("cannot remove container `{name}`")).cause(error));
+            return Input::Destroyed(false);
+        }
+        if self.remove_volumes || self.definition.ephemeral() {
+            self.remove_anonymous_volumes();
+        }
+        self.core.janitor.ask(Job::Slot(id.to_string()));
+        self.core.janitor.ask(Job::Directory(self.core.container_dir(&id)));
+        Input::Destroyed(true)
+    }
+
+    fn remove_anonymous_volumes(&self) {
+        for mount in &self.definition.spec.mounts {
+            if let MountKind::Volume { name, anonymous: true, .. } = &mount.kind {
+                match self.core.parts.volumes.remove(name) {
+                    Ok(()) => self.core.events.volume("destroy", name),
+                    Err(error) => tracing::warn!(volume = %name, %error, "anonymous volume not removed"),
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        self.core.registry.remove(&self.definition.id, &self.definition.name);
+        self.core.execs.forget_container(&self.definition.id);
+        self.container.spool.close();
+    }
+}

@@ -1,0 +1,147 @@
+//! Starting: streams, preparation, the keeper, and what follows a launch that failed.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use hull_launch::keeper::Failure;
+use hull_types::{Fault, Kind, Timestamp};
+
+use super::Live;
+use super::run::{self, Ends, Split};
+use super::step::Input;
+use super::task::Task;
+use crate::core::blocking;
+use crate::janitor::Job;
+use crate::keeper::LaunchError;
+use crate::prepare::{self, StartInput};
+
+impl Task {
+    /// Prepares and launches; the outcome as an input.
+    pub(super) async fn launch(&mut self) -> Input {
+        if let Some(sweeping) = self.sweeping.take() {
+            let _ = sweeping.await;
+        }
+        self.trouble = None;
+        match self.try_launch().await {
+            Ok(()) => Input::Launched,
+            Err(fault) => self.launch_failed(fault),
+        }
+    }
+
+    async fn try_launch(&mut self) -> Result<(), Fault> {
+        let definition = self.definition.clone();
+        let config = &definition.config;
+        let size = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (ends, io) = run::open(config.tty, config.open_stdin, size)?;
+        let core = self.core.clone();
+        let mut prepared = blocking(|| {
+            prepare::start(
+                &core.parts,
+                StartInput {
+                    id: &definition.id,
+                    name: definition.name.as_str(),
+                    spec: &definition.spec,
+                    rootfs: prepare::Rootfs {
+                        base: definition.base.clone().into(),
+                        slot: definition.id.to_string(),
+                        ephemeral: definition.ephemeral(),
+                    },
+                    io,
+                    peers: &*core,
+                    userns: &|maps| core.userns(maps),
+                },
+            )
+        })?;
+        for warning in &prepared.warnings {
+            tracing::warn!(container = %definition.name, "{warning}");
+        }
+        let hold = ends.hold(&mut prepared)?;
+        let launched = core.keeper.launch(prepared.plan, &prepared.fds, hold).await;
+        // ORDER: the child's ends close here, or the log would never see their end.
+        drop(prepared.fds);
+        let launched = launched.map_err(|(error, plan)| match error {
+            LaunchError::Step(failure) => explain(&plan, &failure),
+            LaunchError::Keeper(error) => error.into(),
+        })?;
+        for failure in &launched.warnings {
+            tracing::warn!(container = %definition.name, call = %failure.call, errno = failure.errno, "not applied");
+        }
+        let split = ends.split(launched.master)?;
+        self.take_run(Some((launched.pid, launched.pidfd)), split)?;
+        self.began();
+        core.janitor.ask(Job::Refill);
+        Ok(())
+    }
+
+    /// Gives the log its sources, and clients the process.
+    fn take_run(&mut self, process: Option<(i32, OwnedFd)>, split: Split) -> Result<(), Fault> {
+        if let Some(sources) = split.sources {
+            self.log = Some(self.core.collector.begin(&self.container.spool, sources)?);
+        }
+        if let Some((pid, pidfd)) = process {
+            self.state.pid = pid;
+            let live = Live { pid, pidfd, stdin: Mutex::new(split.stdin), master: split.master };
+            self.container.set_live(Some(Arc::new(live)));
+        }
+        Ok(())
+    }
+
+    /// A run that an earlier engine began; without a process, only what it wrote last is taken.
+    pub(crate) fn adopt(&mut self, process: Option<(i32, OwnedFd)>, held: HashMap<String, OwnedFd>) {
+        let split = match Ends::from_held(held) {
+            Some((ends, master)) => ends.split(master).map_err(Fault::from),
+            None => Ok(Split::default()),
+        };
+        let lost = split.as_ref().is_ok_and(|s| s.sources.is_none()) && process.is_some();
+        if lost {
+            tracing::error!(container = %self.definition.name, "its output is lost: the keeper has no pipes of it");
+        }
+        if let Some((pid, _)) = process
+            && self.state.pid != pid
+        {
+            // It was launched, and the engine was killed before that was saved.
+            self.state.pid = pid;
+            self.began();
+        }
+        if let Err(fault) = split.and_then(|split| self.take_run(process, split)) {
+            tracing::error!(container = %self.definition.name, cause = %fault, "not wholly taken over");
+        }
+        self.save();
+        self.publish();
+    }
+
+    fn began(&mut self) {
+        let state = &mut self.state;
+        state.boot.clone_from(&self.core.facts.boot);
+        state.started = Timestamp::now();
+        state.finished = Timestamp::NEVER;
+        state.exit_code = 0;
+        state.error.clear();
+        state.oom_killed = false;
+        state.ever_started = true;
+        if self.last_delay.is_some() {
+            state.restarts += 1;
+        }
+    }
+
+    fn launch_failed(&mut self, fault: Fault) -> Input {
+        self.state.exit_code = match fault.kind {
+            Kind::CommandNotFound => 127,
+            Kind::NotExecutable => 126,
+            _ => 128,
+        };
+        self.state.error = fault.to_string();
+        self.state.pid = 0;
+        self.state.boot.clone_from(&self.core.facts.boot);
+        self.exits += 1;
+        self.trouble = Some(fault);
+        self.sweep_cgroup();
+        Input::LaunchFailed { auto_remove: self.definition.ephemeral(), started_before: self.state.ever_started }
+    }
+}
+
+/// A failed step in the user's words.
+pub(crate) fn explain(plan: &hull_launch::plan::LaunchPlan, failure: &Failure) -> Fault {
+    hull_launch::compile::explain_failure(plan, failure)
+}

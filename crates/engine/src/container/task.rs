@@ -1,0 +1,329 @@
+//! The task that owns a container's state: it turns messages into inputs of the table, and carries
+//! out the actions. Preparing and launching is in [`super::launch`], ends and removal in [`super::end`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hull_types::{Fault, Kind, Signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::record::{Definition, State};
+use super::step::{Action, Answer, Goal, Input, Notice, Phase, step};
+use super::{Container, Life, Message, Reply, View};
+use crate::core::Core;
+use crate::error::Error;
+
+/// The owner of one container.
+pub(crate) struct Task {
+    pub(super) core: Arc<Core>,
+    pub(super) container: Arc<Container>,
+    pub(super) definition: Arc<Definition>,
+    pub(super) state: State,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    parked: Vec<(Goal, Reply)>,
+    timer: Option<Instant>,
+    /// The latest stop's wishes.
+    stop: StopWish,
+    /// The client's signal, for [`Action::SignalGiven`].
+    given: Option<Signal>,
+    /// The back-off before the current run, if the policy started it.
+    pub(super) last_delay: Option<Duration>,
+    /// `rm -v`, or the end of an ephemeral container.
+    pub(super) remove_volumes: bool,
+    /// Why the latest launch or removal failed.
+    pub(super) trouble: Option<Fault>,
+    /// The run's output, as the collector watches it.
+    pub(super) log: Option<hull_logs::Run>,
+    /// The janitor still removes the cgroup of the last run.
+    pub(super) sweeping: Option<oneshot::Receiver<()>>,
+    /// Launch attempts that ended, and runs.
+    pub(super) exits: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct StopWish {
+    signal: Option<Signal>,
+    timeout: Option<i64>,
+}
+
+impl Task {
+    pub fn new(
+        core: Arc<Core>,
+        container: Arc<Container>,
+        inbox: mpsc::UnboundedReceiver<Message>,
+    ) -> Self {
+        let view = container.view();
+        Self {
+            core,
+            definition: Arc::clone(&view.definition),
+            state: view.state.clone(),
+            container,
+            inbox,
+            parked: Vec::new(),
+            timer: None,
+            stop: StopWish::default(),
+            given: None,
+            last_delay: None,
+            remove_volumes: false,
+            trouble: None,
+            log: None,
+            sweeping: None,
+            exits: 0,
+        }
+    }
+
+    /// Lives until the container is gone.
+    pub async fn run(mut self, first: Option<Input>) {
+        if let Some(input) = first {
+            self.feed(input, None).await;
+        }
+        while self.state.phase != Phase::Gone {
+            let message = match self.timer {
+                None => self.inbox.recv().await,
+                Some(at) => match tokio::time::timeout_at(at, self.inbox.recv()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        self.on_timer().await;
+                        continue;
+                    }
+                },
+            };
+            match message {
+                Some(message) => self.on_message(message).await,
+                None => return,
+            }
+        }
+    }
+
+    async fn on_timer(&mut self) {
+        self.timer = None;
+        let input = if self.state.phase == Phase::Backoff { Input::BackoffOver } else { Input::GraceOver };
+        self.feed(input, None).await;
+    }
+
+    async fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Start { reply } => {
+                if matches!(self.state.phase, Phase::Created | Phase::Exited | Phase::Backoff) {
+                    self.begin_by_hand();
+                }
+                self.feed(Input::Start, Some(reply)).await;
+            }
+            Message::Stop { signal, timeout, reply } => {
+                self.stop = StopWish { signal, timeout };
+                self.feed(Input::Stop, Some(reply)).await;
+            }
+            Message::Restart { signal, timeout, reply } => {
+                self.stop = StopWish { signal, timeout };
+                self.begin_by_hand();
+                self.feed(Input::Restart, Some(reply)).await;
+            }
+            Message::Kill { signal, reply } => {
+                self.given = Some(signal);
+                self.trouble = None;
+                let ends = self.ends_it(signal);
+                self.feed(Input::Kill { ends }, Some(reply)).await;
+            }
+            Message::Pause { reply } => self.feed(Input::Pause, Some(reply)).await,
+            Message::Unpause { reply } => self.feed(Input::Unpause, Some(reply)).await,
+            Message::Remove { options, reply } => {
+                self.remove_volumes |= options.volumes;
+                self.feed(Input::Remove { force: options.force }, Some(reply)).await;
+            }
+            Message::Rename { name, reply } => drop(reply.send(self.rename(name))),
+            Message::Update { request, reply } => drop(reply.send(self.update(&request))),
+            Message::Exited(ending) => {
+                if let Some(input) = self.on_ending(ending).await {
+                    self.feed(input, None).await;
+                }
+            }
+        }
+    }
+
+    fn begin_by_hand(&mut self) {
+        self.state.manual = false;
+        self.state.restarts = 0;
+        self.last_delay = None;
+    }
+
+    /// Whether a client's signal is meant to end the container for good. COMPAT(docker 28): any signal
+    /// is, unless the container names a stop signal of its own and this is neither that nor SIGKILL.
+    fn ends_it(&self, signal: Signal) -> bool {
+        signal == Signal::KILL
+            || self.definition.config.stop_signal.is_empty()
+            || signal.number() == self.definition.spec.stop.signal
+    }
+
+    /// One input through the table, then what its actions bring, until nothing follows.
+    async fn feed(&mut self, input: Input, mut reply: Option<Reply>) {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let before = self.state.phase;
+            let step = step(before, input);
+            self.state.phase = step.phase;
+            let mut refused = None;
+            for action in step.actions {
+                match self.act(action).await {
+                    Ok(None) => {}
+                    Ok(follows) => next = follows,
+                    Err(fault) => refused = Some(fault),
+                }
+            }
+            // A client's wish that the kernel refused: the container is as it was.
+            if refused.is_some() && matches!(input, Input::Pause | Input::Unpause) {
+                self.state.phase = before;
+            }
+            self.publish();
+            if let Some(reply) = reply.take() {
+                match (step.answer, refused) {
+                    (_, Some(fault)) => drop(reply.send(Err(fault))),
+                    (Answer::Done | Answer::Nobody, None) => drop(reply.send(Ok(()))),
+                    (Answer::Refuse(why), None) => drop(reply.send(Err(self.container.view().refuse(why).into()))),
+                    (Answer::When(goal), None) => self.parked.push((goal, reply)),
+                }
+            }
+            self.settle(input);
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Result<Option<Input>, Fault> {
+        match action {
+            Action::Launch => return Ok(Some(self.launch().await)),
+            Action::Destroy => return Ok(Some(self.destroy().await)),
+            Action::SignalStop => self.signal(self.stop_signal(), true)?,
+            Action::SignalKill => self.signal(Signal::KILL, true)?,
+            Action::SignalGiven => {
+                let signal = self.given.take().unwrap_or(Signal::KILL);
+                self.signal(signal, true)?;
+            }
+            Action::Freeze => self.freeze(true)?,
+            Action::Thaw => self.freeze(false)?,
+            Action::ArmGrace => {
+                let seconds = self.stop.timeout.unwrap_or(self.definition.spec.stop.timeout);
+                self.timer = u64::try_from(seconds).ok().map(|s| in_time(Duration::from_secs(s.min(u32::MAX.into()))));
+            }
+            Action::ArmBackoff(delay) => {
+                self.last_delay = Some(delay);
+                self.timer = Some(in_time(delay));
+            }
+            Action::Disarm => self.timer = None,
+            Action::MarkManual => self.state.manual = true,
+            Action::Save => self.save(),
+            Action::Forget => self.forget(),
+            Action::Announce(notice) => self.announce(notice),
+        }
+        Ok(None)
+    }
+
+    fn stop_signal(&self) -> Signal {
+        let own = Signal::from_number(self.definition.spec.stop.signal).unwrap_or(Signal::TERM);
+        self.stop.signal.unwrap_or(own)
+    }
+
+    fn signal(&self, signal: Signal, tell: bool) -> Result<(), Fault> {
+        let Some(live) = self.container.live() else { return Ok(()) };
+        match hull_sys::pidfd::send_signal(&live.pidfd, signal.number()) {
+            Ok(()) => {}
+            // It has ended; the keeper's report is on its way.
+            Err(error) if error.errno == rustix::io::Errno::SRCH => return Ok(()),
+            Err(error) => {
+                return Err(Fault::internal(format!("cannot signal container `{}`", self.definition.name)).cause(error));
+            }
+        }
+        if tell {
+            self.core.announce(&self.definition, "kill", &[("signal", signal.number().to_string())]);
+        }
+        Ok(())
+    }
+
+    fn freeze(&self, frozen: bool) -> Result<(), Fault> {
+        let cgroup = self.core.cgroup(&self.container.view())?;
+        Ok(crate::core::blocking(|| cgroup.freeze(frozen))?)
+    }
+
+    pub(super) fn save(&mut self) {
+        self.state.terminal =
+            *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = self.core.save_state(&self.definition, &self.state) {
+            tracing::error!(container = %self.definition.name, %error, "state not saved");
+        }
+    }
+
+    /// Lets readers and waiters see how it is now.
+    pub(super) fn publish(&self) {
+        self.container.publish(Arc::new(View { definition: Arc::clone(&self.definition), state: self.state.clone() }));
+        let phase = self.state.phase;
+        self.container.life.send_if_modified(|life| {
+            let now = Life {
+                running: phase.is_live() && phase != Phase::Starting,
+                exits: self.exits,
+                code: self.state.exit_code,
+                error: self.state.error.clone(),
+                removed: phase == Phase::Gone,
+            };
+            let changed =
+                (life.running, life.exits, life.removed) != (now.running, now.exits, now.removed);
+            *life = now;
+            changed
+        });
+    }
+
+    /// Answers the clients whose goal is reached, or can no longer be.
+    fn settle(&mut self, input: Input) {
+        if self.parked.is_empty() {
+            return;
+        }
+        let failed_start = matches!(input, Input::LaunchFailed { .. });
+        let failed_removal = input == Input::Destroyed(false);
+        let phase = self.state.phase;
+        for (goal, reply) in std::mem::take(&mut self.parked) {
+            let outcome = match goal {
+                Goal::Started | Goal::Restarted if failed_start => Some(Err(self.trouble())),
+                Goal::Started if input == Input::Launched => Some(Ok(())),
+                Goal::Restarted if input == Input::Launched => {
+                    self.core.announce(&self.definition, "restart", &[]);
+                    Some(Ok(()))
+                }
+                Goal::Started | Goal::Restarted if matches!(phase, Phase::Removing | Phase::Gone) => {
+                    Some(Err(Error::Removed.into()))
+                }
+                Goal::Started | Goal::Restarted => None,
+                Goal::Stopped => (!phase.is_live() || matches!(input, Input::Exited { .. })).then_some(Ok(())),
+                Goal::Removed if failed_removal => Some(Err(self.trouble())),
+                Goal::Removed => (phase == Phase::Gone).then_some(Ok(())),
+            };
+            match outcome {
+                Some(outcome) => drop(reply.send(outcome)),
+                None => self.parked.push((goal, reply)),
+            }
+        }
+    }
+
+    fn trouble(&self) -> Fault {
+        self.trouble.clone().unwrap_or_else(|| Fault::new(Kind::Internal, "the operation failed"))
+    }
+
+    fn announce(&self, notice: Notice) {
+        let (action, more) = match notice {
+            Notice::Start => ("start", vec![]),
+            Notice::Die => {
+                let ran = self.state.finished.nanos().saturating_sub(self.state.started.nanos()).max(0);
+                let more = vec![
+                    ("exitCode", self.state.exit_code.to_string()),
+                    ("execDuration", (ran / 1_000_000_000).to_string()),
+                ];
+                ("die", more)
+            }
+            Notice::Stop => ("stop", vec![]),
+            Notice::Pause => ("pause", vec![]),
+            Notice::Unpause => ("unpause", vec![]),
+            Notice::Destroy => ("destroy", vec![]),
+        };
+        self.core.announce(&self.definition, action, &more);
+    }
+}
+
+fn in_time(duration: Duration) -> Instant {
+    Instant::now() + duration
+}

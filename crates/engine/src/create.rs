@@ -1,0 +1,144 @@
+//! Creating: admission, volumes, the record; then the container's task.
+
+use std::sync::Arc;
+
+use hull_image::{Hold, Image};
+use hull_types::{ContainerId, Fault, Kind, Name, Timestamp};
+use hull_wire as wire;
+use tokio::sync::mpsc;
+
+use crate::admit::{self, Admitted};
+use crate::container::record::{Definition, State};
+use crate::container::task::Task;
+use crate::container::{Container, View};
+use crate::core::{Core, blocking};
+use crate::names;
+
+/// Makes a container, or says why not; then nothing was made.
+pub(crate) async fn create(
+    core: &Arc<Core>,
+    name: Option<String>,
+    platform: Option<String>,
+    request: wire::ContainerCreateRequest,
+) -> Result<wire::ContainerCreateResponse, Fault> {
+    let name = name.filter(|n| !n.is_empty()).map(|n| admit::name(&n)).transpose()?;
+    let id = ContainerId::new_random();
+    // Held until the record says who uses it: a removal meanwhile leaves the layers.
+    let (image, _held) = image(core, &request.config.image, platform.as_deref())?;
+    let admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
+    let name = reserve(core, name, id)?;
+    // Everything from here on is undone if it fails.
+    let made = make(core, id, name.clone(), &image, admitted);
+    if made.is_err() {
+        core.registry.release(&name);
+    }
+    made
+}
+
+fn image(core: &Core, reference: &str, platform: Option<&str>) -> Result<(Image, Hold), Fault> {
+    if reference.is_empty() {
+        return Err(Fault::invalid("no image was named").hint("`hull images` lists those that are here"));
+    }
+    let (image, held) = core.images.resolve_held(reference)?;
+    if let Some(platform) = platform.filter(|p| !p.is_empty()) {
+        let wanted: hull_types::Platform = platform.parse()?;
+        if !admit::platform_matches(&wanted, &image.config) {
+            return Err(Fault::new(
+                Kind::NotFound,
+                format!("image with reference {reference} was found but does not provide the specified platform ({platform})"),
+            ));
+        }
+    }
+    Ok((image, held))
+}
+
+fn reserve(core: &Core, name: Option<Name>, id: ContainerId) -> Result<Name, Fault> {
+    if let Some(name) = name {
+        core.registry.reserve(&name, id)?;
+        return Ok(name);
+    }
+    for attempt in 0_u32.. {
+        let name = names::random(attempt);
+        match core.registry.reserve(&name, id) {
+            Ok(()) => return Ok(name),
+            Err(error) if attempt >= 100 => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    unreachable!("the loop returns")
+}
+
+fn make(
+    core: &Arc<Core>,
+    id: ContainerId,
+    name: Name,
+    image: &Image,
+    admitted: Admitted,
+) -> Result<wire::ContainerCreateResponse, Fault> {
+    let made = make_volumes(core, &admitted)?;
+    let definition = Arc::new(Definition {
+        id,
+        name,
+        created: Timestamp::now(),
+        image: image.id.to_string(),
+        architecture: image.config.architecture.clone(),
+        base: image.base().into(),
+        config: admitted.config,
+        host_config: admitted.host_config,
+        spec: Arc::new(admitted.spec),
+    });
+    let [rows, columns] = definition.host_config.console_size;
+    let mut state = State::created(&core.facts.boot);
+    state.terminal = (u16::try_from(rows).unwrap_or(0), u16::try_from(columns).unwrap_or(0));
+    let written = core.write(&definition, |tx| {
+        tx.put(id.as_str(), &*definition)?;
+        tx.put(id.as_str(), &state)
+    });
+    if let Err(error) = written {
+        undo_volumes(core, &made);
+        return Err(error.into());
+    }
+    let bound = log_bound(&definition);
+    let spool = hull_logs::Spool::open(core.container_dir(&id).join("log"), bound)?;
+    let (mailbox, inbox) = mpsc::unbounded_channel();
+    let container = Arc::new(Container::new(View { definition: definition.clone(), state }, spool, mailbox));
+    core.registry.insert(Arc::clone(&container));
+    tokio::spawn(Task::new(Arc::clone(core), container, inbox).run(None));
+    core.announce(&definition, "create", &[]);
+    Ok(wire::ContainerCreateResponse { id: id.to_string(), warnings: admitted.warnings })
+}
+
+/// With the driver `none` only as much is kept as an attached client may be behind.
+pub(crate) fn log_bound(definition: &Definition) -> Option<u64> {
+    const UNKEPT: u64 = 256 * 1024;
+    let log = &definition.spec.log;
+    if log.keeps() { log.max_bytes } else { Some(UNKEPT) }
+}
+
+fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> {
+    let mut made = Vec::new();
+    for wish in &admitted.volumes {
+        let result = blocking(|| core.parts.volumes.create(&wish.name, wish.anonymous, &wish.labels));
+        match result {
+            Ok(new) => {
+                if new {
+                    core.events.volume("create", &wish.name);
+                    made.push(wish.name.clone());
+                }
+            }
+            Err(error) => {
+                undo_volumes(core, &made);
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(made)
+}
+
+fn undo_volumes(core: &Core, made: &[String]) {
+    for name in made.iter().rev() {
+        if let Err(error) = core.parts.volumes.remove(name) {
+            tracing::warn!(volume = %name, %error, "volume of a failed create not removed");
+        }
+    }
+}

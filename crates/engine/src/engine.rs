@@ -1,0 +1,310 @@
+//! [`Engine`]: the façade. One method per operation of the API; each is a line or two of delegation.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use hull_logs::{LineOptions, Lines};
+use hull_types::{Fault, Signal, Timestamp};
+use hull_wire as wire;
+use tokio::sync::oneshot;
+
+use crate::config::EngineConfig;
+use crate::container::{Container, Message};
+use crate::core::Core;
+use crate::error::Error;
+use crate::janitor::Job;
+use crate::options::{
+    AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
+};
+use crate::wait::Waiting;
+use crate::{admit, attach, create, exec, images, info, inspect, list, open, resize, stats, top};
+
+/// The engine. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+type Result<T> = std::result::Result<T, Fault>;
+
+/// How long what was put off may take at the end; recovery finds the rest.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Opens the state and recovers: when this returns, every container is as it was. Must run on a
+    /// tokio runtime; one of several threads lets slow disks hold up nobody else.
+    ///
+    /// # Errors
+    /// The state cannot be used, another engine has it, or the keeper does not answer.
+    pub async fn open(config: EngineConfig) -> Result<Self> {
+        Ok(Self { core: open::open(config).await? })
+    }
+
+    /// `POST /containers/create`.
+    pub async fn create(
+        &self,
+        name: Option<String>,
+        platform: Option<String>,
+        request: wire::ContainerCreateRequest,
+    ) -> Result<wire::ContainerCreateResponse> {
+        create::create(&self.core, name, platform, request).await
+    }
+
+    /// `POST /containers/{id}/start`. [`hull_types::Kind::NotModified`] if it runs.
+    pub async fn start(&self, who: &str) -> Result<()> {
+        self.container(who)?.ask(|reply| Message::Start { reply }).await
+    }
+
+    /// `POST /containers/{id}/stop`; `timeout` in seconds, -1 waits for ever.
+    pub async fn stop(&self, who: &str, signal: Option<String>, timeout: Option<i64>) -> Result<()> {
+        let container = self.container(who)?;
+        let (signal, timeout) = (parse_signal(signal)?, check_timeout(timeout)?);
+        container.ask(|reply| Message::Stop { signal, timeout, reply }).await
+    }
+
+    /// `POST /containers/{id}/restart`.
+    pub async fn restart(&self, who: &str, signal: Option<String>, timeout: Option<i64>) -> Result<()> {
+        let container = self.container(who)?;
+        let (signal, timeout) = (parse_signal(signal)?, check_timeout(timeout)?);
+        container.ask(|reply| Message::Restart { signal, timeout, reply }).await
+    }
+
+    /// `POST /containers/{id}/kill`; SIGKILL unless another is named. With SIGKILL this returns when
+    /// the container has ended.
+    pub async fn kill(&self, who: &str, signal: Option<String>) -> Result<()> {
+        let container = self.container(who)?;
+        let signal = parse_signal(signal)?.unwrap_or(Signal::KILL);
+        let ended = Waiting::new(&container, WaitCondition::NextExit);
+        container.ask(|reply| Message::Kill { signal, reply }).await?;
+        if signal == Signal::KILL {
+            // COMPAT(docker 28): bounded, as a process may hang in the kernel.
+            let _ = tokio::time::timeout(Duration::from_secs(10), ended.done()).await;
+        }
+        Ok(())
+    }
+
+    /// `POST /containers/{id}/pause`.
+    pub async fn pause(&self, who: &str) -> Result<()> {
+        self.container(who)?.ask(|reply| Message::Pause { reply }).await
+    }
+
+    /// `POST /containers/{id}/unpause`.
+    pub async fn unpause(&self, who: &str) -> Result<()> {
+        self.container(who)?.ask(|reply| Message::Unpause { reply }).await
+    }
+
+    /// `POST /containers/{id}/rename`.
+    pub async fn rename(&self, who: &str, new: &str) -> Result<()> {
+        let container = self.container(who)?;
+        if new.is_empty() || new == "/" {
+            return Err(Fault::invalid("Neither old nor new names may be empty"));
+        }
+        let name = admit::name(new)?;
+        container.ask(|reply| Message::Rename { name, reply }).await
+    }
+
+    /// `DELETE /containers/{id}`.
+    pub async fn remove(&self, who: &str, options: RemoveOptions) -> Result<()> {
+        let container = self.container(who)?;
+        if options.link {
+            return Err(Fault::unsupported("container links are not supported"));
+        }
+        container.ask(|reply| Message::Remove { options, reply }).await
+    }
+
+    /// `POST /containers/{id}/update`.
+    pub async fn update(
+        &self,
+        who: &str,
+        request: wire::ContainerUpdateRequest,
+    ) -> Result<wire::ContainerUpdateResponse> {
+        let request = Box::new(request);
+        let warnings = self.container(who)?.ask(|reply| Message::Update { request, reply }).await?;
+        Ok(wire::ContainerUpdateResponse { warnings })
+    }
+
+    /// `POST /containers/{id}/wait`: registered when this returns.
+    pub async fn wait(&self, who: &str, condition: WaitCondition) -> Result<Waiting> {
+        Ok(Waiting::new(&self.container(who)?, condition))
+    }
+
+    /// `GET /containers/json`.
+    pub fn list(&self, options: &ListOptions) -> Result<Vec<wire::ContainerSummary>> {
+        list::list(&self.core, options)
+    }
+
+    /// `GET /containers/{id}/json`.
+    pub fn inspect(&self, who: &str, size: bool) -> Result<wire::ContainerInspectResponse> {
+        inspect::inspect(&self.core, &*self.container(who)?, size)
+    }
+
+    /// `GET /containers/{id}/top`.
+    pub fn top(&self, who: &str, ps_args: &str) -> Result<wire::ContainerTopResponse> {
+        top::top(&self.core, &*self.container(who)?, ps_args)
+    }
+
+    /// `POST /containers/{id}/resize`.
+    pub async fn resize(&self, who: &str, height: u16, width: u16) -> Result<()> {
+        resize::container(&*self.container(who)?, height, width)
+    }
+
+    /// `GET /containers/{id}/logs`.
+    pub async fn logs(&self, who: &str, options: LogOptions) -> Result<Output> {
+        let container = self.container(who)?;
+        if !options.stdout && !options.stderr {
+            return Err(Error::NoStream.into());
+        }
+        // ORDER: the reader is made before the look at the state, or it could miss the end of the run.
+        let reader = container.spool.reader_at_start();
+        let view = container.view();
+        if !view.definition.spec.log.keeps() {
+            return Err(Error::LogsNotKept.into());
+        }
+        let lines = Lines::new(
+            reader,
+            LineOptions {
+                stdout: options.stdout,
+                stderr: options.stderr,
+                timestamps: options.timestamps,
+                since: options.since.filter(|t| !t.is_never()).map(Timestamp::nanos),
+                until: options.until.filter(|t| !t.is_never() && t.nanos() != 0).map(Timestamp::nanos),
+                tail: options.tail,
+                follow: options.follow && container.live().is_some(),
+            },
+        );
+        let frames = stream::unfold(lines, |mut lines| async move {
+            let (stream, bytes) = lines.next().await?;
+            Some((attach::frame(stream, bytes), lines))
+        });
+        Ok(Output { tty: view.definition.config.tty, frames: frames.boxed() })
+    }
+
+    /// `POST /containers/{id}/attach`.
+    pub async fn attach(&self, who: &str, options: AttachOptions) -> Result<Attached> {
+        attach::attach(&self.core, self.container(who)?, &options)
+    }
+
+    /// `GET /containers/{id}/stats`: one sample, or one each second until the client goes.
+    pub async fn stats(
+        &self,
+        who: &str,
+        stream: bool,
+        one_shot: bool,
+    ) -> Result<BoxStream<'static, wire::ContainerStats>> {
+        stats::stats(&self.core, self.container(who)?, stream, one_shot).await
+    }
+
+    /// `GET /events`: what is remembered since `since`, then what comes, until `until`.
+    pub fn events(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        filters: wire::Filters,
+    ) -> Result<BoxStream<'static, wire::EventMessage>> {
+        self.core.events.listen(since, until, filters)
+    }
+
+    /// `POST /containers/{id}/exec`.
+    pub async fn exec_create(&self, who: &str, request: wire::ExecConfig) -> Result<wire::IdResponse> {
+        exec::create(&self.core, who, request)
+    }
+
+    /// `POST /exec/{id}/start`.
+    pub async fn exec_start(&self, id: &str, request: wire::ExecStartConfig) -> Result<ExecStarted> {
+        exec::start(&self.core, id, request).await
+    }
+
+    /// `POST /exec/{id}/resize`.
+    pub async fn exec_resize(&self, id: &str, height: u16, width: u16) -> Result<()> {
+        self.core.execs.get(id)?.resize(height, width)
+    }
+
+    /// `GET /exec/{id}/json`.
+    pub fn exec_inspect(&self, id: &str) -> Result<wire::ExecInspect> {
+        Ok(self.core.execs.get(id)?.inspect())
+    }
+
+    /// `GET /images/json`. `all` changes nothing: hull keeps no intermediate images.
+    pub fn image_list(&self, filters: &wire::Filters, _all: bool) -> Result<Vec<wire::ImageSummary>> {
+        images::list(&self.core, filters)
+    }
+
+    /// `GET /images/{name}/json`.
+    pub fn image_inspect(&self, name: &str) -> Result<wire::ImageInspect> {
+        images::inspect(&self.core, name)
+    }
+
+    /// `GET /images/{name}/history`.
+    pub fn image_history(&self, name: &str) -> Result<Vec<wire::HistoryItem>> {
+        images::history(&self.core, name)
+    }
+
+    /// `DELETE /images/{name}`. `noprune` changes nothing: hull keeps no untagged parents.
+    pub async fn image_remove(&self, name: &str, force: bool, _noprune: bool) -> Result<Vec<wire::ImageDeleteItem>> {
+        images::remove(&self.core, name, force)
+    }
+
+    /// `POST /images/{name}/tag`: `repo` with `tag`, which may be empty.
+    pub async fn image_tag(&self, name: &str, repo: &str, tag: &str) -> Result<()> {
+        images::tag(&self.core, name, repo, tag)
+    }
+
+    /// `POST /images/load`: `archive` is read on a thread that may block. The stream ends with the work;
+    /// a message with `error` set says that it failed.
+    pub fn image_load(&self, archive: impl Read + Send + 'static) -> BoxStream<'static, wire::JsonMessage> {
+        images::load(&self.core, archive)
+    }
+
+    /// `POST /images/create?fromSrc=…`: as [`Engine::image_load`], for one root file system.
+    pub fn image_import(
+        &self,
+        options: ImportOptions,
+        archive: impl Read + Send + 'static,
+    ) -> BoxStream<'static, wire::JsonMessage> {
+        images::import(&self.core, options, archive)
+    }
+
+    /// `GET /info`.
+    pub fn info(&self) -> Result<wire::SystemInfo> {
+        Ok(info::info(&self.core))
+    }
+
+    /// `GET /version`.
+    pub fn version(&self) -> wire::SystemVersion {
+        info::version(&self.core)
+    }
+
+    /// Whether the engine answers.
+    pub fn ping(&self) {}
+
+    /// `hull engine stop`: asks the keeper to end with this engine. Containers go on.
+    pub async fn shutdown(&self) -> Result<()> {
+        Ok(self.core.keeper.shutdown()?)
+    }
+
+    /// The last call, when no request is answered any more: does what was put off and gives back what was kept
+    /// ready. Containers go on.
+    pub async fn close(&self) {
+        let (done, ended) = oneshot::channel();
+        self.core.janitor.ask(Job::End { done });
+        let _ = tokio::time::timeout(CLOSE_TIME, ended).await;
+    }
+
+    fn container(&self, who: &str) -> Result<Arc<Container>> {
+        Ok(self.core.resolve(who)?)
+    }
+}
+
+fn parse_signal(text: Option<String>) -> Result<Option<Signal>> {
+    Ok(text.filter(|t| !t.is_empty()).map(|t| t.parse()).transpose()?)
+}
+
+fn check_timeout(timeout: Option<i64>) -> Result<Option<i64>> {
+    match timeout {
+        Some(seconds) if seconds < -1 => Err(Fault::invalid(format!("the timeout {seconds} is negative"))
+            .hint("-1 waits for ever")),
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,280 @@
+//! Images in docker's documents, and the long-running load and import.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use hull_image::{Image, Loaded, Progress, Removed, Use};
+use hull_types::{Fault, Timestamp};
+use hull_wire as wire;
+use tokio::sync::mpsc;
+
+use crate::container::record::Base;
+use crate::core::{Core, blocking};
+use crate::janitor::Job;
+use crate::options::ImportOptions;
+
+const FILTERS: [&str; 6] = ["before", "dangling", "label", "reference", "since", "until"];
+
+/// `GET /images/json`.
+pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::ImageSummary>, Fault> {
+    filters.check(&FILTERS)?;
+    let created = |key: &str| match filters.get(key).first() {
+        None => Ok(None),
+        Some(name) => core.images.resolve(name).map(|image| Some(created_at(&image))).map_err(Fault::from),
+    };
+    let (before, since) = (created("before")?, created("since")?);
+    let dangling = match filters.get("dangling").first().map(String::as_str) {
+        None => None,
+        Some("true" | "1") => Some(true),
+        Some("false" | "0") => Some(false),
+        Some(other) => return Err(Fault::invalid(format!("invalid filter 'dangling={other}'"))),
+    };
+    let mut uses: BTreeMap<String, i64> = BTreeMap::new();
+    for container in core.registry.all() {
+        *uses.entry(container.view().definition.image.clone()).or_default() += 1;
+    }
+    let images = core.images.list().into_iter().filter(|image| {
+        let when = created_at(image);
+        before.is_none_or(|before| when < before)
+            && since.is_none_or(|since| when > since)
+            && dangling.is_none_or(|wanted| image.tags.is_empty() == wanted)
+            && filters.matches_labels("label", &image.config.config.labels)
+            && reference_matches(filters, image)
+    });
+    Ok(images.map(|image| summary(&image, uses.get(&image.id.to_string()).copied().unwrap_or(0))).collect())
+}
+
+fn reference_matches(filters: &wire::Filters, image: &Image) -> bool {
+    let wanted = filters.get("reference");
+    wanted.is_empty()
+        || image.tags.iter().any(|tag| {
+            let name = tag.rsplit_once(':').map_or(tag.as_str(), |(name, _)| name);
+            wanted.iter().any(|pattern| glob(pattern, tag) || glob(pattern, name))
+        })
+}
+
+/// `*` and `?`, neither of which matches `/`.
+fn glob(pattern: &str, text: &str) -> bool {
+    match (pattern.as_bytes(), text.as_bytes()) {
+        ([], []) => true,
+        ([b'*', ..], t) => {
+            glob(&pattern[1..], text) || t.first().is_some_and(|b| *b != b'/') && glob(pattern, &text[1..])
+        }
+        ([b'?', ..], [b, ..]) if *b != b'/' => glob(&pattern[1..], &text[1..]),
+        ([a, ..], [b, ..]) if a == b => glob(&pattern[1..], &text[1..]),
+        _ => false,
+    }
+}
+
+fn created_at(image: &Image) -> Timestamp {
+    image.config.created.parse().unwrap_or(Timestamp::NEVER)
+}
+
+fn summary(image: &Image, containers: i64) -> wire::ImageSummary {
+    wire::ImageSummary {
+        id: image.id.to_string(),
+        parent_id: String::new(),
+        repo_tags: image.tags.clone(),
+        repo_digests: image.repo_digests.clone(),
+        created: created_at(image).secs(),
+        size: i64::try_from(image.size).unwrap_or(i64::MAX),
+        shared_size: -1,
+        labels: image.config.config.labels.clone(),
+        containers,
+    }
+}
+
+/// `GET /images/{name}/json`.
+pub(crate) fn inspect(core: &Core, name: &str) -> Result<wire::ImageInspect, Fault> {
+    let image = core.images.resolve(name)?;
+    let config = &image.config;
+    // Both are docker's `Config`; only the types' homes differ.
+    let run: Option<wire::ImageConfig> =
+        serde_json::to_value(&config.config).and_then(serde_json::from_value).map(Some).unwrap_or_default();
+    Ok(wire::ImageInspect {
+        id: image.id.to_string(),
+        repo_tags: image.tags.clone(),
+        repo_digests: image.repo_digests.clone(),
+        parent: String::new(),
+        comment: config.comment.clone(),
+        created: config.created.parse().ok(),
+        docker_version: String::new(),
+        author: config.author.clone(),
+        config: run,
+        architecture: config.architecture.clone(),
+        variant: config.variant.clone(),
+        os: config.os.clone(),
+        os_version: String::new(),
+        size: i64::try_from(image.size).unwrap_or(i64::MAX),
+        graph_driver: wire::GraphDriver { name: "overlay2".into(), data: BTreeMap::new() },
+        root_fs: wire::RootFs {
+            kind: "layers".into(),
+            layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
+        },
+        metadata: wire::ImageMetadata { last_tag_time: image.last_tagged },
+    })
+}
+
+/// `GET /images/{name}/history`.
+pub(crate) fn history(core: &Core, name: &str) -> Result<Vec<wire::HistoryItem>, Fault> {
+    let lines = core.images.history(name)?;
+    Ok(lines
+        .into_iter()
+        .map(|line| wire::HistoryItem {
+            id: line.id.map_or_else(|| "<missing>".to_owned(), |id| id.to_string()),
+            created: line.created.secs(),
+            created_by: line.created_by,
+            tags: line.tags,
+            size: i64::try_from(line.size).unwrap_or(i64::MAX),
+            comment: line.comment,
+        })
+        .collect())
+}
+
+/// Who uses which image and which layers, derived from the containers' records.
+fn uses(core: &Core) -> Vec<Use> {
+    let all = core.registry.all();
+    let uses = all.iter().filter_map(|container| {
+        let view = container.view();
+        let layers = match &view.definition.base {
+            Base::Layers(chain) => chain.clone(),
+            Base::Host => Vec::new(),
+        };
+        let image = view.definition.image.parse().ok()?;
+        let running = view.state.phase.is_live() || view.state.phase == crate::container::step::Phase::Backoff;
+        Some(Use { container: container.id.to_string(), image, layers, running })
+    });
+    uses.collect()
+}
+
+/// `DELETE /images/{name}`.
+pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::ImageDeleteItem>, Fault> {
+    let options = hull_image::RemoveOptions { force };
+    let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
+    core.janitor.ask(Job::Sweep);
+    let items = removed.into_iter().map(|removed| match removed {
+        Removed::Untagged(name) => {
+            core.events.image("untag", &name, &name);
+            wire::ImageDeleteItem { untagged: name, ..Default::default() }
+        }
+        Removed::Deleted(id) => {
+            core.events.image("delete", &id.to_string(), &id.to_string());
+            wire::ImageDeleteItem { deleted: id.to_string(), ..Default::default() }
+        }
+    });
+    Ok(items.collect())
+}
+
+/// `POST /images/{name}/tag`.
+pub(crate) fn tag(core: &Core, name: &str, repo: &str, tag: &str) -> Result<(), Fault> {
+    let new = if tag.is_empty() { repo.to_owned() } else { format!("{repo}:{tag}") };
+    let image = blocking(|| core.images.tag(name, &new))?;
+    core.events.image("tag", &image.id.to_string(), &new);
+    Ok(())
+}
+
+type Messages = mpsc::Sender<wire::JsonMessage>;
+
+/// `POST /images/load`.
+pub(crate) fn load(core: &Arc<Core>, archive: impl Read + Send + 'static) -> BoxStream<'static, wire::JsonMessage> {
+    let core = Arc::clone(core);
+    in_background(move |messages| {
+        let tell = |progress: Progress| drop(messages.blocking_send(progress_message(progress)));
+        let loaded = core.images.load(archive, &tell)?;
+        for image in &loaded {
+            core.events.image("load", &image.id.to_string(), image.tags.first().map_or("", String::as_str));
+            let _ = messages.blocking_send(loaded_message(image));
+        }
+        Ok(())
+    })
+}
+
+fn progress_message(progress: Progress) -> wire::JsonMessage {
+    match progress {
+        Progress::Layer { id, current, total } => wire::JsonMessage {
+            status: "Loading layer".into(),
+            id,
+            progress_detail: Some(wire::Progress {
+                current: i64::try_from(current).unwrap_or(i64::MAX),
+                total: i64::try_from(total).unwrap_or(i64::MAX),
+            }),
+            ..Default::default()
+        },
+        Progress::Renamed { name, old } => wire::JsonMessage {
+            stream: format!("The image {name} already exists, renaming the old one with ID {old} to empty string\n"),
+            ..Default::default()
+        },
+    }
+}
+
+fn loaded_message(image: &Loaded) -> wire::JsonMessage {
+    let stream = match image.tags.as_slice() {
+        [] => format!("Loaded image ID: {}\n", image.id),
+        tags => tags.iter().map(|tag| format!("Loaded image: {tag}\n")).collect(),
+    };
+    wire::JsonMessage { stream, ..Default::default() }
+}
+
+/// `POST /images/create?fromSrc=-`.
+pub(crate) fn import(
+    core: &Arc<Core>,
+    options: ImportOptions,
+    archive: impl Read + Send + 'static,
+) -> BoxStream<'static, wire::JsonMessage> {
+    let core = Arc::clone(core);
+    in_background(move |messages| {
+        let image = core.images.import(
+            archive,
+            &hull_image::ImportOptions {
+                reference: options.reference.clone(),
+                changes: options.changes,
+                message: options.message,
+                source: options.source,
+                platform: options.platform,
+            },
+        )?;
+        core.events.image("import", &image.id.to_string(), &options.reference);
+        let status = image.id.to_string();
+        let _ = messages.blocking_send(wire::JsonMessage { status, ..Default::default() });
+        Ok(())
+    })
+}
+
+/// Runs work that blocks, and passes its messages on; a failure is the last of them.
+fn in_background(
+    work: impl FnOnce(&Messages) -> Result<(), Fault> + Send + 'static,
+) -> BoxStream<'static, wire::JsonMessage> {
+    let (messages, receiver) = mpsc::channel(32);
+    tokio::task::spawn_blocking(move || {
+        if let Err(fault) = work(&messages) {
+            let message = fault.to_string();
+            let _ = messages.blocking_send(wire::JsonMessage {
+                error: message.clone(),
+                error_detail: Some(wire::JsonError { code: 0, message }),
+                ..Default::default()
+            });
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reference_patterns() {
+        for (pattern, text, expected) in [
+            ("busybox", "busybox", true),
+            ("busy*", "busybox:latest", true),
+            ("*", "a/b", false),
+            ("*/*", "a/b", true),
+            ("b?sybox", "busybox", true),
+            ("busy", "busybox", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

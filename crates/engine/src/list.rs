@@ -1,0 +1,135 @@
+//! `ps`: which containers, in which order.
+
+use std::sync::Arc;
+
+use hull_types::Fault;
+use hull_wire as wire;
+
+use crate::container::step::Phase;
+use crate::container::{Container, View};
+use crate::core::Core;
+use crate::inspect;
+use crate::options::ListOptions;
+
+const FILTERS: [&str; 16] = [
+    "ancestor", "before", "expose", "exited", "health", "id", "isolation", "is-task", "label", "name", "network",
+    "publish", "since", "status", "volume", "label!",
+];
+
+const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+/// `GET /containers/json`.
+pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<wire::ContainerSummary>, Fault> {
+    let filters = &options.filters;
+    filters.check(&FILTERS)?;
+    check_values(filters)?;
+    let mut views: Vec<Arc<View>> = core.registry.all().iter().map(|c: &Arc<Container>| c.view()).collect();
+    views.sort_by_key(|view| std::cmp::Reverse(view.definition.created));
+    let before = bound(core, filters, "before")?;
+    let since = bound(core, filters, "since")?;
+    // COMPAT(docker 28): naming a state, or a number of rows, asks for stopped ones as well.
+    let all = options.all || options.limit.is_some() || filters.has("status") || filters.has("exited");
+    let chosen = views.iter().filter(|view| {
+        let created = view.definition.created;
+        (all || is_up(view))
+            && before.is_none_or(|before| created < before)
+            && since.is_none_or(|since| created > since)
+            && matches(core, filters, view)
+    });
+    chosen.take(options.limit.unwrap_or(usize::MAX)).map(|view| inspect::summary(core, view, options.size)).collect()
+}
+
+fn is_up(view: &View) -> bool {
+    let phase = view.state.phase;
+    phase.is_live() && phase != Phase::Starting || phase == Phase::Backoff
+}
+
+fn check_values(filters: &wire::Filters) -> Result<(), Fault> {
+    for status in filters.get("status") {
+        if !STATUSES.contains(&status.as_str()) {
+            return Err(Fault::invalid(format!("invalid filter 'status={status}'"))
+                .hint(format!("one of {}", STATUSES.join(", "))));
+        }
+    }
+    for code in filters.get("exited") {
+        if code.parse::<i64>().is_err() {
+            return Err(Fault::invalid(format!("invalid filter 'exited={code}': it must be a number")));
+        }
+    }
+    Ok(())
+}
+
+fn bound(core: &Core, filters: &wire::Filters, key: &str) -> Result<Option<hull_types::Timestamp>, Fault> {
+    match filters.get(key).first() {
+        None => Ok(None),
+        Some(who) => Ok(Some(core.resolve(who)?.view().definition.created)),
+    }
+}
+
+fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
+    let definition = &view.definition;
+    let any = |key: &str, test: &dyn Fn(&str) -> bool| {
+        let values = filters.get(key);
+        values.is_empty() || values.iter().any(|value| test(value))
+    };
+    let network = definition.host_config.network_mode.as_str();
+    any("id", &|id| definition.id.as_str().starts_with(id))
+        && any("name", &|name| definition.name.as_str().contains(name.trim_start_matches('/').trim_matches(['^', '$']))
+            && anchors_hold(&definition.name, name))
+        && filters.matches_labels("label", &definition.config.labels)
+        && any("status", &|status| view.state.phase.status() == status)
+        && any("exited", &|code| {
+            view.state.phase == Phase::Exited && view.state.ever_started && view.state.exit_code.to_string() == *code
+        })
+        && any("ancestor", &|image| is_ancestor(core, image, view))
+        && any("network", &|wanted| network == wanted || (wanted == "none" && matches!(network, "" | "default")))
+        && any("volume", &|wanted| {
+            definition.spec.mounts.iter().any(|mount| {
+                let name = match &mount.kind {
+                    hull_launch::spec::MountKind::Volume { name, .. } => name.as_str(),
+                    hull_launch::spec::MountKind::Bind { source, .. } => source.to_str().unwrap_or_default(),
+                    hull_launch::spec::MountKind::Tmpfs { .. } => "",
+                };
+                name == wanted || mount.target.as_os_str() == wanted
+            })
+        })
+        && any("health", &|health| health == "none")
+        && filters.get("publish").is_empty()
+        && any("expose", &|port| {
+            let exposed = &definition.config.exposed_ports;
+            exposed.contains_key(port) || exposed.contains_key(&format!("{port}/tcp"))
+        })
+        && any("is-task", &|value| value == "false")
+}
+
+/// `^` and `$`, the only operators of docker's name patterns that are in use.
+fn anchors_hold(name: &str, pattern: &str) -> bool {
+    let word = pattern.trim_start_matches('^').trim_start_matches('/').trim_end_matches('$');
+    (!pattern.starts_with('^') || name.starts_with(word)) && (!pattern.ends_with('$') || name.ends_with(word))
+}
+
+fn is_ancestor(core: &Core, image: &str, view: &View) -> bool {
+    let definition = &view.definition;
+    if definition.config.image == image {
+        return true;
+    }
+    let Ok(ancestor) = core.images.resolve(image) else { return false };
+    let layers = ancestor.layers();
+    let below = match &definition.base {
+        crate::container::record::Base::Layers(own) => !layers.is_empty() && own.starts_with(layers),
+        crate::container::record::Base::Host => ancestor.is_host(),
+    };
+    definition.image == ancestor.id.to_string() || below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_patterns_may_be_anchored() {
+        for (pattern, expected) in [("we", true), ("^we", true), ("^/web", true), ("^eb", false), ("eb$", true), ("^web$", true)] {
+            assert_eq!(anchors_hold("web", pattern), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: written beneath the container's directory,
+//! bound over the image's.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use hull_launch::compile::EtcFile;
+use hull_launch::spec::{NamespaceWish, Spec};
+use hull_network::etc::{self, Dns, ExtraHost, Network};
+use hull_types::Fault;
+use rustix::fs::{Gid, Uid};
+
+use super::fds::Fds;
+use super::files;
+use super::mounts::outside_root;
+use super::namespaces::User;
+use super::{Parts, StartInput};
+
+/// Where a container's files lie; inspect shows the paths.
+pub fn directory(root: &Path, id: &str) -> PathBuf {
+    root.join("containers").join(id)
+}
+
+/// Writes and binds the three files. With another container's network, its names are shared too.
+pub(super) fn gather(
+    parts: &Parts,
+    input: &StartInput<'_>,
+    user: Option<&User>,
+    fds: &mut Fds,
+) -> Result<Vec<EtcFile>, Fault> {
+    let own = directory(&parts.root, input.id.as_str());
+    fs::create_dir_all(&own).map_err(|error| failed(&own, error))?;
+    let (hosts, resolv) = match &input.spec.namespaces.net {
+        NamespaceWish::Container(id) => {
+            let theirs = directory(&parts.root, id);
+            (theirs.join("hosts"), theirs.join("resolv.conf"))
+        }
+        _ => {
+            let (hosts, resolv) = contents(input.spec)?;
+            (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
+        }
+    };
+    let hostname = write(&own, "hostname", &etc::hostname(&input.spec.hostname), user)?;
+    let mut all = Vec::with_capacity(3);
+    for (path, file) in
+        [("/etc/resolv.conf", resolv), ("/etc/hostname", hostname), ("/etc/hosts", hosts)]
+    {
+        let (mount, _) = files::bind_host(&file, false)?;
+        all.push(EtcFile { path: path.into(), mount: fds.push(mount.into_fd())? });
+    }
+    Ok(all)
+}
+
+fn contents(spec: &Spec) -> Result<(String, String), Fault> {
+    let network = match spec.namespaces.net {
+        NamespaceWish::Host => Network::Host,
+        _ => Network::Own,
+    };
+    let wish = &spec.resolver;
+    let dns = Dns::parse(&wish.servers, &wish.search, &wish.options)?;
+    let extra: Vec<ExtraHost> = wish
+        .hosts
+        .iter()
+        .map(|(name, address)| format!("{name}={address}").parse())
+        .collect::<Result<_, hull_network::Error>>()?;
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut resolv = text("/etc/resolv.conf");
+    if network == Network::Own && etc::wants_systemd_resolv_conf(&resolv) {
+        resolv = text(etc::SYSTEMD_RESOLV_CONF);
+    }
+    let hosts = if network == Network::Host { text("/etc/hosts") } else { String::new() };
+    Ok((etc::hosts(network, &hosts, &extra), etc::resolv_conf(network, &resolv, &dns)))
+}
+
+/// Whole or not at all for whoever opens it: a new file each time, so that a stopped container's
+/// changes end with it (as docker's do for hosts and resolv.conf).
+fn write(directory: &Path, name: &str, text: &str, user: Option<&User>) -> Result<PathBuf, Fault> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = directory.join(name);
+    let attempt = || -> io::Result<()> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+        // Whatever the engine's umask is.
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
+        if let Some((uid, gid)) = user.and_then(|user| outside_root(&user.maps)) {
+            rustix::fs::fchown(file.as_fd(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
+        io::Write::write_all(&mut file, text.as_bytes())
+    };
+    match attempt() {
+        Ok(()) => Ok(path),
+        Err(error) => Err(failed(&path, error)),
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> Fault {
+    Fault::internal(format!("cannot write `{}`", path.display())).cause(error)
+}

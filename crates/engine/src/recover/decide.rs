@@ -1,0 +1,131 @@
+//! What becomes of one container when an engine starts. Pure.
+
+use hull_wire::RestartPolicy;
+
+use crate::container::policy;
+use crate::container::step::Phase;
+
+/// What is known about one container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// As the earlier engine saved it.
+    pub phase: Phase,
+    /// It was saved in this boot.
+    pub same_boot: bool,
+    /// The keeper has its PID 1.
+    pub alive: bool,
+    /// An exit record that is newer than what was saved.
+    pub exit_record: bool,
+    /// It ends with its run.
+    pub ephemeral: bool,
+    /// A person ended it.
+    pub manual: bool,
+}
+
+/// What to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It runs: take it over.
+    Adopt,
+    /// It ended while no engine ran: the record says how.
+    ReadExit,
+    /// It ended and nobody can say how. The policy then decides as after any exit.
+    UnknownExit {
+        /// Because the machine was restarted.
+        reboot: bool,
+    },
+    /// It waited for its next start, or the machine has booted and it is to run.
+    Start,
+    /// It is as it was.
+    Rest,
+    /// It cannot outlive the boot.
+    Remove,
+}
+
+/// The decision.
+pub(crate) fn decide(found: Found, restart: &RestartPolicy) -> Verdict {
+    let was_live = found.phase.is_live();
+    if !found.same_boot {
+        let ended = found.phase != Phase::Created;
+        let start = ended && policy::at_boot(restart, found.phase == Phase::Backoff, found.manual);
+        return match (found.ephemeral, was_live) {
+            (true, _) => Verdict::Remove,
+            (false, true) => Verdict::UnknownExit { reboot: true },
+            (false, false) if start => Verdict::Start,
+            (false, false) => Verdict::Rest,
+        };
+    }
+    if found.alive {
+        return Verdict::Adopt;
+    }
+    if found.exit_record {
+        return Verdict::ReadExit;
+    }
+    match found.phase {
+        Phase::Starting | Phase::Running | Phase::Paused | Phase::Stopping(_) => Verdict::UnknownExit { reboot: false },
+        Phase::Backoff => Verdict::Start,
+        Phase::Created | Phase::Exited => Verdict::Rest,
+        Phase::Removing | Phase::Gone => Verdict::Remove,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::step::After;
+
+    const NO: Found = Found {
+        phase: Phase::Exited,
+        same_boot: true,
+        alive: false,
+        exit_record: false,
+        ephemeral: false,
+        manual: false,
+    };
+
+    fn policy(name: &str) -> RestartPolicy {
+        RestartPolicy { name: name.into(), maximum_retry_count: 0 }
+    }
+
+    #[test]
+    fn within_a_boot_the_keeper_and_the_records_know() {
+        let rows = [
+            (Found { phase: Phase::Running, alive: true, ..NO }, Verdict::Adopt),
+            (Found { phase: Phase::Stopping(After::Rest), alive: true, ..NO }, Verdict::Adopt),
+            (Found { phase: Phase::Created, alive: true, ..NO }, Verdict::Adopt),
+            (Found { phase: Phase::Exited, alive: true, exit_record: true, ..NO }, Verdict::Adopt),
+            (Found { phase: Phase::Running, exit_record: true, ..NO }, Verdict::ReadExit),
+            (Found { phase: Phase::Created, exit_record: true, ..NO }, Verdict::ReadExit),
+            (Found { phase: Phase::Running, ..NO }, Verdict::UnknownExit { reboot: false }),
+            (Found { phase: Phase::Backoff, ..NO }, Verdict::Start),
+            (Found { phase: Phase::Created, ..NO }, Verdict::Rest),
+            (Found { phase: Phase::Created, ephemeral: true, ..NO }, Verdict::Rest),
+            (NO, Verdict::Rest),
+            (Found { phase: Phase::Removing, ..NO }, Verdict::Remove),
+        ];
+        for (found, expected) in rows {
+            assert_eq!(decide(found, &policy("no")), expected, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_boot_nothing_runs_and_the_policy_decides() {
+        let reboot = Found { same_boot: false, ..NO };
+        let running = Found { phase: Phase::Running, ..reboot };
+        let rows = [
+            ("no", running, Verdict::UnknownExit { reboot: true }),
+            ("always", running, Verdict::UnknownExit { reboot: true }),
+            ("on-failure", running, Verdict::UnknownExit { reboot: true }),
+            ("always", Found { manual: true, ..reboot }, Verdict::Start),
+            ("unless-stopped", Found { manual: true, ..reboot }, Verdict::Rest),
+            ("unless-stopped", Found { phase: Phase::Backoff, ..reboot }, Verdict::Start),
+            ("always", Found { phase: Phase::Created, ..reboot }, Verdict::Rest),
+            ("no", Found { ephemeral: true, ..running }, Verdict::Remove),
+            // A stale run directory cannot bring anything to life.
+            ("no", Found { alive: true, exit_record: true, ..running }, Verdict::UnknownExit { reboot: true }),
+        ];
+        for (name, found, expected) in rows {
+            assert_eq!(decide(found, &policy(name)), expected, "{name} {found:?}");
+        }
+    }
+}
