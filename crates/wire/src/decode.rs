@@ -69,10 +69,23 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Error
     }
 }
 
-/// The error without the position, cut to a readable length and on one line.
+/// The error without the position and in plain words, cut to a readable length and on one line.
 fn sentence(error: &serde_json::Error) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("expected i64", "expected a whole number"),
+        ("expected u64", "expected a whole number that is not negative"),
+        ("expected u32", "expected a number from 0 to 4294967295"),
+        ("expected u16", "expected a number from 0 to 65535"),
+        ("expected struct ", "expected an object: "),
+        ("expected a sequence", "expected a list"),
+    ];
     let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head);
+    let mut text = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head).to_owned();
+    if let Some((plain, word)) = WORDS.iter().find_map(|(jargon, word)| Some((text.rsplit_once(jargon)?.0, word))) {
+        let rest = &text[plain.len()..];
+        let rest = WORDS.iter().find_map(|(jargon, _)| rest.strip_prefix(jargon)).unwrap_or_default();
+        text = format!("{plain}{word}{rest}");
+    }
     text.chars().take(200).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 

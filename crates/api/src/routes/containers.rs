@@ -1,0 +1,165 @@
+//! `/containers`.
+
+use bytes::BytesMut;
+use futures_util::{StreamExt, stream};
+use hull_engine::{AttachOptions, Engine, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition};
+use hull_types::Fault;
+
+use super::{Answer, Call, json, json_line, missing, no_content};
+use crate::http::{Method, Reply, encode_frame};
+use crate::query::{Query, object, wrong};
+
+/// Answers what is below `/containers`.
+pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer {
+    use Method::{Delete, Get, Post};
+    match (call.head.method, path) {
+        (Get, ["json"]) => list(engine, &call.target.query),
+        (Post, ["create"]) => create(engine, &call).await,
+        (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
+        (Delete, [who]) => remove(engine, object("container", who)?, &call.target.query).await,
+        (Get, [who, verb]) => read(engine, object("container", who)?, verb, &call).await,
+        (Post, [who, verb]) => act(engine, object("container", who)?, verb, call).await,
+        (method, rest) => missing::refuse(method, &[&["containers"], rest].concat()),
+    }
+}
+
+async fn read(engine: &Engine, who: &str, verb: &str, call: &Call) -> Answer {
+    let query = &call.target.query;
+    match verb {
+        "json" => json(200, &engine.inspect(who, query.flag("size"))?),
+        "top" => json(200, &engine.top(who, query.get("ps_args").unwrap_or_default())?),
+        "logs" => logs(engine, who, call).await,
+        "stats" => stats(engine, who, query).await,
+        other => missing::refuse(Method::Get, &["containers", who, other]),
+    }
+}
+
+async fn act(engine: &Engine, who: &str, verb: &str, call: Call) -> Answer {
+    let query = &call.target.query;
+    match verb {
+        "start" => start(engine, who, &call).await,
+        "stop" => no_content(engine.stop(who, query.text("signal"), query.number("t")?).await?),
+        "restart" => no_content(engine.restart(who, query.text("signal"), query.number("t")?).await?),
+        "kill" => no_content(engine.kill(who, query.text("signal")).await?),
+        "pause" => no_content(engine.pause(who).await?),
+        "unpause" => no_content(engine.unpause(who).await?),
+        "rename" => no_content(engine.rename(who, query.get("name").unwrap_or_default()).await?),
+        "update" => json(200, &engine.update(who, call.json()?).await?),
+        "wait" => wait(engine, who, query).await,
+        "resize" => {
+            engine.resize(who, query.required("h")?, query.required("w")?).await?;
+            Ok(Reply::empty(200))
+        }
+        "attach" => attach(engine, who, &call).await,
+        "exec" => json(201, &engine.exec_create(who, call.json()?).await?),
+        other => missing::refuse(Method::Post, &["containers", who, other]),
+    }
+}
+
+fn list(engine: &Engine, query: &Query) -> Answer {
+    let limit = query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+    let options = ListOptions { all: query.flag("all"), limit, size: query.flag("size"), filters: query.filters()? };
+    json(200, &engine.list(&options)?)
+}
+
+async fn create(engine: &Engine, call: &Call) -> Answer {
+    let query = &call.target.query;
+    json(201, &engine.create(query.text("name"), query.text("platform"), call.json()?).await?)
+}
+
+async fn start(engine: &Engine, who: &str, call: &Call) -> Answer {
+    // COMPAT(docker 28): `{}` and `null` are let through.
+    if call.body.bytes().len() > 7 {
+        return Err(Fault::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    if call.target.query.text("checkpoint").is_some() {
+        return Err(Fault::unsupported("hull cannot start a container from a checkpoint yet"));
+    }
+    no_content(engine.start(who).await?)
+}
+
+async fn remove(engine: &Engine, who: &str, query: &Query) -> Answer {
+    let options = RemoveOptions { force: query.flag("force"), volumes: query.flag("v"), link: query.flag("link") };
+    no_content(engine.remove(who, options).await?)
+}
+
+/// The head of the answer says that the wait is registered; the body comes with the exit.
+async fn wait(engine: &Engine, who: &str, query: &Query) -> Answer {
+    let condition = match query.get("condition").unwrap_or_default() {
+        "" | "not-running" => WaitCondition::NotRunning,
+        "next-exit" => WaitCondition::NextExit,
+        "removed" => WaitCondition::Removed,
+        other => return Err(wrong("condition", other, "it must be not-running, next-exit or removed")),
+    };
+    let waiting = engine.wait(who, condition).await?;
+    let pieces = stream::once(async move {
+        let response = waiting.done().await.unwrap_or_else(|fault| hull_wire::ContainerWaitResponse {
+            status_code: -1,
+            error: Some(hull_wire::WaitError { message: fault.to_string() }),
+        });
+        json_line(&response)
+    });
+    Ok(Reply::Stream { content_type: "application/json", pieces: pieces.boxed(), patient: false })
+}
+
+async fn logs(engine: &Engine, who: &str, call: &Call) -> Answer {
+    let query = &call.target.query;
+    let tail = match query.get("tail") {
+        None | Some("" | "all") => None,
+        Some(text) => {
+            let lines =
+                text.parse::<i64>().map_err(|_| wrong("tail", text, "it must be `all` or a number of lines"))?;
+            u64::try_from(lines).ok()
+        }
+    };
+    let options = LogOptions {
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        follow: query.flag("follow"),
+        timestamps: query.flag("timestamps"),
+        details: query.flag("details"),
+        since: query.moment("since")?,
+        until: query.moment("until")?,
+        tail,
+    };
+    if !options.stdout && !options.stderr {
+        return Err(Fault::invalid("Bad parameters: you must choose at least one stream"));
+    }
+    let Output { tty, frames } = engine.logs(who, options).await?;
+    let pieces = frames.map(move |frame| {
+        let mut bytes = BytesMut::with_capacity(hull_wire::FRAME_HEADER + frame.bytes.len());
+        encode_frame(&frame, tty, &mut bytes);
+        bytes.freeze()
+    });
+    Ok(Reply::Stream { content_type: call.output_type(tty), pieces: pieces.boxed(), patient: true })
+}
+
+async fn stats(engine: &Engine, who: &str, query: &Query) -> Answer {
+    let stream = query.flag_or("stream", true);
+    let one_shot = query.flag("one-shot");
+    if stream && one_shot {
+        return Err(Fault::invalid("cannot have stream=true and one-shot=true"));
+    }
+    let samples = engine.stats(who, stream, one_shot).await?;
+    Ok(Reply::Stream {
+        content_type: "application/json",
+        pieces: samples.map(|sample| json_line(&sample)).boxed(),
+        patient: false,
+    })
+}
+
+async fn attach(engine: &Engine, who: &str, call: &Call) -> Answer {
+    let query = &call.target.query;
+    let options = AttachOptions {
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        stream: query.flag("stream"),
+        logs: query.flag("logs"),
+        detach_keys: query.text("detachKeys"),
+    };
+    let attached = engine.attach(who, options).await?;
+    Ok(Reply::Hijack { content_type: call.output_type(attached.tty), attached })
+}
