@@ -1,2 +1,27 @@
-//! (being written)
-fn main() {}
+//! The one binary: keeper, engine or command line, by its first words.
+//!
+//! Dispatch happens before anything costly: the keeper stays tiny, the command line starts no
+//! runtime. Exit code 125 and one sentence for what is wrong, as docker's.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod options;
+mod output;
+mod role;
+mod session;
+mod template;
+
+use std::process::exit;
+
+fn main() {
+    let mut args = std::env::args_os();
+    args.next();
+    let args: Vec<_> = args.collect();
+    let word = |at: usize| args.get(at).and_then(|arg| arg.to_str());
+    let code = match (word(0), word(1)) {
+        (Some("keeper"), _) => role::keeper(&args[1..]),
+        (Some("engine"), Some("run")) => role::engine(&args[2..]),
+        _ => cli::main(args),
+    };
+    exit(i32::from(code));
+}

@@ -36,7 +36,7 @@ impl Census {
             mounts: fs::read_to_string(format!("/proc/{engine}/mountinfo")).unwrap_or_default(),
             links: inside(engine, &["ip", "-o", "addr"]),
             nft: inside(engine, &["nft", "list", "ruleset"]),
-            cgroups: Self::cgroups_named(host.path()),
+            cgroups: Self::cgroups_named(host.path()).into_iter().filter(|g| !is_spare(g)).collect(),
             processes: children(keeper).len(),
             keeper_fds: descriptors(keeper),
             files: container_files(host),
@@ -99,6 +99,11 @@ impl Census {
         assert_eq!(self.keeper_fds, after.keeper_fds, "the keeper holds descriptors that nobody needs");
         assert_eq!(self.files, after.files, "files of containers were left behind");
     }
+}
+
+/// A cgroup that is kept ready for the next container.
+fn is_spare(cgroup: &Path) -> bool {
+    cgroup.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".spare-"))
 }
 
 /// The instance's name: what global names of this engine carry.

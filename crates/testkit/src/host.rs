@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Census, Out, busybox_tar, eventually, hull_binary, run};
+use crate::{Census, Out, busybox_tar, hull_binary, patience, run};
 
 /// What differs from an ordinary engine.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,10 @@ pub struct Settings {
     pub no_image: bool,
     /// Start no engine: the first command is to do it.
     pub no_engine: bool,
+    /// Shell commands in the host's own namespaces, before the keeper starts.
+    pub setup: String,
+    /// A program with arguments that the keeper is started by, such as a tracer.
+    pub wrapper: Vec<String>,
 }
 
 /// A host with one engine.
@@ -55,12 +60,21 @@ impl Host {
     }
 
     /// Starts keeper and engine in new mount and network namespaces.
+    #[track_caller]
     pub fn boot(&mut self, settings: &Settings) {
+        if let Err(log) = self.try_boot(settings) {
+            panic!("the keeper ended or no engine answers; its log:\n{log}");
+        }
+    }
+
+    /// As [`Host::boot`]; if the keeper ends before an engine answers, or none answers in time, what they said.
+    pub fn try_boot(&mut self, settings: &Settings) -> Result<(), String> {
         let log = fs::File::create(self.path.join("engine.log")).expect("a log file");
+        let script = format!("ip link set lo up 2>/dev/null; {}\nexec \"$@\"", settings.setup);
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--net", "--propagation", "private", "--"])
-            .args(["sh", "-c", "ip link set lo up 2>/dev/null; exec \"$@\"", "sh"])
+            .args(["--mount", "--net", "--propagation", "private", "--", "sh", "-c", &script, "sh"])
+            .args(&settings.wrapper)
             .arg(hull_binary())
             .args(["keeper", "--root"])
             .arg(self.root())
@@ -72,10 +86,32 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("dup"))
             .stderr(log);
-        self.keeper = Some(command.spawn().expect("unshare is installed"));
-        eventually("the engine answers", || {
-            self.command("hull").arg("version").output().is_ok_and(|o| o.status.success())
-        });
+        let mut keeper = command.spawn().expect("unshare is installed");
+        let deadline = Instant::now() + patience();
+        let up = loop {
+            if self.answers() {
+                break true;
+            }
+            if keeper.try_wait().is_ok_and(|status| status.is_some()) {
+                break false;
+            }
+            if Instant::now() > deadline {
+                break false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        self.keeper = Some(keeper);
+        if up { Ok(()) } else { Err(self.log()) }
+    }
+
+    /// Whether an engine answers within a second.
+    pub fn answers(&self) -> bool {
+        use std::io::{Read, Write};
+        let Ok(mut stream) = std::os::unix::net::UnixStream::connect(self.socket()) else { return false };
+        let mut status = [0; 12];
+        let asked = stream.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
+            && stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n").is_ok();
+        asked && stream.read_exact(&mut status).is_ok() && status == *b"HTTP/1.1 200"
     }
 
     /// `<dir>`, where this host's files are.
@@ -202,6 +238,23 @@ impl Host {
         self.keeper_lost = true;
     }
 
+    /// Keeper, engine and every container end in one moment, and nobody cleans up: as when the power is cut.
+    pub fn cut_power(&mut self) {
+        let path = self.path.to_string_lossy().into_owned();
+        let mut pids: Vec<u32> = processes().filter(|(_, words)| words.contains(&path)).map(|(pid, _)| pid).collect();
+        for file in ["cgroup.procs", "tasks"] {
+            let texts = Census::cgroups_named(&self.path).into_iter().map(|g| fs::read_to_string(g.join(file)));
+            pids.extend(texts.flatten().flat_map(|t| t.lines().filter_map(|l| l.parse().ok()).collect::<Vec<u32>>()));
+        }
+        // Stopped first, so that none sees another one end.
+        for signal in ["-STOP", "-KILL"] {
+            let _ = Command::new("kill").arg(signal).args(pids.iter().map(u32::to_string)).stderr(Stdio::null()).status();
+        }
+        if let Some(mut keeper) = self.keeper.take() {
+            let _ = keeper.wait();
+        }
+    }
+
     /// Ends the engine and the keeper, containers with them.
     pub fn shut_down(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
@@ -212,7 +265,7 @@ impl Host {
                 ended = true;
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
         if !ended {
             let _ = keeper.kill();
@@ -222,6 +275,16 @@ impl Host {
             assert!(ended, "the keeper did not end; its log:\n{}", self.log());
         }
     }
+}
+
+/// Every process with its command line.
+fn processes() -> impl Iterator<Item = (u32, String)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| {
+        let pid: u32 = e.file_name().to_str()?.parse().ok()?;
+        let words = fs::read(e.path().join("cmdline")).ok()?;
+        (pid != std::process::id()).then(|| (pid, String::from_utf8_lossy(&words).into_owned()))
+    })
 }
 
 impl Default for Host {

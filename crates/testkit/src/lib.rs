@@ -7,11 +7,15 @@
 mod busybox;
 mod census;
 mod host;
+mod inject;
 mod kernel;
+mod raw;
 mod run;
 
 pub use busybox::busybox_tar;
 pub use census::Census;
 pub use host::{Host, Settings};
+pub use inject::{Inject, injected, injected_start};
 pub use kernel::{Cgroups, cgroup_file, cgroups, children, on_v2, status_field};
-pub use run::{Out, eventually, hull_binary, run};
+pub use raw::{Answer, request};
+pub use run::{Out, eventually, hull_binary, patience, run};

@@ -86,13 +86,18 @@ fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     })
 }
 
+/// How long what should happen soon may take.
+pub fn patience() -> Duration {
+    Duration::from_secs(if std::env::var_os("HULL_TEST_SLOW").is_some() { 60 } else { 10 })
+}
+
 /// Waits until `check` holds; panics with `what` after ten seconds (a minute under emulation).
 #[track_caller]
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let patience = if std::env::var_os("HULL_TEST_SLOW").is_some() { 60 } else { 10 };
-    let deadline = Instant::now() + Duration::from_secs(patience);
+    let patience = patience();
+    let deadline = Instant::now() + patience;
     while !check() {
-        assert!(Instant::now() < deadline, "did not happen within {patience} s: {what}");
+        assert!(Instant::now() < deadline, "did not happen within {patience:?}: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

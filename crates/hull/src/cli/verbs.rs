@@ -1,0 +1,101 @@
+//! The table of all verbs: docker's short forms and its groups.
+
+use super::parse::Verb;
+use super::*;
+
+/// A verb or a group of verbs.
+pub(crate) enum Entry {
+    Verb(Verb),
+    /// Works, but is not listed.
+    Hidden(Verb),
+    Group {
+        name: &'static str,
+        about: &'static str,
+        entries: &'static [Entry],
+    },
+}
+
+const CONTAINER: &[Entry] = &[
+    Entry::Verb(Verb::of::<attach::Attach>()),
+    Entry::Verb(Verb::of::<create::Create>()),
+    Entry::Verb(Verb::of::<exec::Exec>()),
+    Entry::Verb(Verb::of::<inspect::InspectContainer>()),
+    Entry::Verb(Verb::of::<kill::Kill>()),
+    Entry::Verb(Verb::of::<logs::Logs>()),
+    Entry::Verb(Verb::of::<ps::Ps>().called("ls")),
+    Entry::Hidden(Verb::of::<ps::Ps>().called("list")),
+    Entry::Hidden(Verb::of::<ps::Ps>()),
+    Entry::Verb(Verb::of::<pause::Pause>()),
+    Entry::Verb(Verb::of::<rename::Rename>()),
+    Entry::Verb(Verb::of::<restart::Restart>()),
+    Entry::Verb(Verb::of::<rm::Rm>()),
+    Entry::Hidden(Verb::of::<rm::Rm>().called("remove")),
+    Entry::Verb(Verb::of::<run::Run>()),
+    Entry::Verb(Verb::of::<start::Start>()),
+    Entry::Verb(Verb::of::<stats::Stats>()),
+    Entry::Verb(Verb::of::<stop::Stop>()),
+    Entry::Verb(Verb::of::<top::Top>()),
+    Entry::Verb(Verb::of::<unpause::Unpause>()),
+    Entry::Verb(Verb::of::<update::Update>()),
+    Entry::Verb(Verb::of::<wait::Wait>()),
+];
+
+const IMAGE: &[Entry] = &[
+    Entry::Verb(Verb::of::<history::History>()),
+    Entry::Verb(Verb::of::<import::Import>()),
+    Entry::Verb(Verb::of::<inspect::InspectImage>()),
+    Entry::Verb(Verb::of::<load::Load>()),
+    Entry::Verb(Verb::of::<images::Images>().called("ls")),
+    Entry::Hidden(Verb::of::<images::Images>().called("list")),
+    Entry::Verb(Verb::of::<rmi::Rmi>().called("rm")),
+    Entry::Hidden(Verb::of::<rmi::Rmi>().called("remove")),
+    Entry::Verb(Verb::of::<tag::Tag>()),
+];
+
+const SYSTEM: &[Entry] = &[Entry::Verb(Verb::of::<events::Events>()), Entry::Verb(Verb::of::<info::Info>())];
+
+const ENGINE: &[Entry] = &[
+    Entry::Verb(Verb::of::<engine::Restart>()),
+    Entry::Verb(Verb::of::<engine::Start>()),
+    Entry::Verb(Verb::of::<engine::Status>()),
+    Entry::Verb(Verb::of::<engine::Stop>()),
+];
+
+/// Everything that `hull` can do.
+pub(crate) const ALL: &[Entry] = &[
+    Entry::Verb(Verb::of::<attach::Attach>()),
+    Entry::Verb(Verb::of::<completion::Completion>()),
+    Entry::Group { name: "container", about: "Manage containers", entries: CONTAINER },
+    Entry::Verb(Verb::of::<create::Create>()),
+    Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },
+    Entry::Verb(Verb::of::<events::Events>()),
+    Entry::Verb(Verb::of::<exec::Exec>()),
+    Entry::Verb(Verb::of::<history::History>()),
+    Entry::Group { name: "image", about: "Manage images", entries: IMAGE },
+    Entry::Verb(Verb::of::<images::Images>()),
+    Entry::Verb(Verb::of::<import::Import>()),
+    Entry::Verb(Verb::of::<info::Info>()),
+    Entry::Verb(Verb::of::<inspect::Inspect>()),
+    Entry::Verb(Verb::of::<kill::Kill>()),
+    Entry::Verb(Verb::of::<load::Load>()),
+    Entry::Verb(Verb::of::<logs::Logs>()),
+    Entry::Verb(Verb::of::<pause::Pause>()),
+    Entry::Verb(Verb::of::<ps::Ps>()),
+    Entry::Verb(Verb::of::<rename::Rename>()),
+    Entry::Verb(Verb::of::<restart::Restart>()),
+    Entry::Verb(Verb::of::<rm::Rm>()),
+    Entry::Verb(Verb::of::<rmi::Rmi>()),
+    Entry::Verb(Verb::of::<run::Run>()),
+    Entry::Verb(Verb::of::<start::Start>()),
+    Entry::Verb(Verb::of::<stats::Stats>()),
+    Entry::Verb(Verb::of::<stop::Stop>()),
+    Entry::Group { name: "system", about: "Show the engine and what happens in it", entries: SYSTEM },
+    Entry::Verb(Verb::of::<tag::Tag>()),
+    Entry::Verb(Verb::of::<top::Top>()),
+    Entry::Verb(Verb::of::<unpause::Unpause>()),
+    Entry::Verb(Verb::of::<update::Update>()),
+    Entry::Verb(Verb::of::<version::Version>()),
+    Entry::Verb(Verb::of::<wait::Wait>()),
+    Entry::Hidden(Verb::of::<docs::Docs>()),
+    Entry::Hidden(Verb::of::<docs::Man>()),
+];

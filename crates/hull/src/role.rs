@@ -1,0 +1,82 @@
+//! The two background roles: the keeper, and the engine that it starts.
+//!
+//! Composition root: nothing here decides anything but which parts are put together.
+
+mod engine;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use hull_launch::keeper::KeeperArgs;
+use hull_types::Fault;
+
+use crate::cli::failure::report;
+
+pub(crate) use engine::engine;
+
+/// `--root`, `--run` and `--host` of a role.
+struct Places {
+    root: PathBuf,
+    run: PathBuf,
+    host: String,
+}
+
+impl Places {
+    fn parse(args: &[OsString]) -> Result<Self, Fault> {
+        let (mut root, mut run, mut host) = (None, None, None);
+        let mut args = args.iter();
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or_else(|| Fault::invalid("a flag of this role has no value"))?;
+            match flag.to_str() {
+                Some("--root") => root = Some(PathBuf::from(value)),
+                Some("--run") => run = Some(PathBuf::from(value)),
+                Some("--host") => host = value.to_str().map(str::to_owned),
+                _ => return Err(Fault::invalid("this role takes --root, --run and --host only")),
+            }
+        }
+        let run = run.unwrap_or_else(|| PathBuf::from("/run/hull"));
+        Ok(Self {
+            root: root.unwrap_or_else(|| PathBuf::from("/var/lib/hull")),
+            host: host.unwrap_or_else(|| format!("unix://{}/engine.sock", run.display())),
+            run,
+        })
+    }
+
+    /// The keeper's arguments; it starts the engine at the same places.
+    fn keeper(self) -> KeeperArgs {
+        let socket = PathBuf::from(self.host.trim_start_matches("unix://"));
+        let flags: [(&str, OsString); 3] =
+            [("--root", self.root.into()), ("--run", self.run.clone().into()), ("--host", self.host.into())];
+        let mut engine: Vec<OsString> = vec!["engine".into(), "run".into()];
+        for (flag, value) in flags {
+            engine.extend([flag.into(), value]);
+        }
+        KeeperArgs { run: self.run, socket, socket_group: group(), engine }
+    }
+}
+
+/// The group that may use the socket: `HULL_GROUP`, by number or by name.
+fn group() -> Option<u32> {
+    let wanted = std::env::var("HULL_GROUP").ok()?;
+    if let Ok(number) = wanted.parse() {
+        return Some(number);
+    }
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    let line = groups.lines().find(|line| line.split(':').next() == Some(wanted.as_str()))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+/// `hull keeper`: never returns unless its arguments are wrong.
+pub(crate) fn keeper(args: &[OsString]) -> u8 {
+    match Places::parse(args) {
+        Ok(places) => {
+            // fails if it leads a process group already (systemd): then it is detached, too
+            let _ = rustix::process::setsid();
+            hull_launch::keeper::run(places.keeper())
+        }
+        Err(fault) => {
+            report(&fault);
+            125
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `hull engine run`: started by the keeper with its link and the listening socket.
+
+use std::ffi::OsString;
+use std::os::unix::net::UnixListener;
+
+use hull_engine::{Engine, EngineConfig};
+use hull_launch::keeper::{KEEPER_FD, LISTEN_FD};
+use hull_sys::fds;
+use hull_types::Fault;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::Places;
+use crate::cli::VERSION;
+use crate::cli::failure::report;
+
+/// The role's exit code.
+pub(crate) fn engine(args: &[OsString]) -> u8 {
+    match serve(args) {
+        Ok(()) => 0,
+        Err(fault) => {
+            report(&fault);
+            1
+        }
+    }
+}
+
+fn serve(args: &[OsString]) -> Result<(), Fault> {
+    let places = Places::parse(args)?;
+    log();
+    let inherited = |name: &str| {
+        let found = fds::adopt_from_env(name).map_err(|e| Fault::internal(format!("{name} is unusable")).cause(e))?;
+        found.ok_or_else(|| {
+            Fault::invalid(format!("{name} is not set")).hint("the keeper starts the engine: use `hull engine start`")
+        })
+    };
+    let listener = inherited(LISTEN_FD)?;
+    let config = EngineConfig {
+        root: places.root,
+        run: places.run,
+        host: places.host,
+        pools: std::env::var_os("HULL_POOLS").is_none_or(|value| value != "off"),
+        keeper: inherited(KEEPER_FD)?,
+        listener: listener.try_clone().ok(),
+        version: VERSION.to_owned(),
+        commit: option_env!("HULL_COMMIT").unwrap_or_default().to_owned(),
+        built: option_env!("HULL_BUILT").unwrap_or_default().to_owned(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .thread_name("hull-engine")
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::internal("cannot start the engine's threads").cause(e))?;
+    let served = runtime.block_on(async {
+        let engine = Engine::open(config).await?;
+        hull_api::serve(engine.clone(), UnixListener::from(listener), asked_to_end()).await?;
+        engine.close().await;
+        Ok(())
+    });
+    // crash-only: what still runs need not be waited for
+    runtime.shutdown_background();
+    served
+}
+
+/// Two to four: the engine waits far more than it computes, and each thread costs memory.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 4)
+}
+
+fn log() {
+    let level = match std::env::var("HULL_LOG").as_deref() {
+        Ok("trace") => LevelFilter::TRACE,
+        Ok("debug") => LevelFilter::DEBUG,
+        Ok("warn") => LevelFilter::WARN,
+        Ok("error") => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_end() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -1,0 +1,66 @@
+//! The command line itself: help, formats, completion, exit codes.
+
+use hull_testkit::Host;
+
+#[test]
+fn unknown_words_are_one_sentence() {
+    let host = Host::new();
+    for args in [&["nosuch"][..], &["run", "--nosuch"], &["ps", "--nosuch"], &["run"]] {
+        let out = host.hull(args);
+        assert_eq!(out.code, 125, "{args:?}: {}", out.stderr);
+        assert!(out.stderr.starts_with("error: ") && out.stderr.lines().count() <= 4, "{args:?}: {}", out.stderr);
+    }
+}
+
+#[test]
+fn words_after_the_image_are_the_commands() {
+    let host = Host::new();
+    assert_eq!(host.hull(&["run", "--rm", "busybox", "echo", "--rm", "-it", "-v"]).ok(), "--rm -it -v");
+}
+
+#[test]
+fn templates_reach_every_field() {
+    let host = Host::new();
+    let id = host.sleeper(&["--name", "t", "--label", "a=b"]);
+    for (template, expected) in [
+        ("{{.Id}}", id.as_str()),
+        ("{{.State.Running}} {{json .Config.Labels}}", "true {\"a\":\"b\"}"),
+        ("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}{{end}}", "a=b"),
+        ("{{if .State.Paused}}p{{else}}r{{end}}", "r"),
+        ("{{len .Config.Cmd}} {{index .Config.Cmd 1}}", "2 1000"),
+        ("{{.Name | printf \"%s!\" }}", "/t!"),
+    ] {
+        assert_eq!(host.hull(&["inspect", "--format", template, "t"]).ok(), expected, "{template}");
+    }
+    host.hull(&["inspect", "--format", "{{.Nosuch", "t"]).fails(1);
+}
+
+#[test]
+fn version_and_info_tell_what_is_so() {
+    let host = Host::new();
+    assert!(host.hull(&["version"]).ok().contains("API version"));
+    let info = host.hull(&["info"]).ok();
+    assert!(info.contains("Cgroup Version"), "{info}");
+    assert!(info.to_lowercase().contains("bridge"), "says that there is no bridge network yet: {info}");
+}
+
+#[test]
+fn completion_and_man_pages_are_generated() {
+    let host = Host::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(host.hull(&["completion", shell]).ok().contains("hull"), "{shell}");
+    }
+    let dir = host.path().join("man");
+    std::fs::create_dir_all(&dir).expect("mkdir");
+    host.hull(&["man", &dir.to_string_lossy()]).ok();
+    assert!(dir.join("hull-run.1").is_file());
+}
+
+#[test]
+fn the_socket_is_for_root_only() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let host = Host::new();
+    let meta = std::fs::metadata(host.socket()).expect("the socket");
+    assert_eq!(meta.permissions().mode() & 0o777, 0o660);
+    assert_eq!(meta.uid(), 0);
+}

@@ -1,0 +1,51 @@
+//! The real docker CLI as a client, where it is installed.
+
+use hull_testkit::Host;
+
+/// Whether there is a docker CLI; its absence is said, since these tests then show nothing.
+fn docker() -> bool {
+    let found = std::process::Command::new("docker").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !found {
+        eprintln!("no docker CLI on this machine: its tests show nothing");
+    }
+    found
+}
+
+#[test]
+fn the_docker_cli_runs_a_container() {
+    if !docker() {
+        return;
+    }
+    let host = Host::new();
+    let out =
+        host.docker(&["run", "--rm", "--network", "none", "busybox", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assert_eq!((out.code, out.stdout.as_str(), out.stderr.as_str()), (3, "out\n", "err\n"));
+    let mut command = host.command("docker");
+    let out = hull_testkit::run(command.args(["run", "--rm", "-i", "busybox", "wc", "-c"]), b"12345");
+    assert_eq!(out.ok(), "5");
+}
+
+#[test]
+fn the_docker_cli_manages_a_life() {
+    if !docker() {
+        return;
+    }
+    let host = Host::new();
+    let id = host.docker(&["run", "-d", "--name", "d", "-m", "64m", "busybox", "sleep", "1000"]).ok();
+    assert!(host.docker(&["ps"]).ok().contains(&id[..12]));
+    assert_eq!(host.docker(&["exec", "d", "echo", "in"]).ok(), "in");
+    assert_eq!(host.docker(&["inspect", "-f", "{{.HostConfig.Memory}}", "d"]).ok(), "67108864");
+    host.docker(&["pause", "d"]).ok();
+    host.docker(&["unpause", "d"]).ok();
+    assert!(host.docker(&["top", "d"]).ok().contains("sleep 1000"));
+    assert!(host.docker(&["stats", "--no-stream", "d"]).ok().contains("64MiB"));
+    host.docker(&["update", "--pids-limit", "50", "d"]).ok();
+    host.docker(&["rename", "d", "e"]).ok();
+    host.docker(&["stop", "-t", "0", "e"]).ok();
+    assert_eq!(host.docker(&["wait", "e"]).ok(), "137");
+    host.docker(&["start", "e"]).ok();
+    host.docker(&["rm", "-f", "e"]).ok();
+    assert!(host.docker(&["images"]).ok().contains("busybox"));
+    assert!(host.docker(&["info"]).ok().contains("Server Version"));
+    host.docker(&["version"]).ok();
+}

@@ -1,0 +1,177 @@
+//! create, start, stop, kill, restart, rename, rm, wait, restart policies, events.
+
+use hull_testkit::{Host, eventually};
+use serde_json::Value;
+
+fn state(host: &Host, who: &str) -> String {
+    host.inspect(who)["State"]["Status"].as_str().expect("a status").to_string()
+}
+
+#[test]
+fn a_life_from_create_to_rm() {
+    let host = Host::new();
+    let id = host.hull(&["create", "--name", "life", "busybox", "sh", "-c", "exit 4"]).ok();
+    assert_eq!(id.len(), 64);
+    assert_eq!(state(&host, "life"), "created");
+    assert_eq!(host.hull(&["start", "life"]).ok(), "life");
+    assert_eq!(host.hull(&["wait", "life"]).ok(), "4");
+    assert_eq!(state(&host, "life"), "exited");
+    host.hull(&["start", "life"]).ok();
+    assert_eq!(host.hull(&["wait", "life"]).ok(), "4");
+    host.hull(&["rename", "life", "after"]).ok();
+    assert_eq!(host.hull(&["rm", "after"]).ok(), "after");
+    let err = host.hull(&["inspect", "after"]).fails(1);
+    assert!(err.contains("after"), "{err}");
+}
+
+#[test]
+fn stop_sends_term_waits_and_kills() {
+    let host = Host::new();
+    let polite =
+        host.hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).ok();
+    host.hull(&["stop", &polite]).ok();
+    assert_eq!(host.inspect(&polite)["State"]["ExitCode"], 5);
+    let deaf = host.hull(&["run", "-d", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]).ok();
+    let begin = std::time::Instant::now();
+    host.hull(&["stop", "-t", "1", &deaf]).ok();
+    assert!(begin.elapsed().as_secs_f64() >= 1.0);
+    assert_eq!(host.inspect(&deaf)["State"]["ExitCode"], 137);
+    let own = host
+        .hull(&[
+            "run",
+            "-d",
+            "--stop-signal=USR1",
+            "busybox",
+            "sh",
+            "-c",
+            "trap 'exit 6' USR1; while :; do sleep 0.05; done",
+        ])
+        .ok();
+    host.hull(&["stop", &own]).ok();
+    assert_eq!(host.inspect(&own)["State"]["ExitCode"], 6);
+}
+
+#[test]
+fn kill_sends_the_signal_named() {
+    let host = Host::new();
+    let id = host.hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 8' HUP; while :; do sleep 0.05; done"]).ok();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    host.hull(&["kill", "-s", "HUP", &id]).ok();
+    assert_eq!(host.hull(&["wait", &id]).ok(), "8");
+    host.hull(&["kill", &id]).fails(1);
+    let err = host.hull(&["kill", "-s", "NOSUCH", &id]).fails(1);
+    assert!(err.contains("NOSUCH"), "{err}");
+}
+
+#[test]
+fn restart_makes_a_new_process() {
+    let host = Host::new();
+    let id = host.sleeper(&[]);
+    let before = host.pid(&id);
+    host.hull(&["restart", "-t", "0", &id]).ok();
+    assert_ne!(host.pid(&id), before);
+}
+
+#[test]
+fn restart_policies_are_kept() {
+    let host = Host::new();
+    host.hull(&["run", "-d", "--name", "flaky", "--restart=on-failure:2", "busybox", "sh", "-c", "exit 1"]).ok();
+    eventually("it gave up", || host.inspect("flaky")["RestartCount"] == 2 && state(&host, "flaky") == "exited");
+    host.hull(&["run", "-d", "--name", "always", "--restart=always", "busybox", "sh", "-c", "sleep 0.1"]).ok();
+    eventually("it came again", || host.inspect("always")["RestartCount"].as_u64() >= Some(1));
+    host.hull(&["stop", "-t", "0", "always"]).ok();
+    assert_eq!(state(&host, "always"), "exited");
+    host.hull(&["run", "--rm", "--restart=always", "busybox", "true"]).fails(125);
+}
+
+#[test]
+fn names_are_unique_and_found_by_prefix() {
+    let host = Host::new();
+    let id = host.hull(&["create", "--name", "one", "busybox", "true"]).ok();
+    let err = host.hull(&["create", "--name", "one", "busybox", "true"]).fails(1);
+    assert!(err.contains("already in use") && err.contains(&id), "{err}");
+    assert_eq!(host.inspect(&id[..6])["Name"], "/one");
+    let made = host.hull(&["create", "busybox", "true"]).ok();
+    let name = host.inspect(&made)["Name"].as_str().expect("a name").to_string();
+    assert!(name.contains('_'), "{name}");
+}
+
+#[test]
+fn a_running_container_is_not_removed_without_force() {
+    let host = Host::new();
+    let id = host.sleeper(&["--name", "r"]);
+    let err = host.hull(&["rm", "r"]).fails(1);
+    assert!(err.contains("running"), "{err}");
+    host.hull(&["rm", "-f", &id]).ok();
+    host.hull(&["rm", "-f", "nosuch"]).ok();
+    host.hull(&["rm", "nosuch"]).fails(1);
+}
+
+#[test]
+fn rm_of_itself_leaves_nothing() {
+    let host = Host::new();
+    host.hull(&["run", "--rm", "--name", "gone", "busybox", "true"]).ok();
+    host.hull(&["inspect", "gone"]).fails(1);
+    host.assert_clean();
+}
+
+#[test]
+fn ps_lists_filters_and_formats() {
+    let host = Host::new();
+    let running = host.sleeper(&["--name", "up", "--label", "k=v"]);
+    host.hull(&["run", "--name", "down", "busybox", "sh", "-c", "exit 3"]).fails(3);
+    let table = host.hull(&["ps"]).ok();
+    assert!(table.starts_with("CONTAINER ID   IMAGE"), "{table}");
+    assert!(
+        table.contains(&running[..12])
+            && table.contains("\"sleep 1000\"")
+            && table.contains("up")
+            && !table.contains("down"),
+        "{table}"
+    );
+    for (filter, expected) in
+        [("status=exited", "down"), ("name=up", "up"), ("label=k=v", "up"), ("exited=3", "down"), ("id=nothing", "")]
+    {
+        assert_eq!(host.hull(&["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]).ok(), expected, "{filter}");
+    }
+    assert_eq!(host.hull(&["ps", "-q", "--no-trunc"]).ok(), running);
+    let json: Value = serde_json::from_str(&host.hull(&["ps", "--format", "json"]).ok()).expect("json");
+    assert_eq!(json["Names"], "up");
+    assert!(host.hull(&["ps", "-a", "--format", "table {{.ID}}\t{{.Status}}"]).ok().contains("Exited (3)"));
+    host.hull(&["ps", "--filter", "nosuch=1"]).fails(1);
+}
+
+#[test]
+fn events_tell_the_life() {
+    let host = Host::new();
+    let since = host.hull(&["info", "--format", "{{.SystemTime}}"]).ok();
+    host.hull(&["run", "--rm", "--name", "e", "busybox", "sh", "-c", "exit 2"]).fails(2);
+    let until = || {
+        host.hull(&["events", "--since", &since, "--until", "0s", "--filter", "container=e", "--format", "{{.Action}}"])
+            .ok()
+    };
+    eventually("it is destroyed", || until().contains("destroy"));
+    let actions: Vec<String> = until().lines().map(String::from).collect();
+    let positions: Vec<Option<usize>> =
+        ["create", "start", "die", "destroy"].iter().map(|a| actions.iter().position(|b| b == a)).collect();
+    assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{actions:?}");
+}
+
+#[test]
+fn many_at_once_none_lost() {
+    let host = Host::new();
+    let children: Vec<_> = (0..24)
+        .map(|n| {
+            host.command("hull")
+                .args(["run", "--rm", "busybox", "echo", &n.to_string()])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("hull")
+        })
+        .collect();
+    for (n, child) in children.into_iter().enumerate() {
+        let out = child.wait_with_output().expect("ends");
+        assert!(out.status.success());
+        assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), n.to_string());
+    }
+}

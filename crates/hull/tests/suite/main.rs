@@ -1,0 +1,26 @@
+//! The integration suite: the real binary, real namespaces, real cgroups. One module per concern; each
+//! test has a host of its own and checks at its end that the machine is as it was.
+//!
+//! The same executable runs on cgroup v1 and hybrid hosts, on v2 in the virtual machine, and with the
+//! engine's pools off.
+
+mod api_hostile;
+mod cgroups;
+mod cli;
+mod confinement;
+mod docker_cli;
+mod faults;
+mod host_image;
+mod hostile;
+mod hostile_runtime;
+mod identity;
+mod images;
+mod kernel_fallbacks;
+mod lifecycle;
+mod limits;
+mod logs;
+mod mounts;
+mod namespaces;
+mod pools;
+mod rootfs;
+mod stdio;

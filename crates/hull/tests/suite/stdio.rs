@@ -1,0 +1,179 @@
+//! Terminal and stdio: no byte lost, exit codes as docker's, signals and sizes passed on.
+
+use std::process::Command;
+
+use hull_testkit::{Host, eventually, run};
+
+#[test]
+fn the_exit_code_is_the_processes() {
+    let host = Host::new();
+    for code in [0, 1, 42, 255] {
+        assert_eq!(host.hull(&["run", "--rm", "busybox", "sh", "-c", &format!("exit {code}")]).code, code);
+    }
+    assert_eq!(host.hull(&["run", "--rm", "busybox", "sh", "-c", "kill -9 $$"]).code, 137);
+    assert_eq!(host.hull(&["run", "--rm", "--init", "busybox", "sh", "-c", "kill -TERM $$"]).code, 143);
+}
+
+#[test]
+fn commands_that_cannot_run_say_why() {
+    let host = Host::new();
+    let err = host.hull(&["run", "--rm", "busybox", "nosuch"]).fails(127);
+    assert!(err.contains("nosuch") && err.contains("not found"), "{err}");
+    host.hull(&["run", "--rm", "busybox", "/bin/nosuch"]).fails(127);
+    let err = host.hull(&["run", "--rm", "busybox", "/etc/passwd"]).fails(126);
+    assert!(err.contains("permission denied"), "{err}");
+    host.hull(&["run", "--rm", "busybox", "/etc"]).fails(126);
+    let scripts = [("#!/no/interpreter\n", "/no/interpreter"), ("\u{7f}ELFnonsense", "exec format error")];
+    for (content, named) in scripts {
+        let file = host.path().join("script");
+        std::fs::write(&file, content).expect("write");
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        let out = host.hull(&["run", "--rm", "-v", &format!("{}:/script", file.display()), "busybox", "/script"]);
+        assert!(out.code == 126 || out.code == 127, "{}: {}", out.code, out.stderr);
+        assert!(out.stderr.contains(named), "{named}: {}", out.stderr);
+    }
+}
+
+#[test]
+fn a_program_for_another_machine_is_named_with_both_architectures() {
+    let host = Host::new();
+    let file = host.path().join("arm");
+    let mut elf = std::fs::read("/usr/bin/busybox").expect("busybox");
+    elf[18] = 183; // e_machine: EM_AARCH64
+    std::fs::write(&file, elf).expect("write");
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let out = host.hull(&["run", "--rm", "-v", &format!("{}:/arm", file.display()), "busybox", "/arm"]);
+    assert!(out.code == 126 || out.code == 127, "{}", out.stderr);
+    for word in ["exec format error", "aarch64", std::env::consts::ARCH] {
+        assert!(
+            out.stderr.contains(word)
+                || out.stderr.contains(&word.replace("aarch64", "arm64").replace("x86_64", "amd64")),
+            "{word}: {}",
+            out.stderr
+        );
+    }
+}
+
+#[test]
+fn stdout_and_stderr_are_apart_and_whole() {
+    let host = Host::new();
+    let out = host.hull(&["run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2"]);
+    assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("out\n", "err\n"));
+    let out = host.hull(&["run", "--rm", "busybox", "seq", "200000"]);
+    assert_eq!(out.stdout.lines().count(), 200_000);
+    assert_eq!(out.stdout.lines().last(), Some("200000"));
+}
+
+#[test]
+fn stdin_is_passed_and_closed() {
+    let host = Host::new();
+    let input: Vec<u8> = (0..300_000u32).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    let out = host.hull_input(&["run", "--rm", "-i", "busybox", "md5sum"], &input);
+    let local = run(&mut Command::new("md5sum"), &input);
+    assert_eq!(out.stdout, local.stdout);
+    assert_eq!(host.hull_input(&["run", "--rm", "busybox", "cat"], b"not passed").ok(), "", "without -i");
+    let id = host.sleeper(&[]);
+    assert_eq!(host.hull_input(&["exec", "-i", &id, "wc", "-c"], &input).ok(), input.len().to_string());
+}
+
+/// Runs `hull` under a terminal of its own.
+fn in_terminal(host: &Host, line: &str, input: &[u8]) -> hull_testkit::Out {
+    let script = format!("stty rows 33 cols 101; exec {} {line}", hull_testkit::hull_binary().display());
+    let mut command = host.command("script");
+    command.args(["-q", "-e", "-c", &script, "/dev/null"]);
+    run(&mut command, input)
+}
+
+#[test]
+fn a_terminal_is_a_terminal_of_the_right_size() {
+    let host = Host::new();
+    let out =
+        in_terminal(&host, "run --rm -it busybox sh -c 'tty; stty size; test -c /dev/console && echo console'", b"");
+    assert!(out.stdout.contains("/dev/pts/0"), "{}", out.stdout);
+    assert!(out.stdout.contains("33 101"), "{}", out.stdout);
+    assert!(out.stdout.contains("console"), "{}", out.stdout);
+    host.sleeper(&["--name", "s"]);
+    let out = in_terminal(&host, "exec -it s sh -c 'tty; stty size'", b"");
+    assert!(out.stdout.contains("/dev/pts/") && out.stdout.contains("33 101"), "{}", out.stdout);
+}
+
+#[test]
+fn a_terminal_is_refused_without_one() {
+    let host = Host::new();
+    let out = host.hull(&["run", "--rm", "-it", "busybox", "true"]);
+    assert_ne!(out.code, 0);
+    assert!(out.stderr.contains("not a TTY") || out.stderr.contains("not a terminal"), "{}", out.stderr);
+}
+
+#[test]
+fn detach_keys_leave_the_container_running() {
+    let host = Host::new();
+    let mut command = host.command("script");
+    let line = format!("{} run -it --name d busybox sh", hull_testkit::hull_binary().display());
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+    use std::io::Write;
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("script");
+    eventually("it runs", || host.hull(&["inspect", "-f", "{{.State.Running}}", "d"]).stdout.trim() == "true");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(&[16, 17]).expect("ctrl-p ctrl-q");
+    eventually("the client ends", || child.try_wait().is_ok_and(|s| s.is_some()));
+    drop(stdin);
+    assert_eq!(host.inspect("d")["State"]["Running"], true);
+}
+
+#[test]
+fn signals_are_proxied() {
+    let host = Host::new();
+    let mut command = host.command("hull");
+    command.args([
+        "run",
+        "--name",
+        "sig",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.1; done",
+    ]);
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stdin(std::process::Stdio::null()).spawn().expect("hull");
+    use std::io::{BufRead, BufReader};
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    assert_eq!(lines.next().and_then(Result::ok).as_deref(), Some("ready"));
+    run(Command::new("kill").args(["-TERM", &child.id().to_string()]), b"").ok();
+    assert_eq!(lines.next().and_then(Result::ok).as_deref(), Some("got"));
+    assert_eq!(child.wait().expect("ends").code(), Some(7));
+}
+
+#[test]
+fn init_reaps_and_forwards() {
+    let host = Host::new();
+    let id = host
+        .hull(&[
+            "run",
+            "-d",
+            "--init",
+            "busybox",
+            "sh",
+            "-c",
+            "(sleep 0.05 &); trap 'exit 3' TERM; while :; do sleep 0.1; done",
+        ])
+        .ok();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let processes = host.hull(&["exec", &id, "ps", "-o", "pid,stat,comm"]).ok();
+    assert!(!processes.contains(" Z"), "{processes}");
+    host.hull(&["stop", &id]).ok();
+    assert_eq!(host.inspect(&id)["State"]["ExitCode"], 3);
+}
+
+#[test]
+fn attach_shows_what_comes_and_its_exit_code() {
+    let host = Host::new();
+    host.hull(&["run", "-d", "--name", "a", "busybox", "sh", "-c", "sleep 1; echo late; exit 9"]).ok();
+    let out = host.hull(&["attach", "a"]);
+    assert_eq!((out.stdout.as_str(), out.code), ("late\n", 9));
+    host.hull(&["run", "-d", "-i", "--name", "b", "busybox", "cat"]).ok();
+    assert_eq!(host.hull_input(&["attach", "b"], b"echoed\n").stdout, "echoed\n");
+}
