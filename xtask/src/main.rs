@@ -28,7 +28,7 @@ cargo xtask <command>
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside
-  vm [test|shell]   boot Debian's kernel with cgroup v2 under qemu and run the suite in it
+  vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)
   docs              regenerate docs/cli and man pages
   install [PREFIX]  binary, completion, man pages, systemd units (default /usr/local)
 ";

@@ -45,7 +45,7 @@ impl Total {
 pub fn run(args: &[String]) -> Result<()> {
     sh::need_root("cargo xtask test")?;
     apt::ensure(NEEDS)?;
-    let rest: Vec<&str> = args.iter().map(String::as_str).filter(|a| *a != "--no-vm").collect();
+    let rest: Vec<String> = args.iter().filter(|a| *a != "--no-vm").cloned().collect();
     sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
     let mut total = Total::default();
     for (title, scope, pools) in [
@@ -66,7 +66,7 @@ pub fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn round(scope: &[&str], rest: &[&str], pools: &str) -> Result<Total> {
+fn round(scope: &[&str], rest: &[String], pools: &str) -> Result<Total> {
     let mut command = if sh::found("cargo-nextest") {
         sh::cmd("cargo", &["nextest", "run", "--no-fail-fast", "--no-tests=fail"])
     } else {

@@ -1,61 +1,147 @@
-//! The disk that changes: the binary under test and the test executables of the crates that meet the kernel.
+//! The disk that changes: the binary under test, the test executables, and the guest's scripts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{dir, guest};
+use super::guest::{Flavour, SCRIPTS};
+use super::{LIMIT_OF_ONE, LIMIT_OF_SUITE, Wish, base};
 use crate::sh;
 
-/// Packages whose tests run in the guest too.
-const PACKAGES: [&str; 8] =
-    ["hull-sys", "hull-mount", "hull-cgroup", "hull-launch", "hull-snapshot", "hull-network", "hull-logs", "hull"];
+/// Packages whose tests meet the kernel, in the order in which they run.
+pub const PACKAGES: [&str; 10] = [
+    "hull-sys",
+    "hull-cgroup",
+    "hull-mount",
+    "hull-network",
+    "hull-launch",
+    "hull-snapshot",
+    "hull-volume",
+    "hull-logs",
+    "hull-engine",
+    "hull",
+];
 
-/// Builds and packs; `script` is what the guest runs.
-pub fn make(script: &str) -> Result<PathBuf> {
-    let work = tempfile::tempdir_in(dir())?;
+/// Builds and packs what is wished for; returns the disk.
+pub fn make(dir: &Path, flavour: Flavour, wish: &Wish) -> Result<PathBuf> {
+    let built = build(&wish.packages)?;
+    let work = tempfile::tempdir_in(dir)?;
     let tree = work.path().join("load");
     fs::create_dir_all(tree.join("tests"))?;
-    sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
-    stripped(&sh::built("debug")?, &tree.join("hull"))?;
-    for (name, path) in executables()? {
-        stripped(&path, &tree.join("tests").join(name))?;
+    for (name, path) in &built.tests {
+        stripped(path, &tree.join("tests").join(name))?;
     }
-    if let Some(docker) = sh::which("docker") {
-        fs::copy(docker, tree.join("docker"))?;
+    if let Some(hull) = &built.hull {
+        stripped(hull, &tree.join("hull"))?;
+        if let Some(docker) = sh::which("docker") {
+            fs::copy(docker, tree.join("docker"))?;
+        }
     }
-    fs::write(tree.join("setup"), guest::setup())?;
-    fs::write(tree.join("init"), script)?;
-    let disk = dir().join("load.ext4");
-    let _ = fs::remove_file(&disk);
-    sh::run(&mut sh::cmd("mkfs.ext4", &["-q", "-d", &tree.to_string_lossy(), &disk.to_string_lossy(), "1G"]))?;
-    Ok(disk)
+    for (name, text) in SCRIPTS {
+        fs::write(tree.join(name), text)?;
+    }
+    fs::write(tree.join("init"), flavour.init())?;
+    fs::write(tree.join("filters"), wish.filters.iter().map(|f| format!("{f}\n")).collect::<String>())?;
+    let limits = format!("LIMIT={}\nLIMIT_OF_SUITE={}\n", LIMIT_OF_ONE.as_secs(), LIMIT_OF_SUITE.as_secs());
+    fs::write(tree.join("limits.sh"), limits)?;
+    let image = dir.join("load");
+    let _ = fs::remove_file(&image);
+    base::disk(&tree, &image, &format!("{}M", megabytes(&tree)? + 64))?;
+    Ok(image)
 }
 
-/// (name, path) of each test executable.
-fn executables() -> Result<Vec<(String, PathBuf)>> {
-    let mut command = sh::cmd("cargo", &["test", "--no-run", "--message-format=json"]);
-    for package in PACKAGES {
+/// What cargo has made.
+#[derive(Default)]
+struct Built {
+    hull: Option<PathBuf>,
+    /// By name: `<place>-<package>` for a crate's own tests, `<place>-<package>.<file>` for others.
+    tests: BTreeMap<String, PathBuf>,
+}
+
+/// One cargo command for all; its errors go to the terminal. A package's integration tests make cargo
+/// build its binary as well.
+fn build(packages: &[String]) -> Result<Built> {
+    let mut command = sh::cmd("cargo", &["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    for package in packages {
         command.args(["--package", package]);
     }
-    let text = sh::read(&mut command)?;
-    let messages = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-    let tests = messages.filter(|m| m["reason"] == "compiler-artifact" && m["profile"]["test"] == true);
-    Ok(tests
-        .filter_map(|m| {
-            let path = PathBuf::from(m["executable"].as_str()?);
-            let name = format!(
-                "{}-{}",
-                m["package_id"].as_str()?.rsplit('/').next()?.split('#').next()?,
-                m["target"]["name"].as_str()?
-            );
-            Some((name, path))
-        })
-        .collect())
+    eprintln!("+ cargo test --no-run --package {}", packages.join(" --package "));
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the tests do not build");
+    }
+    let mut built = Built::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if let Ok(message) = serde_json::from_str::<Value>(line) {
+            built.take(packages, &message);
+        }
+    }
+    if packages.iter().any(|p| p == "hull") && built.hull.is_none() {
+        // No integration tests yet, so nothing has asked for the binary.
+        sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
+        built.hull = Some(sh::built("debug")?);
+    }
+    if built.tests.is_empty() {
+        bail!("{} have no tests", packages.join(", "));
+    }
+    Ok(built)
 }
 
+impl Built {
+    fn take(&mut self, packages: &[String], message: &Value) -> Option<()> {
+        if message["reason"] != "compiler-artifact" {
+            return None;
+        }
+        let path = PathBuf::from(message["executable"].as_str()?);
+        let target = message["target"]["name"].as_str()?;
+        let directory = message["package_id"].as_str()?.rsplit('/').next()?.split('#').next()?;
+        if message["profile"]["test"] == true {
+            let place = packages.iter().position(|p| p.trim_start_matches("hull-") == directory).unwrap_or(99);
+            let kind = message["target"]["kind"][0].as_str()?;
+            let file = if kind == "test" { format!(".{target}") } else { String::new() };
+            self.tests.insert(format!("{place:02}-{directory}{file}"), path);
+        } else if target == "hull" {
+            self.hull = Some(path);
+        }
+        Some(())
+    }
+}
+
+/// Keeps the symbols, for backtraces; leaves the larger rest out.
 fn stripped(from: &Path, to: &Path) -> Result<()> {
-    sh::run(&mut sh::cmd("strip", &["-o", &to.to_string_lossy(), &from.to_string_lossy()]))
+    sh::read(sh::cmd("strip", &["--strip-debug", "-o"]).arg(to).arg(from)).map(drop)
+}
+
+fn megabytes(tree: &Path) -> Result<u64> {
+    let text = sh::read(sh::cmd("du", &["-sm"]).arg(tree))?;
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).context("du prints no size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_named_by_package_and_file_in_the_order_of_packages() {
+        let packages = ["hull-sys".to_owned(), "hull-cgroup".to_owned(), "hull".to_owned()];
+        let mut built = Built::default();
+        for (id, target, kind, test) in [
+            ("path+file:///x/crates/cgroup#hull-cgroup@0.1.0", "hull_cgroup", "lib", true),
+            ("path+file:///x/crates/cgroup#hull-cgroup@0.1.0", "host", "test", true),
+            ("path+file:///x/crates/hull#0.1.0", "hull", "bin", true),
+            ("path+file:///x/crates/hull#0.1.0", "hull", "bin", false),
+        ] {
+            let message = serde_json::json!({
+                "reason": "compiler-artifact", "package_id": id, "executable": "/x/e",
+                "target": {"name": target, "kind": [kind]}, "profile": {"test": test},
+            });
+            built.take(&packages, &message);
+        }
+        assert_eq!(built.tests.keys().collect::<Vec<_>>(), ["01-cgroup", "01-cgroup.host", "02-hull"]);
+        assert!(built.hull.is_some());
+    }
 }

@@ -2,7 +2,7 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export HULL_BIN=/load/hull HULL_TEST_SLOW=1 RUST_BACKTRACE=1
 mapfile -t FILTERS </load/filters
-LIMIT=$(cat /load/limit)
+. /load/limits.sh
 
 prepare() {
   modprobe -a overlay nf_tables veth bridge fuse 2>/dev/null
@@ -13,14 +13,15 @@ prepare() {
 
 # run_test NAME COMMAND...: bounded in time, and when it fails, with what one would ask for next.
 run_test() {
-  local name=$1 code began=$SECONDS
+  local name=$1 code began=$SECONDS limit=$LIMIT
   shift
+  case $name in *-hull.*) limit=$LIMIT_OF_SUITE ;; esac
   echo "HULL-VM-BEGIN $name"
   cd /var/tmp
   "$@" </dev/null &
   local pid=$!
-  ( sleep "$LIMIT"
-    echo "$name does not end within $LIMIT s; what runs:"
+  ( sleep "$limit"
+    echo "$name does not end within $limit s; what runs:"
     ps -eo pid,ppid,stat,wchan:24,args --forest | grep -v '\[.*\]$'
     kill -KILL $pid ) 2>/dev/null &
   local watch=$!
@@ -40,7 +41,7 @@ run_test() {
 threads() { echo $(($(nproc) + 1)); }
 
 finish() {
-  find /sys/fs/cgroup -type d -name 'hull-*' ! -path '*/hull-vm.service*' | sed 's/^/left behind: /'
+  find /sys/fs/cgroup -type d -name 'hull-*' ! -name '*.service' ! -name '*.slice' | sed 's/^/left behind: /'
   echo "HULL-VM-END"
   sync
   busybox poweroff -f

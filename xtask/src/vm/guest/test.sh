@@ -3,6 +3,6 @@
 . /load/plain.sh
 prepare
 for t in /load/tests/*; do
-  run_test "$(basename "$t")" "$t" --test-threads "$(threads)" "${FILTERS[@]}"
+  run_test "$(basename "$t")" "$t" --color never --test-threads "$(threads)" "${FILTERS[@]}"
 done
 finish
