@@ -2,7 +2,8 @@
 //!
 //! 1. all tests of the workspace, the engine's pools on;
 //! 2. the integration suite again with pools off: a pool may never change what a container sees;
-//! 3. the suite in a virtual machine whose cgroups are v2 (`cargo xtask vm test`).
+//! 3. what meets the kernel in a virtual machine whose cgroups are v2 (`cargo xtask vm test`), and
+//!    cgroups under systemd in another (`cargo xtask vm systemd`).
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -58,6 +59,10 @@ pub fn run(args: &[String]) -> Result<()> {
     if !args.iter().any(|a| a == "--no-vm") {
         eprintln!("== the suite on cgroup v2, in a virtual machine");
         total.add(vm::test(&rest)?);
+        if rest.is_empty() {
+            eprintln!("== cgroups that systemd delegates, in a virtual machine");
+            total.add(vm::systemd(&[])?);
+        }
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed > 0 || total.passed == 0 {

@@ -54,7 +54,7 @@ impl Api {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
-            path => system::route(&self.engine, path, &call).await,
+            path => system::route(&self.engine, path, &call),
         }
     }
 }

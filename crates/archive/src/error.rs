@@ -85,13 +85,22 @@ fn is_damage(error: &std::io::Error) -> bool {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
+        const HINT: &str = "free some disk space";
         let fault = Self::new(error.kind(), error.to_string());
         match error {
             Error::Compression(_) => fault.hint("recompress it with gzip or zstd, or pass it uncompressed"),
-            Error::File { errno: Errno::NOSPC | Errno::DQUOT, .. } => fault.hint("free some disk space"),
+            Error::File { errno: Errno::NOSPC | Errno::DQUOT, .. } => fault.hint(HINT),
+            // What is read is kept on the way: it was the keeping that failed.
+            Error::Read(source) if is_full(&source) => {
+                Self::internal("no space is left to keep the archive").cause(source).hint(HINT)
+            }
             _ => fault,
         }
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// A name as errors show it: at most 128 bytes, escaped.

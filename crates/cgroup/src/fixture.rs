@@ -58,7 +58,7 @@ impl Fake {
 
     fn host(&self) -> Host {
         let base = Dir::open(Path::new(self.dir.path())).unwrap();
-        let host = Host::with_roots(Roots::V2 { base, delegated: false });
+        let host = Host::with_roots(Roots::V2 { base, delegated: None });
         host.assume(crate::Support {
             swap_limit: true,
             weight_file: Some("io.bfq.weight"),

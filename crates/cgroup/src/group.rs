@@ -66,7 +66,7 @@ impl Cgroup {
             }
         }
         if trees.is_empty() {
-            return Err(Error::Missing { path: Path::new("/").join(parent.name()).join(id) });
+            return Err(Error::Missing { path: parent.path().join(id) });
         }
         Ok(Self { host, parent, id: id.to_owned(), trees })
     }
@@ -76,9 +76,10 @@ impl Cgroup {
         &self.id
     }
 
-    /// The path below each hierarchy's root, as `/proc/PID/cgroup` shows it: `/hull/<id>`.
+    /// The path below each hierarchy's root, as `/proc/PID/cgroup` shows it: `/hull/<id>`, and in a
+    /// delegated cgroup `/system.slice/hull.service/hull/<id>`.
     pub fn path(&self) -> PathBuf {
-        Path::new("/").join(self.parent.name()).join(&self.id)
+        self.parent.path().join(&self.id)
     }
 
     /// The v1 hierarchies in which the group exists; none on v2.

@@ -51,8 +51,8 @@ impl Host {
             Layout::V2(mountpoint) => {
                 let own = read("/proc/self/cgroup")?;
                 match layout::own_v2_path(&own).and_then(|own| delegated(&mountpoint, own)) {
-                    Some(unit) => Roots::V2 { base: Dir::open(&unit)?, delegated: true },
-                    None => Roots::V2 { base: Dir::open(&mountpoint)?, delegated: false },
+                    Some(unit) => Roots::V2 { base: Dir::open(&mountpoint.join(&unit))?, delegated: Some(unit) },
+                    None => Roots::V2 { base: Dir::open(&mountpoint)?, delegated: None },
                 }
             }
             Layout::V1(list) => Roots::V1(
@@ -69,7 +69,7 @@ impl Host {
 
     /// A cgroup v2 tree at a given place, whatever else the machine has mounted.
     pub fn on_v2(mountpoint: &Path) -> Result<Self, Error> {
-        Ok(Self::with_roots(Roots::V2 { base: Dir::open(mountpoint)?, delegated: false }))
+        Ok(Self::with_roots(Roots::V2 { base: Dir::open(mountpoint)?, delegated: None }))
     }
 
     pub(crate) fn with_roots(roots: Roots) -> Self {
@@ -97,7 +97,15 @@ impl Host {
 
     /// Whether systemd has delegated a cgroup to the engine.
     pub fn is_delegated(&self) -> bool {
-        matches!(&*self.0.roots, Roots::V2 { delegated: true, .. })
+        matches!(&*self.0.roots, Roots::V2 { delegated: Some(_), .. })
+    }
+
+    /// v2: the directory in which everything is made, the mount point or the delegated cgroup.
+    pub fn directory(&self) -> Option<&Path> {
+        match &*self.0.roots {
+            Roots::V2 { base, .. } => Some(base.path()),
+            Roots::V1(_) => None,
+        }
     }
 
     /// The v1 hierarchies of the host; none on v2.
@@ -251,7 +259,8 @@ fn check_id(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The cgroup that systemd has delegated to this process: `Delegate=` sets an extended attribute.
+/// The cgroup that systemd has delegated to this process, below the mount: `Delegate=` sets an
+/// extended attribute.
 fn delegated(mountpoint: &Path, own: &Path) -> Option<PathBuf> {
     let unit = match own.file_name() {
         Some(name) if name == ENGINE_LEAF => own.parent()?,
@@ -264,7 +273,7 @@ fn delegated(mountpoint: &Path, own: &Path) -> Option<PathBuf> {
         let read = rustix::fs::getxattr(&path, name, &mut value);
         read.is_ok_and(|n| value[..n.min(8)] == *b"1")
     };
-    (is_set("trusted.delegate") || is_set("user.delegate")).then_some(path)
+    (is_set("trusted.delegate") || is_set("user.delegate")).then(|| unit.to_owned())
 }
 
 #[cfg(test)]

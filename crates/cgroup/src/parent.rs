@@ -14,12 +14,13 @@ use crate::layout::Hierarchy;
 /// The mounts, open.
 #[derive(Debug)]
 pub(crate) enum Roots {
-    /// One tree. `delegated`: it is the engine's own unit, whose processes may be moved to a leaf.
+    /// One tree.
     V2 {
         /// The mount point, or the delegated cgroup.
         base: Dir,
-        /// Set for a cgroup that systemd has given to the engine.
-        delegated: bool,
+        /// The path below the mount of a cgroup that systemd has given to the engine: its own unit,
+        /// whose processes may be moved to a leaf.
+        delegated: Option<PathBuf>,
     },
     /// One tree per hierarchy.
     V1(Vec<(Hierarchy, Dir)>),
@@ -80,6 +81,15 @@ impl Parent {
     /// The name below the roots.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is below the mounts, as `/proc/PID/cgroup` shows it.
+    pub fn path(&self) -> PathBuf {
+        let above = match &*self.roots {
+            Roots::V2 { delegated: Some(unit), .. } => Path::new("/").join(unit),
+            _ => PathBuf::from("/"),
+        };
+        above.join(&self.name)
     }
 
     /// Whether this is version 2.
@@ -186,7 +196,7 @@ impl Parent {
         self.dir(0)?;
         let mut above = PathBuf::from(".");
         for step in self.steps() {
-            hand_down_at(base, &above, &missing, *delegated)?;
+            hand_down_at(base, &above, &missing, delegated.is_some())?;
             above = step;
         }
         hand_down_at(base, &above, &missing, false)?;

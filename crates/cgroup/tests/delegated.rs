@@ -33,6 +33,8 @@ fn containers_of_a_delegated_unit_live_in_it_beside_the_engine() {
     assert_eq!(std::fs::read_to_string(unit.join("hull-test/box/pids.max")).unwrap(), "7\n");
     assert_eq!(std::fs::read_to_string(unit.join("hull-test/box/memory.max")).unwrap(), "67108864\n");
 
+    assert_eq!(Path::new("/sys/fs/cgroup").join(group.path().strip_prefix("/").unwrap()), unit.join("hull-test/box"));
+
     // A cgroup that hands controllers down has no process of its own: this one stands in a leaf now.
     assert_eq!(own(), unit.join("hull-engine"));
     assert_eq!(std::fs::read_to_string(unit.join("cgroup.procs")).unwrap(), "");

@@ -35,7 +35,7 @@ impl Parent {
     fn file(&self, controller: &str, id: &str, file: &str) -> PathBuf {
         let root = match self.host.hierarchies().find(|h| h.carries(controller)) {
             Some(hierarchy) => hierarchy.mountpoint.clone(),
-            None => PathBuf::from("/sys/fs/cgroup"),
+            None => self.host.directory().unwrap().to_owned(),
         };
         root.join(&self.name).join(id).join(file)
     }

@@ -4,6 +4,7 @@
 //! content/oci-layout, index.json   so that other tools take it for an OCI layout (without references)
 //! content/blobs/sha256/<hex>       whole, verified, synced
 //! content/ingest/<number>          on the way in; swept at start
+//! content/ingest/gone-<number>     on the way out; swept behind the answer
 //! ```
 
 use std::fs::File;
@@ -23,6 +24,8 @@ use crate::{Blob, Error, Ingest, Result};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+
+const GONE: &str = "gone-";
 
 /// The blobs of one engine. Clones share it.
 #[derive(Clone)]
@@ -45,9 +48,7 @@ impl Store {
         let ingest = directory(content.as_fd(), "ingest")?;
         write_new(&content, "oci-layout", LAYOUT)?;
         write_new(&content, "index.json", INDEX)?;
-        for name in names(&ingest, "ingest")? {
-            rustix::fs::unlinkat(&ingest, &name, AtFlags::empty()).map_err(Error::file("remove", name))?;
-        }
+        remove_all(&ingest, |_| true)?;
         Ok(Self { inner: Arc::new(Inner { blobs, ingest, next: AtomicU64::new(0) }) })
     }
 
@@ -140,13 +141,19 @@ impl Store {
         }
     }
 
-    /// Removes a blob; says whether it was there.
+    /// Moves a blob out of sight; says whether it was there. [`Store::sweep`] deletes it.
     pub fn remove(&self, digest: &Digest) -> Result<bool> {
-        match rustix::fs::unlinkat(&self.inner.blobs, digest.hex(), AtFlags::empty()) {
+        let gone = format!("{GONE}{}", self.inner.next.fetch_add(1, Ordering::Relaxed));
+        match rustix::fs::renameat(&self.inner.blobs, digest.hex(), &self.inner.ingest, &gone) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::file("remove", digest.hex())(errno)),
         }
+    }
+
+    /// Deletes what was moved out of sight; how many blobs. Large files take their time.
+    pub fn sweep(&self) -> Result<usize> {
+        remove_all(&self.inner.ingest, |name| name.starts_with(GONE))
     }
 
     /// All blobs with their sizes. Files that are not named by a digest are left out.
@@ -173,6 +180,18 @@ fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<()> {
         Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(Error::file("create", name)(errno)),
     }
+}
+
+fn remove_all(dir: &OwnedFd, which: impl Fn(&str) -> bool) -> Result<usize> {
+    let mut removed = 0;
+    for name in names(dir, "ingest")?.iter().filter(|name| which(name)) {
+        match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+            Ok(()) => removed += 1,
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::file("remove", name)(errno)),
+        }
+    }
+    Ok(removed)
 }
 
 fn names(dir: &OwnedFd, what: &str) -> Result<Vec<String>> {
@@ -211,6 +230,10 @@ mod tests {
         assert_eq!(store.list().unwrap(), [(digest, 5)]);
         assert!(dir.path().join("content/blobs/sha256").join(digest.hex()).is_file());
         assert!(store.remove(&digest).unwrap() && !store.remove(&digest).unwrap());
+        assert!(!store.has(&digest));
+        let on_the_way_in = store.ingest().unwrap();
+        assert_eq!((store.sweep().unwrap(), store.sweep().unwrap()), (1, 0));
+        on_the_way_in.finish(None).unwrap();
     }
 
     #[test]

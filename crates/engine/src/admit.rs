@@ -119,7 +119,7 @@ pub fn create(
     let (namespaces, shm) = namespaces::wishes(context, &config, asked)?;
     host_config::name_host(context, id, &mut config, &namespaces);
     let (mounts, volumes) = mounts::all(context, &config, asked, &namespaces)?;
-    let mut warnings = Vec::new();
+    let mut warnings = command::warnings(&image.config);
     let limits = limits::checked(context, asked, &mut warnings)?;
     let options = confinement::security_options(context, asked)?;
     let process = confinement::process(context, &config, asked, &options)?;
@@ -165,8 +165,7 @@ fn stop(config: &wire::ContainerConfig) -> Result<Stop, Fault> {
     };
     let timeout = config.stop_timeout.unwrap_or(STOP_TIMEOUT);
     if timeout < -1 {
-        return Err(Fault::invalid(format!("the stop timeout {timeout} is negative"))
-            .hint("-1 waits for ever"));
+        return Err(Fault::invalid(format!("the stop timeout {timeout} is negative")).hint("-1 waits for ever"));
     }
     Ok(Stop { signal: signal.number(), timeout })
 }

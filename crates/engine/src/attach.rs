@@ -9,8 +9,8 @@ use hull_logs::{Chunk, Reader};
 use hull_types::Fault;
 use tokio::sync::watch;
 
-use crate::container::step::{Phase, Refusal};
 use crate::container::Container;
+use crate::container::step::{Phase, Refusal};
 use crate::core::Core;
 use crate::detach::Keys;
 use crate::input::{Input, To};

@@ -88,15 +88,41 @@ pub(crate) type Reply<T = ()> = oneshot::Sender<Result<T, Fault>>;
 /// What can be asked of, or told to, a container's task.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Start { reply: Reply },
-    Stop { signal: Option<Signal>, timeout: Option<i64>, reply: Reply },
-    Restart { signal: Option<Signal>, timeout: Option<i64>, reply: Reply },
-    Kill { signal: Signal, reply: Reply },
-    Pause { reply: Reply },
-    Unpause { reply: Reply },
-    Remove { options: RemoveOptions, reply: Reply },
-    Rename { name: Name, reply: Reply },
-    Update { request: Box<wire::ContainerUpdateRequest>, reply: Reply<Vec<String>> },
+    Start {
+        reply: Reply,
+    },
+    Stop {
+        signal: Option<Signal>,
+        timeout: Option<i64>,
+        reply: Reply,
+    },
+    Restart {
+        signal: Option<Signal>,
+        timeout: Option<i64>,
+        reply: Reply,
+    },
+    Kill {
+        signal: Signal,
+        reply: Reply,
+    },
+    Pause {
+        reply: Reply,
+    },
+    Unpause {
+        reply: Reply,
+    },
+    Remove {
+        options: RemoveOptions,
+        reply: Reply,
+    },
+    Rename {
+        name: Name,
+        reply: Reply,
+    },
+    Update {
+        request: Box<wire::ContainerUpdateRequest>,
+        reply: Reply<Vec<String>>,
+    },
     /// The keeper, or recovery, says that PID 1 ended.
     Exited(Ending),
 }
@@ -111,11 +137,7 @@ pub(crate) enum Ending {
 }
 
 impl Container {
-    pub fn new(
-        view: View,
-        spool: Arc<Spool>,
-        mailbox: mpsc::UnboundedSender<Message>,
-    ) -> Self {
+    pub fn new(view: View, spool: Arc<Spool>, mailbox: mpsc::UnboundedSender<Message>) -> Self {
         let life = Life {
             running: view.state.phase.is_live() && view.state.phase != Phase::Starting,
             code: view.state.exit_code,

@@ -43,6 +43,10 @@ pub(crate) struct Facts {
     pub root: PathBuf,
     pub run: PathBuf,
     pub instance: String,
+    /// The listening address, for a new keeper.
+    pub host: String,
+    /// The listening socket, for a new keeper.
+    pub listener: Option<OwnedFd>,
     pub pools: bool,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot: String,

@@ -45,7 +45,9 @@ fn image(core: &Core, reference: &str, platform: Option<&str>) -> Result<(Image,
         if !admit::platform_matches(&wanted, &image.config) {
             return Err(Fault::new(
                 Kind::NotFound,
-                format!("image with reference {reference} was found but does not provide the specified platform ({platform})"),
+                format!(
+                    "image with reference {reference} was found but does not provide the specified platform ({platform})"
+                ),
             ));
         }
     }
@@ -99,7 +101,7 @@ fn make(
         return Err(error.into());
     }
     let bound = log_bound(&definition);
-    let spool = hull_logs::Spool::open(core.container_dir(&id).join("log"), bound)?;
+    let spool = hull_logs::Spool::new(core.container_dir(&id).join("log"), bound);
     let (mailbox, inbox) = mpsc::unbounded_channel();
     let container = Arc::new(Container::new(View { definition: definition.clone(), state }, spool, mailbox));
     core.registry.insert(Arc::clone(&container));

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_sequence_is_found_across_reads_and_nothing_else_is_eaten() {
-        let rows: [(&[&[u8]], &[u8], bool); 7] = [
+        type Row = (&'static [&'static [u8]], &'static [u8], bool);
+        let rows: [Row; 7] = [
             (&[b"ls\n"], b"ls\n", false),
             (&[b"\x10\x11"], b"", true),
             (&[b"a\x10", b"\x11b"], b"a", true),

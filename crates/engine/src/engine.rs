@@ -147,7 +147,7 @@ impl Engine {
 
     /// `POST /containers/{id}/resize`.
     pub async fn resize(&self, who: &str, height: u16, width: u16) -> Result<()> {
-        resize::container(&*self.container(who)?, height, width)
+        resize::container(&self.core, &*self.container(who)?, height, width)
     }
 
     /// `GET /containers/{id}/logs`.
@@ -303,8 +303,9 @@ fn parse_signal(text: Option<String>) -> Result<Option<Signal>> {
 
 fn check_timeout(timeout: Option<i64>) -> Result<Option<i64>> {
     match timeout {
-        Some(seconds) if seconds < -1 => Err(Fault::invalid(format!("the timeout {seconds} is negative"))
-            .hint("-1 waits for ever")),
+        Some(seconds) if seconds < -1 => {
+            Err(Fault::invalid(format!("the timeout {seconds} is negative")).hint("-1 waits for ever"))
+        }
         other => Ok(other),
     }
 }

@@ -108,9 +108,9 @@ fn refusal_text(why: RefusalKind, name: &str, id: &str) -> String {
             "cannot remove container \"/{name}\": container is running: stop the container before removing or force \
              remove"
         ),
-        Refusal::RemovePaused => format!(
-            "cannot remove container \"/{name}\": container is paused and must be unpaused first"
-        ),
+        Refusal::RemovePaused => {
+            format!("cannot remove container \"/{name}\": container is paused and must be unpaused first")
+        }
         Refusal::RemoveRestarting => format!(
             "cannot remove container \"/{name}\": container is restarting: stop the container before removing or \
              force remove"
@@ -149,7 +149,9 @@ impl From<Error> for Fault {
             Error::KeeperGone { cause } => {
                 fault.cause(cause).hint("`hull engine status` shows whether it runs; starting the engine starts it")
             }
-            Error::PsOption(_) => fault.hint("use the format of `ps -ef`, or `-o` with column names such as pid,user,args"),
+            Error::PsOption(_) => {
+                fault.hint("use the format of `ps -ef`, or `-o` with column names such as pid,user,args")
+            }
             Error::AmbiguousId(_) => fault.hint("write more digits of the id"),
             _ => fault,
         }

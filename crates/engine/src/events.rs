@@ -10,7 +10,6 @@ use futures_util::stream::{self, BoxStream};
 use hull_types::{Fault, Timestamp};
 use hull_wire::{Actor, EventMessage, Filters};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 /// How many events `since` can reach back to. COMPAT(docker 28).
 const REMEMBERED: usize = 256;
@@ -21,8 +20,21 @@ const UNREAD: usize = 2048;
 
 /// The keys that `events --filter` knows.
 const FILTERS: [&str; 15] = [
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume", "status",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
+    "status",
 ];
 
 /// The engine's events.
@@ -104,11 +116,8 @@ impl Events {
         });
         let coming = stream::unfold(live, move |mut live| async move {
             let next = async {
-                match live.recv().await {
-                    Ok(event) => Some(event),
-                    // The client did not read for [`UNREAD`] events: it is dropped, and sees that it was.
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => None,
-                }
+                // Lagged: the client did not read for [`UNREAD`] events. It is dropped, and sees that it was.
+                live.recv().await.ok()
             };
             let event = match deadline {
                 Some(at) => tokio::time::timeout_at(at, next).await.ok().flatten(),

@@ -132,10 +132,9 @@ pub(crate) fn create(core: &Arc<Core>, who: &str, config: wire::ExecConfig) -> R
 fn ready(container: &Container) -> Result<(), Fault> {
     let view = container.view();
     match view.state.phase {
-        Phase::Paused => Err(Fault::conflict(format!(
-            "Container {} is paused, unpause the container before exec",
-            container.id
-        ))),
+        Phase::Paused => {
+            Err(Fault::conflict(format!("Container {} is paused, unpause the container before exec", container.id)))
+        }
         Phase::Backoff => Err(view.refuse(Refusal::Restarting).into()),
         _ => running(container).map(|_| ()).map_err(Fault::from),
     }
@@ -219,9 +218,7 @@ async fn launch_exec(
         Some(sources) => ExecOutput::new(sources, Arc::clone(exec), detached)?.stream().boxed(),
         None => futures_util::stream::empty().boxed(),
     };
-    let input = config
-        .attach_stdin
-        .then(|| Input::new(To::Exec(Arc::clone(exec)), config.tty.then_some(keys), detach));
+    let input = config.attach_stdin.then(|| Input::new(To::Exec(Arc::clone(exec)), config.tty.then_some(keys), detach));
     Ok(Some(Attached { tty: config.tty, output: Output { tty: config.tty, frames }, input }))
 }
 

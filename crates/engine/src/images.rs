@@ -43,7 +43,7 @@ pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::Ima
             && filters.matches_labels("label", &image.config.config.labels)
             && reference_matches(filters, image)
     });
-    Ok(images.map(|image| summary(&image, uses.get(&image.id.to_string()).copied().unwrap_or(0))).collect())
+    Ok(images.map(|image| summary(&image, uses.get(image.id.as_str()).copied().unwrap_or(0))).collect())
 }
 
 fn reference_matches(filters: &wire::Filters, image: &Image) -> bool {
@@ -55,17 +55,27 @@ fn reference_matches(filters: &wire::Filters, image: &Image) -> bool {
         })
 }
 
-/// `*` and `?`, neither of which matches `/`.
+/// `*` and `?`, neither of which matches `/`. Linear in the product of the lengths.
 fn glob(pattern: &str, text: &str) -> bool {
-    match (pattern.as_bytes(), text.as_bytes()) {
-        ([], []) => true,
-        ([b'*', ..], t) => {
-            glob(&pattern[1..], text) || t.first().is_some_and(|b| *b != b'/') && glob(pattern, &text[1..])
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // The latest star, and how far it reaches.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match (pattern.get(p), star) {
+            (Some(b'*'), _) => {
+                star = Some((p, t));
+                p += 1;
+            }
+            (Some(c), _) if *c == text[t] || (*c == b'?' && text[t] != b'/') => (p, t) = (p + 1, t + 1),
+            (_, Some((at, reach))) if text[reach] != b'/' => {
+                star = Some((at, reach + 1));
+                (p, t) = (at + 1, reach + 1);
+            }
+            _ => return false,
         }
-        ([b'?', ..], [b, ..]) if *b != b'/' => glob(&pattern[1..], &text[1..]),
-        ([a, ..], [b, ..]) if a == b => glob(&pattern[1..], &text[1..]),
-        _ => false,
     }
+    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 fn created_at(image: &Image) -> Timestamp {
@@ -134,7 +144,7 @@ pub(crate) fn history(core: &Core, name: &str) -> Result<Vec<wire::HistoryItem>,
 }
 
 /// Who uses which image and which layers, derived from the containers' records.
-fn uses(core: &Core) -> Vec<Use> {
+pub(crate) fn uses(core: &Core) -> Vec<Use> {
     let all = core.registry.all();
     let uses = all.iter().filter_map(|container| {
         let view = container.view();
@@ -154,13 +164,19 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::I
     let options = hull_image::RemoveOptions { force };
     let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
     core.janitor.ask(Job::Sweep);
+    let images = core.images.clone();
+    core.runtime.spawn_blocking(move || {
+        if let Err(error) = images.sweep() {
+            tracing::warn!(%error, "removed blobs stay until the next start");
+        }
+    });
     let items = removed.into_iter().map(|removed| match removed {
         Removed::Untagged(name) => {
             core.events.image("untag", &name, &name);
             wire::ImageDeleteItem { untagged: name, ..Default::default() }
         }
         Removed::Deleted(id) => {
-            core.events.image("delete", &id.to_string(), &id.to_string());
+            core.events.image("delete", id.as_str(), id.as_str());
             wire::ImageDeleteItem { deleted: id.to_string(), ..Default::default() }
         }
     });
@@ -171,7 +187,7 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::I
 pub(crate) fn tag(core: &Core, name: &str, repo: &str, tag: &str) -> Result<(), Fault> {
     let new = if tag.is_empty() { repo.to_owned() } else { format!("{repo}:{tag}") };
     let image = blocking(|| core.images.tag(name, &new))?;
-    core.events.image("tag", &image.id.to_string(), &new);
+    core.events.image("tag", image.id.as_str(), &new);
     Ok(())
 }
 
@@ -184,7 +200,7 @@ pub(crate) fn load(core: &Arc<Core>, archive: impl Read + Send + 'static) -> Box
         let tell = |progress: Progress| drop(messages.blocking_send(progress_message(progress)));
         let loaded = core.images.load(archive, &tell)?;
         for image in &loaded {
-            core.events.image("load", &image.id.to_string(), image.tags.first().map_or("", String::as_str));
+            core.events.image("load", image.id.as_str(), image.tags.first().map_or("", String::as_str));
             let _ = messages.blocking_send(loaded_message(image));
         }
         Ok(())
@@ -235,7 +251,7 @@ pub(crate) fn import(
                 platform: options.platform,
             },
         )?;
-        core.events.image("import", &image.id.to_string(), &options.reference);
+        core.events.image("import", image.id.as_str(), &options.reference);
         let status = image.id.to_string();
         let _ = messages.blocking_send(wire::JsonMessage { status, ..Default::default() });
         Ok(())
@@ -273,6 +289,11 @@ mod tests {
             ("*/*", "a/b", true),
             ("b?sybox", "busybox", true),
             ("busy", "busybox", false),
+            ("a*b*c", "axxbxxc", true),
+            ("a*b*c", "axxbxxd", false),
+            ("*a*a*a*a*a*a*a*a*a*b", &"a".repeat(300), false),
+            ("reg/*/x:*", "reg/y/x:1", true),
+            ("reg/*", "reg/y/x", false),
         ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }

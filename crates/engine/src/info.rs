@@ -99,9 +99,8 @@ fn security(core: &Core) -> Vec<String> {
 
 fn warnings(core: &Core) -> Vec<String> {
     let support = core.parts.cgroups.support();
-    let mut warnings = vec![
-        "Networks of this version are none (the default) and host; bridge networks are not there yet".to_owned(),
-    ];
+    let mut warnings =
+        vec!["Networks of this version are none (the default) and host; bridge networks are not there yet".to_owned()];
     let missing = [
         (support.memory_limit, "memory limit"),
         (support.swap_limit, "swap limit"),

@@ -41,10 +41,7 @@ pub(crate) fn inspect(core: &Core, container: &Container, size: bool) -> Result<
         host_config: definition.host_config.clone(),
         graph_driver: wire::GraphDriver { name: "overlay2".into(), data: BTreeMap::new() },
         size_rw,
-        size_root_fs: match size_rw {
-            Some(own) => Some(own + image_size(core, &definition.image)),
-            None => None,
-        },
+        size_root_fs: size_rw.map(|own| own + image_size(core, &definition.image)),
         mounts: mounts(core, &spec.mounts),
         config: definition.config.clone(),
         network_settings: networks(&view),

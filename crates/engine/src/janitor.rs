@@ -128,7 +128,8 @@ fn fill_pools(parts: &Parts, count: usize) {
 
 fn remove_cgroup(cgroups: &hull_cgroup::Host, parent: &str, id: &str) {
     match cgroups.open(parent, id).and_then(|cgroup| cgroup.remove()) {
-        Ok(_) => {}
+        // Missing: the start failed before it was made.
+        Ok(_) | Err(hull_cgroup::Error::Missing { .. }) => {}
         Err(error) => tracing::warn!(%id, %error, "cgroup not removed"),
     }
 }

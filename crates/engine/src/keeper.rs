@@ -1,14 +1,15 @@
 //! The engine's dealings with the keeper: requests that are answered, and exits that come unasked.
 //!
-//! One thread reads the link and hands each reply to whom it concerns; nothing else blocks on it.
+//! One task reads the link and hands each reply to whom it concerns; nothing else waits on it.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hull_launch::keeper::{ExitRecord, Failure, Link, Reply, Request, Seq};
+use hull_launch::keeper::{ExitRecord, Failure, Link, LinkError, Reply, Request, Seq};
 use hull_launch::plan::{IdMaps, LaunchPlan, Slot};
+use tokio::io::Interest;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
@@ -58,7 +59,7 @@ pub(crate) struct Listing {
     pub held: HashMap<String, HashMap<String, OwnedFd>>,
 }
 
-/// What the reading thread tells.
+/// What the reading task tells.
 pub(crate) enum News {
     /// A launched process ended.
     Exited(ExitRecord),
@@ -68,23 +69,35 @@ pub(crate) enum News {
 
 impl Keeper {
     pub fn new(link: Link) -> Arc<Self> {
-        Arc::new(Self {
-            link,
-            next: AtomicU64::new(1),
-            pending: Mutex::default(),
-            gone: AtomicBool::new(false),
-        })
+        Arc::new(Self { link, next: AtomicU64::new(1), pending: Mutex::default(), gone: AtomicBool::new(false) })
     }
 
-    /// Starts the reading thread. `tell` is called on it and must not block.
+    /// Starts reading. `tell` must not block.
     pub fn listen(self: &Arc<Self>, tell: impl Fn(News) + Send + 'static) -> Result<(), Error> {
+        let socket = self.link.watch().map_err(|source| Error::File {
+            attempt: "duplicate the descriptor",
+            path: "the keeper's link".into(),
+            source,
+        })?;
+        let socket = crate::ready::watch(socket, Interest::READABLE)?;
         let this = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("keeper-link".into())
-            .stack_size(128 * 1024)
-            .spawn(move || this.read(&tell))
-            .map(|_| ())
-            .map_err(|source| Error::File { attempt: "start the thread", path: "keeper-link".into(), source })
+        tokio::spawn(async move {
+            let error = loop {
+                match socket.readable().await {
+                    // Readiness is cleared before the reads: what comes meanwhile sets it again.
+                    Ok(mut ready) => ready.clear_ready(),
+                    Err(error) => break error.to_string(),
+                }
+                if let Err(error) = this.read(&tell) {
+                    break error.to_string();
+                }
+            };
+            tracing::error!(%error, "the keeper is gone");
+            this.gone.store(true, Ordering::Release);
+            this.lock().clear();
+            tell(News::Gone);
+        });
+        Ok(())
     }
 
     /// Whether the link is broken.
@@ -179,12 +192,7 @@ impl Keeper {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn ask(
-        &self,
-        seq: Seq,
-        request: &Request,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<oneshot::Receiver<Outcome>, Error> {
+    fn ask(&self, seq: Seq, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Outcome>, Error> {
         let (answer, receiver) = oneshot::channel();
         self.lock().insert(seq, Pending { answer, warnings: Vec::new() });
         if let Err(error) = self.link.send(request, fds) {
@@ -194,20 +202,15 @@ impl Keeper {
         Ok(receiver)
     }
 
-    fn read(&self, tell: &dyn Fn(News)) {
-        loop {
-            match self.link.recv() {
-                Ok((Reply::Exited(record), _)) => tell(News::Exited(record)),
-                Ok((reply, fds)) => self.answer(reply, fds),
-                Err(error) => {
-                    tracing::error!(%error, "the keeper is gone");
-                    self.gone.store(true, Ordering::Release);
-                    self.lock().clear();
-                    tell(News::Gone);
-                    return;
-                }
+    /// Everything that is there now.
+    fn read(&self, tell: &dyn Fn(News)) -> Result<(), LinkError> {
+        while let Some((reply, fds)) = self.link.try_recv()? {
+            match reply {
+                Reply::Exited(record) => tell(News::Exited(record)),
+                reply => self.answer(reply, fds),
             }
         }
+        Ok(())
     }
 
     fn answer(&self, reply: Reply, fds: Vec<OwnedFd>) {
@@ -254,8 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_keeper_that_ends_fails_what_is_asked() {
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let keeper = Keeper::new(Link::new(ours));
         let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
         keeper

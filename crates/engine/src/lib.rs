@@ -42,7 +42,7 @@ pub use engine::Engine;
 pub use error::{Error, RefusalKind};
 pub use input::Input;
 pub use options::{
-    AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, StdStream,
-    WaitCondition,
+    AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions,
+    StdStream, WaitCondition,
 };
 pub use wait::Waiting;

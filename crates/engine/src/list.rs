@@ -12,8 +12,22 @@ use crate::inspect;
 use crate::options::ListOptions;
 
 const FILTERS: [&str; 16] = [
-    "ancestor", "before", "expose", "exited", "health", "id", "isolation", "is-task", "label", "name", "network",
-    "publish", "since", "status", "volume", "label!",
+    "ancestor",
+    "before",
+    "expose",
+    "exited",
+    "health",
+    "id",
+    "isolation",
+    "is-task",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+    "label!",
 ];
 
 const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
@@ -74,8 +88,10 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
     };
     let network = definition.host_config.network_mode.as_str();
     any("id", &|id| definition.id.as_str().starts_with(id))
-        && any("name", &|name| definition.name.as_str().contains(name.trim_start_matches('/').trim_matches(['^', '$']))
-            && anchors_hold(&definition.name, name))
+        && any("name", &|name| {
+            definition.name.as_str().contains(name.trim_start_matches('/').trim_matches(['^', '$']))
+                && anchors_hold(&definition.name, name)
+        })
         && filters.matches_labels("label", &definition.config.labels)
         && any("status", &|status| view.state.phase.status() == status)
         && any("exited", &|code| {
@@ -128,7 +144,9 @@ mod tests {
 
     #[test]
     fn name_patterns_may_be_anchored() {
-        for (pattern, expected) in [("we", true), ("^we", true), ("^/web", true), ("^eb", false), ("eb$", true), ("^web$", true)] {
+        for (pattern, expected) in
+            [("we", true), ("^we", true), ("^/web", true), ("^eb", false), ("eb$", true), ("^web$", true)]
+        {
             assert_eq!(anchors_hold("web", pattern), expected, "{pattern}");
         }
     }

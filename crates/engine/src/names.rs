@@ -12,8 +12,8 @@ const ADJECTIVES: [&str; 48] = [
 const NOUNS: [&str; 48] = [
     "anchor", "barge", "barque", "beacon", "boom", "bosun", "bow", "brig", "buoy", "cabin", "canoe", "capstan",
     "clipper", "compass", "cutter", "deck", "dinghy", "dory", "ferry", "frigate", "gig", "galley", "harbour", "helm",
-    "hull", "jetty", "keel", "ketch", "lagoon", "lantern", "mast", "mate", "oar", "pilot", "porthole", "prow",
-    "quay", "rudder", "sail", "schooner", "sextant", "skiff", "sloop", "spar", "stern", "tide", "tug", "yawl",
+    "hull", "jetty", "keel", "ketch", "lagoon", "lantern", "mast", "mate", "oar", "pilot", "porthole", "prow", "quay",
+    "rudder", "sail", "schooner", "sextant", "skiff", "sloop", "spar", "stern", "tide", "tug", "yawl",
 ];
 
 /// A name; the later the attempt, the longer.

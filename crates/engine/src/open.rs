@@ -45,6 +45,8 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
             root: config.root,
             run: config.run,
             instance,
+            host: config.host,
+            listener: config.listener,
             pools: config.pools,
             boot,
             version: config.version,
@@ -150,7 +152,7 @@ impl Inbox {
 fn hear(core: &Arc<Core>, news: News) {
     match news {
         News::Exited(record) => exited(core, record),
-        News::Gone => crate::orphan::watch_all(core),
+        News::Gone => crate::orphan::keeper_died(core),
     }
 }
 

@@ -1,19 +1,34 @@
-//! Without a keeper: the engine watches its containers' pidfds itself.
+//! Without a keeper: a new one is started, gets what the old one held, and starts the next engine.
 //!
-//! Exit codes are known where the kernel tells them after the reaping (KERNEL(6.15): PIDFD_GET_INFO);
-//! elsewhere the end is seen and its code is said to be unknown. Nothing new can be started.
+//! The containers are no children of the new keeper. Their ends are seen through their pidfds; the
+//! exit code is known where the kernel tells it after the reaping (KERNEL(6.15): PIDFD_GET_INFO),
+//! elsewhere it is said to be unknown.
 
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use hull_launch::keeper::ExitRecord;
+use hull_launch::keeper::{ExitRecord, start_successor};
 use hull_types::Timestamp;
 use tokio::io::Interest;
 
-use crate::container::{Container, Ending, Live, Message};
+use crate::container::{Container, Ending, Live, Message, run};
 use crate::core::Core;
 
-/// Watches every running container.
-pub(crate) fn watch_all(core: &Arc<Core>) {
+/// The keeper has died. Ends this process when a new one has taken over; else the engine goes on with
+/// what runs, and nothing new can be started.
+pub(crate) fn keeper_died(core: &Arc<Core>) {
+    match &core.facts.listener {
+        None => tracing::error!("no new keeper is started: this engine has no listening socket to hand over"),
+        Some(listener) => match start_successor(&arguments(core), listener, &legacy(core)) {
+            Ok(()) => {
+                tracing::warn!("a new keeper takes over");
+                // Crash-only: the next engine's start is the recovery.
+                std::process::exit(0);
+            }
+            Err(error) => tracing::error!(%error, "no new keeper could be started"),
+        },
+    }
     for container in core.registry.all() {
         if let Some(live) = container.live() {
             core.runtime.spawn(watch(container, live));
@@ -21,19 +36,55 @@ pub(crate) fn watch_all(core: &Arc<Core>) {
     }
 }
 
-async fn watch(container: Arc<Container>, live: Arc<Live>) {
+fn arguments(core: &Core) -> Vec<OsString> {
+    let facts = &core.facts;
+    let flags: [(&str, OsString); 3] = [
+        ("--root", facts.root.clone().into()),
+        ("--run", facts.run.clone().into()),
+        ("--host", facts.host.clone().into()),
+    ];
+    let mut arguments = vec!["keeper".into()];
+    arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]));
+    arguments
+}
+
+fn legacy(core: &Core) -> Vec<(String, String, OwnedFd)> {
+    let mut all = Vec::new();
+    for container in core.registry.all() {
+        let Some(live) = container.live() else { continue };
+        let named = run::legacy(&live, container.spool.sources());
+        all.extend(named.into_iter().map(|(name, fd)| (container.id.to_string(), name.to_owned(), fd)));
+    }
+    all
+}
+
+/// Reports the end of a process that is no child of the keeper.
+pub(crate) async fn watch(container: Arc<Container>, live: Arc<Live>) {
     if let Ok(pidfd) = live.pidfd.try_clone()
         && let Ok(pidfd) = crate::ready::watch(pidfd, Interest::READABLE)
         && pidfd.readable().await.is_err()
     {
         return;
     }
-    let at_ns = Timestamp::now().nanos();
-    let ending = match hull_sys::pidfd::exit_status(&live.pidfd) {
-        Ok(Some(status)) => {
-            Ending::Known(ExitRecord { key: container.id.to_string(), pid: live.pid, status, at_ns })
-        }
-        _ => Ending::Unknown { why: "exit code unknown: the keeper had ended before the container".into(), at_ns },
+    let ending = match ended(&live.pidfd, container.id.as_str(), live.pid).await {
+        Some(record) => Ending::Known(record),
+        None => Ending::Unknown {
+            why: "exit code unknown: the keeper had ended before the container".into(),
+            at_ns: Timestamp::now().nanos(),
+        },
     };
     let _ = container.tell(Message::Exited(ending));
+}
+
+/// How a process ended that somebody else reaps, if the kernel still tells. It does so from the reaping
+/// on, for which the host's init may take a moment.
+async fn ended(pidfd: &OwnedFd, key: &str, pid: i32) -> Option<ExitRecord> {
+    let at_ns = Timestamp::now().nanos();
+    for _ in 0..100 {
+        if let Ok(Some(status)) = hull_sys::pidfd::exit_status(pidfd) {
+            return Some(ExitRecord { key: key.to_owned(), pid, status, at_ns });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
+    None
 }

@@ -31,6 +31,8 @@ pub use exec::exec;
 pub use host::HostFacts;
 pub use ranges::IdRanges;
 pub use start::start;
+#[cfg(test)]
+pub(crate) use start::tests::spec as plain_spec;
 
 /// What the engine owns and lends to every preparation.
 pub struct Parts {

@@ -2,6 +2,7 @@
 //! containers with tasks; then everything that no container owns is swept.
 
 mod decide;
+mod strays;
 mod sweep;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::container::{Container, Ending, Message, View};
 use crate::core::Core;
 use crate::create::log_bound;
 use crate::keeper::Listing;
+use crate::orphan;
 use decide::{Found, Verdict, decide};
 
 /// One container as it was found.
@@ -28,34 +30,42 @@ struct Case {
     inbox: mpsc::UnboundedReceiver<Message>,
     verdict: Verdict,
     record: Option<ExitRecord>,
+    /// Its PID 1, if that is no child of the keeper.
+    stray: Option<(i32, OwnedFd)>,
 }
 
 /// Brings every recorded container back and sweeps the rest.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     let mut listing = core.keeper.list().await?;
     let mut records = sweep::exit_records(core);
+    let mut strays = strays::handed_over(&mut listing);
     let mut cases = Vec::new();
+    let mut complete = true;
     for db in [&core.durable, &core.fleeting] {
-        for (definition, state) in rows(db)? {
+        let (rows, readable) = rows(db)?;
+        complete &= readable;
+        for (definition, state) in rows {
             let record = records.remove(definition.id.as_str());
-            if let Some(case) = examine(core, definition, state, record, &listing) {
+            let stray = strays.remove(definition.id.as_str());
+            if let Some(case) = examine(core, definition, state, record, &listing, stray) {
                 cases.push(case);
             }
         }
     }
     // ORDER: all are known before the first is started, since one may join another's namespaces.
-    sweep::sweep(core, &listing, &records);
+    sweep::sweep(core, &listing, &records, complete);
     for case in cases {
         take_over(core, case, &mut listing);
     }
     Ok(())
 }
 
-/// Definitions with their states. What cannot be read is named, and the others load.
-fn rows(db: &Db) -> Result<Vec<(Definition, State)>, Fault> {
-    let (definitions, states) = db.write_relaxed(|tx| {
-        hull_records::Result::Ok((tx.scan::<Definition>()?, tx.scan::<State>()?))
-    })?;
+/// Definitions with their states, and whether those are all. What cannot be read is named, and the
+/// others load.
+fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, bool), Fault> {
+    let (definitions, states) =
+        db.write_relaxed(|tx| hull_records::Result::Ok((tx.scan::<Definition>()?, tx.scan::<State>()?)))?;
+    let complete = db.set_aside().is_empty() && definitions.set_aside.is_empty();
     for aside in db.set_aside().iter().chain(&definitions.set_aside).chain(&states.set_aside) {
         tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
     }
@@ -64,7 +74,7 @@ fn rows(db: &Db) -> Result<Vec<(Definition, State)>, Fault> {
         let state = states.remove(&key).unwrap_or_else(|| State::created(""));
         (definition, state)
     });
-    Ok(with_state.collect())
+    Ok((with_state.collect(), complete))
 }
 
 fn examine(
@@ -73,15 +83,23 @@ fn examine(
     mut state: State,
     record: Option<ExitRecord>,
     listing: &Listing,
+    stray: Option<(i32, OwnedFd)>,
 ) -> Option<Case> {
     let id = definition.id;
-    let alive = listing.children.iter().any(|(key, ..)| key == id.as_str());
+    let child = listing.children.iter().any(|(key, ..)| key == id.as_str());
     // A record that was accounted for, but whose file the janitor had not removed yet.
-    let record = record.filter(|record| state.phase.is_live() || record.at_ns > state.finished.nanos());
+    let counted = |record: &ExitRecord| !state.phase.is_live() && record.at_ns <= state.finished.nanos();
+    if record.as_ref().is_some_and(counted) {
+        let _ = std::fs::remove_file(core.exit_record(id.as_str()));
+    }
+    let record = record.filter(|record| !counted(record));
+    let same_boot = state.boot == core.facts.boot;
+    let lost = same_boot && state.phase.is_live() && !child && record.is_none();
+    let stray = stray.or_else(|| if lost { strays::rescue(core, &definition, &state) } else { None });
     let found = Found {
         phase: state.phase,
-        same_boot: state.boot == core.facts.boot,
-        alive,
+        same_boot,
+        alive: child || stray.is_some(),
         exit_record: record.is_some(),
         ephemeral: definition.ephemeral(),
         manual: state.manual,
@@ -101,7 +119,8 @@ fn examine(
         }
         Verdict::UnknownExit { .. } => state.phase = Phase::Running,
         Verdict::Start => state.phase = Phase::Backoff,
-        Verdict::Rest | Verdict::Remove => {}
+        Verdict::Remove => state.phase = Phase::Exited,
+        Verdict::Rest => {}
     }
     let spool = match hull_logs::Spool::open(core.container_dir(&id).join("log"), log_bound(&definition)) {
         Ok(spool) => spool,
@@ -118,11 +137,11 @@ fn examine(
     let view = View { definition: Arc::new(definition), state };
     let container = Arc::new(Container::new(view, spool, mailbox));
     core.registry.insert(Arc::clone(&container));
-    Some(Case { container, inbox, verdict, record })
+    Some(Case { container, inbox, verdict, record, stray })
 }
 
 fn take_over(core: &Arc<Core>, case: Case, listing: &mut Listing) {
-    let Case { container, inbox, verdict, record } = case;
+    let Case { container, inbox, verdict, record, stray } = case;
     let id = container.id;
     let mut task = Task::new(Arc::clone(core), Arc::clone(&container), inbox);
     // Also of one that has ended: what it wrote last is still in the held pipes.
@@ -130,7 +149,14 @@ fn take_over(core: &Arc<Core>, case: Case, listing: &mut Listing) {
     let mut first = None;
     let ended = match verdict {
         Verdict::Adopt => {
-            task.adopt(take_child(listing, &id), std::mem::take(&mut held));
+            let foreign = stray.is_some();
+            // One that has ended has no number any more: it keeps the saved one.
+            let saved = container.view().state.pid;
+            let stray = stray.map(|(pid, pidfd)| (if pid > 0 { pid } else { saved }, pidfd));
+            task.adopt(stray.or_else(|| take_child(listing, &id)), std::mem::take(&mut held));
+            if let Some(live) = container.live().filter(|_| foreign) {
+                core.runtime.spawn(orphan::watch(Arc::clone(&container), live));
+            }
             None
         }
         Verdict::ReadExit => record.map(Ending::Known),

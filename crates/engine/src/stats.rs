@@ -70,8 +70,7 @@ fn fill(core: &Core, view: &View, pid: i32, stats: &mut wire::ContainerStats) ->
         Err(fault) if fault.kind == hull_types::Kind::NotFound => return Ok(()),
         Err(fault) => return Err(fault),
     };
-    stats.pids_stats =
-        wire::PidsStats { current: read.pids.current, limit: read.pids.limit.unwrap_or(u64::MAX) };
+    stats.pids_stats = wire::PidsStats { current: read.pids.current, limit: read.pids.limit.unwrap_or(u64::MAX) };
     stats.cpu_stats = wire::CpuStats {
         cpu_usage: wire::CpuUsage {
             total_usage: read.cpu.usage_ns,

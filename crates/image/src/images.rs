@@ -39,14 +39,18 @@ impl Images {
         for aside in images.set_aside.iter().chain(&names.set_aside) {
             tracing::warn!(table = aside.table, key = aside.key, why = aside.why, "a row was set aside");
         }
+        index.incomplete = !images.set_aside.is_empty();
         for (key, row) in images.rows {
-            let known = key.parse().map_err(Error::from).and_then(|id: Digest| {
-                let known = Known::join(&id, row, &content, &snapshots)?;
-                Ok((id, known))
-            });
-            match known {
-                Ok((id, known)) => _ = index.images.insert(id, known),
-                Err(error) => tracing::warn!(image = key, %error, "an image cannot be used"),
+            let Ok(id) = key.parse::<Digest>() else {
+                tracing::warn!(key, "a row of an image has no digest as its key");
+                continue;
+            };
+            match Known::join(&id, row.clone(), &content, &snapshots) {
+                Ok(known) => _ = index.images.insert(id, known),
+                Err(error) => {
+                    tracing::warn!(image = key, %error, "an image cannot be used");
+                    index.broken.push((id, row));
+                }
             }
         }
         for (full, row) in names.rows {

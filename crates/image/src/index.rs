@@ -18,6 +18,10 @@ pub(crate) struct Index {
     pub images: BTreeMap<Digest, Known>,
     /// Full form of a name, with tag or digest.
     pub names: BTreeMap<String, (ImageRef, Digest)>,
+    /// Images that cannot be used; what is left of them stays, for repair.
+    pub broken: Vec<(Digest, ImageRow)>,
+    /// Rows were set aside: nobody knows what they need.
+    pub incomplete: bool,
     /// Layers and blobs that an operation in flight relies on.
     pins: HashMap<Digest, usize>,
 }
@@ -70,12 +74,10 @@ impl Index {
         if let Some(id) = self.find_name(text) {
             return Ok(id);
         }
-        if !text.starts_with("sha256:") {
-            // COMPAT(docker 28): what no image can be called is malformed, not missing.
-            text.parse::<ImageRef>()?;
-        }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            // COMPAT(docker 28): what no image can be called is malformed, not missing.
+            text.parse::<ImageRef>()?;
             return Err(missing());
         }
         let mut fitting = self.images.keys().filter(|id| id.hex().starts_with(hex));
@@ -119,9 +121,10 @@ impl Index {
     pub fn kept(&self) -> Kept {
         let pins: BTreeSet<Digest> = self.pins.keys().copied().collect();
         let mut kept = Kept { layers: pins.clone(), blobs: pins };
-        for (id, known) in &self.images {
-            kept.layers.extend(known.row.layers.iter().map(|layer| layer.chain_id));
-            kept.blobs.extend(known.row.blobs(id));
+        let usable = self.images.iter().map(|(id, known)| (id, &known.row));
+        for (id, row) in usable.chain(self.broken.iter().map(|(id, row)| (id, row))) {
+            kept.layers.extend(row.layers.iter().map(|layer| layer.chain_id));
+            kept.blobs.extend(row.blobs(id));
         }
         kept
     }

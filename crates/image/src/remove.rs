@@ -39,7 +39,7 @@ pub struct Pruned {
 
 impl Images {
     /// Removes a name, and the image when that was its last one. Layers and blobs that nothing else
-    /// needs go out of sight; `Snapshots::sweep` deletes them.
+    /// needs go out of sight; `Snapshots::sweep` and [`Images::sweep`] delete them.
     ///
     /// # Errors
     /// [`Error::ReferenceInUse`], [`Error::Conflict`], [`Error::NoSuchImage`], [`Error::BuiltIn`].
@@ -64,38 +64,29 @@ impl Images {
         let mut index = self.index();
         let id = index.find(text)?;
         let uses = &uses()[..];
-        let own: Vec<&Use> = uses.iter().filter(|used| used.image == id).collect();
+        let plan = Plan::new(&index, &id, text, options, uses)?;
+        // ORDER: the rows go first, so that a power cut leaves files without a row, not the other way.
+        self.inner.db.write(|tx| {
+            for name in &plan.names {
+                tx.delete::<NameRow>(&name.full())?;
+            }
+            match (plan.delete, index.images.get(&id)) {
+                (true, _) => _ = tx.delete::<ImageRow>(id.as_str())?,
+                (false, Some(known)) if names_of(&index, &id).len() == plan.names.len() => {
+                    tx.put(id.as_str(), &ImageRow { last_tagged: Timestamp::NEVER, ..known.row.clone() })?;
+                }
+                _ => {}
+            }
+            Ok::<_, Error>(())
+        })?;
         let mut removed = Vec::new();
-        if index.find_name(text) == Some(id) {
-            let name: ImageRef = text.parse()?;
-            let name = name.with_default_tag();
-            let name = name.digest().map_or(name.clone(), |digest| name.with_digest(*digest));
-            let last = names_of(&index, &id).len() == 1;
-            if let Some(used) = own.first().filter(|_| last && !options.force) {
-                return Err(Error::ReferenceInUse {
-                    name: text.to_owned(),
-                    container: short(&used.container),
-                    image: id.short().to_owned(),
-                });
-            }
-            // A running container's image keeps its record even under force; its name may go only if
-            // another one stays.
-            if last {
-                conflict(&id, &own, false, true)?;
-            }
-            let going = [vec![name.clone()], orphaned_digests(&index, &id, &name)].concat();
-            self.untag(&mut index, &id, &going, &mut removed)?;
-            if !names_of(&index, &id).is_empty() {
-                return Ok(removed);
-            }
-        } else {
-            let names = names_of(&index, &id);
-            let several = names.iter().map(ImageRef::full_name).collect::<BTreeSet<_>>().len() > 1
-                || names.iter().filter(|name| name.tag().is_some()).count() > 1;
-            conflict(&id, &own, several, options.force)?;
-            self.untag(&mut index, &id, &names, &mut removed)?;
+        for name in plan.names {
+            index.names.remove(&name.full());
+            removed.push(Removed::Untagged(name.familiar()));
         }
-        self.delete(&mut index, &id, uses, &mut removed)?;
+        if plan.delete {
+            self.delete(&mut index, &id, uses, &mut removed)?;
+        }
         Ok(removed)
     }
 
@@ -118,13 +109,25 @@ impl Images {
         Ok(pruned)
     }
 
+    /// Deletes the blobs that removals moved out of sight; how many. Blocks: run it behind the answer.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sweep(&self) -> Result<usize> {
+        Ok(self.inner.content.sweep()?)
+    }
+
     /// Moves every layer and blob that no image, no container and no operation in flight needs out of
-    /// sight. For start-up: an interrupted operation may have left some.
+    /// sight. For start-up: an interrupted operation may have left some. What belongs to images that
+    /// cannot be used stays, and if rows were set aside, everything does.
     ///
     /// # Errors
     /// If the directories cannot be read or written.
     pub fn collect(&self, uses: &[Use]) -> Result<usize> {
         let index = self.index();
+        if index.incomplete {
+            return Ok(0);
+        }
         let mut kept = index.kept();
         kept.layers.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
         let mut collected = 0;
@@ -139,27 +142,8 @@ impl Images {
         Ok(collected)
     }
 
-    fn untag(&self, index: &mut Index, id: &Digest, names: &[ImageRef], removed: &mut Vec<Removed>) -> Result<()> {
-        let left = names_of(index, id).len() > names.len();
-        self.inner.db.write(|tx| {
-            for name in names {
-                tx.delete::<NameRow>(&name.full())?;
-            }
-            if let (false, Some(known)) = (left, index.images.get(id)) {
-                tx.put(id.as_str(), &ImageRow { last_tagged: Timestamp::NEVER, ..known.row.clone() })?;
-            }
-            Ok::<_, Error>(())
-        })?;
-        for name in names {
-            index.names.remove(&name.full());
-            removed.push(Removed::Untagged(name.familiar()));
-        }
-        Ok(())
-    }
-
-    /// ORDER: the row goes first, so that a power cut leaves files without a row, not the other way.
+    /// Deletes what nothing else needs of an image whose row is gone.
     fn delete(&self, index: &mut Index, id: &Digest, uses: &[Use], removed: &mut Vec<Removed>) -> Result<()> {
-        self.inner.db.write(|tx| tx.delete::<ImageRow>(id.as_str()))?;
         let Some(gone) = index.images.remove(id) else { return Ok(()) };
         removed.push(Removed::Deleted(*id));
         let mut kept = index.kept();
@@ -179,15 +163,50 @@ impl Images {
     }
 }
 
+/// What a removal will do, once it has been allowed.
+struct Plan {
+    names: Vec<ImageRef>,
+    delete: bool,
+}
+
+impl Plan {
+    fn new(index: &Index, id: &Digest, text: &str, options: RemoveOptions, uses: &[Use]) -> Result<Self> {
+        let own: Vec<&Use> = uses.iter().filter(|used| used.image == *id).collect();
+        let names = names_of(index, id);
+        let repositories: BTreeSet<String> = names.iter().map(ImageRef::full_name).collect();
+        let several = repositories.len() > 1 || names.iter().filter(|name| name.tag().is_some()).count() > 1;
+        if index.find_name(text) != Some(*id) {
+            conflict(id, &own, several, options.force)?;
+            return Ok(Self { names, delete: true });
+        }
+        if let Some(used) = own.first().filter(|_| !several && !options.force) {
+            return Err(Error::ReferenceInUse {
+                name: text.to_owned(),
+                container: short(&used.container),
+                image: id.short().to_owned(),
+            });
+        }
+        let name = text.parse::<ImageRef>()?.with_default_tag();
+        let name = name.digest().map_or(name.clone(), |digest| name.with_digest(*digest));
+        let going = [vec![name.clone()], orphaned_digests(&names, &name)].concat();
+        let delete = going.len() == names.len();
+        if delete {
+            // Not even force takes the image from a running container.
+            conflict(id, &own, false, true)?;
+        }
+        Ok(Self { names: going, delete })
+    }
+}
+
 fn names_of(index: &Index, id: &Digest) -> Vec<ImageRef> {
     index.names.values().filter(|(_, of)| of == id).map(|(name, _)| name.clone()).collect()
 }
 
 /// With the last tag of a repository go the digests under which the image was known there.
-fn orphaned_digests(index: &Index, id: &Digest, going: &ImageRef) -> Vec<ImageRef> {
-    let same = |name: &ImageRef| name.full_name() == going.full_name() && name != going;
-    let names: Vec<ImageRef> = names_of(index, id).into_iter().filter(same).collect();
-    if going.digest().is_some() || names.iter().any(|name| name.tag().is_some()) { Vec::new() } else { names }
+fn orphaned_digests(names: &[ImageRef], going: &ImageRef) -> Vec<ImageRef> {
+    let same = |name: &&ImageRef| name.full_name() == going.full_name() && *name != going;
+    let others: Vec<ImageRef> = names.iter().filter(same).cloned().collect();
+    if going.digest().is_some() || others.iter().any(|name| name.tag().is_some()) { Vec::new() } else { others }
 }
 
 fn conflict(id: &Digest, uses: &[&Use], several: bool, force: bool) -> Result<()> {

@@ -78,7 +78,7 @@ fn a_failed_import_leaves_nothing() {
         b"\x1f\x8b\x08\x00garbage",
     ] {
         assert!(ground.images.import(bad, &named("bad")).is_err());
-        ground.snapshots.sweep().unwrap();
+        ground.sweep();
         assert_eq!(ground.files(), before);
         assert!(matches!(ground.images.resolve("bad"), Err(Error::NoSuchImage(_))));
     }
@@ -185,6 +185,11 @@ fn whatever_does_not_match_is_refused_and_nothing_stays() {
             "a configuration above 4 MiB",
             docker_archive(&[(format!("{good}{}", " ".repeat(5 << 20)), vec![base.clone()], vec!["bad:1"])]),
         ),
+        ("a configuration that is a list", docker_archive(&[("[]".to_owned(), vec![], vec!["bad:1"])])),
+        (
+            "an image for another system",
+            docker_archive(&[(good.replace("linux", "windows"), vec![base.clone()], vec!["bad:1"])]),
+        ),
         ("a configuration that is none", docker_archive(&[("[1]".to_owned(), vec![], vec!["bad:1"])])),
         ("a layer that leads out", {
             let evil = layer(&[("../evil", "1")]);
@@ -198,7 +203,7 @@ fn whatever_does_not_match_is_refused_and_nothing_stays() {
     let before = ground.files();
     for (what, bytes) in rows {
         assert!(ground.images.load(&bytes[..], &quiet).is_err(), "{what}");
-        ground.snapshots.sweep().unwrap();
+        ground.sweep();
         assert_eq!(ground.files(), before, "{what}");
         for name in ["bad:1", "bad:2"] {
             assert!(ground.images.resolve(name).is_err(), "{what}");
@@ -253,7 +258,7 @@ fn removing_the_last_name_removes_the_image_and_only_its_own_layers() {
     assert_eq!(ground.count("layers"), 1);
     assert!(matches!(ground.images.remove("two:b", options, &[]), Err(Error::NoSuchImage(_))));
     ground.images.remove("one", options, &[]).unwrap();
-    ground.snapshots.sweep().unwrap();
+    ground.sweep();
     assert_eq!(ground.files(), empty);
     assert_eq!(ground.reopened().images.list().len(), 1, "hull/host");
 }
@@ -325,14 +330,21 @@ fn a_damaged_image_hides_no_other() {
     let again = ground.reopened();
     assert!(again.images.resolve("two").is_ok());
     assert!(matches!(again.images.resolve("one"), Err(Error::NoSuchImage(_))));
+    assert_eq!(again.images.collect(&[]).unwrap(), 0, "what is left of it stays");
+    again.import("one", &[("a", "1")]);
+    assert!(again.images.resolve("one").is_ok());
 }
 
 #[test]
 fn names_and_ids_that_are_none_are_not_found() {
     let ground = Ground::new();
     ground.import("app", &[("a", "1")]);
-    for text in ["", "x", "app:v2", "../app", "app\0", "sha256:", "sha256:zz", "ABC", &"a".repeat(1 << 20)] {
-        assert!(matches!(ground.images.resolve(text), Err(Error::NoSuchImage(_))), "{text:.20}");
+    for text in ["x", "app:v2", "other/app", "fff", &"f".repeat(64), &format!("sha256:{}", "f".repeat(64))] {
+        assert!(matches!(ground.images.resolve(text), Err(Error::NoSuchImage(_))), "{text}");
+    }
+    for text in ["", "../app", "app\0", "app\n", "sha256:", "sha256:zz", "ABC", &"a".repeat(1 << 20)] {
+        let error = ground.images.resolve(text).unwrap_err();
+        assert!(error.to_string().len() < 300, "{text:.20}");
     }
 }
 
@@ -351,7 +363,7 @@ fn loads_at_the_same_time_share_layers() {
             });
         }
     });
-    ground.snapshots.sweep().unwrap();
+    ground.sweep();
     assert_eq!(ground.count("layers"), 7);
     let tops: BTreeMap<String, String> = (0..6)
         .map(|at| (at.to_string(), ground.read(&ground.images.resolve(&format!("app:{at}")).unwrap(), "top")))
@@ -382,6 +394,7 @@ fn a_full_disk_is_an_error_that_leaves_nothing() {
     let fault = hull_types::Fault::from(error);
     assert_eq!(fault.hint.as_deref(), Some("free some disk space"), "{fault:?}");
     snapshots.sweep().unwrap();
+    images.sweep().unwrap();
     for directory in ["layers", "trash", "content/ingest", "content/blobs/sha256"] {
         assert_eq!(std::fs::read_dir(root.join(directory)).unwrap().count(), 0, "{directory}");
     }

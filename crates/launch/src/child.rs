@@ -23,7 +23,7 @@ use hull_sys::{Error, Result, fds, signals};
 
 use crate::plan::{LaunchPlan, STEP_EXEC, Slot};
 
-pub(crate) use report::{Report, receive};
+pub(crate) use report::{Heard, Report, receive};
 
 /// The cell's value once the child is about to call `execve`.
 pub(crate) const CELL_EXEC: u32 = u32::MAX;
@@ -45,6 +45,8 @@ pub(crate) struct Inheritance<'a> {
     pub nofile: (u64, u64),
     /// Whether the keeper writes id maps and then says so.
     pub await_maps: bool,
+    /// The v2 cgroup to join, where `clone3` could not do it.
+    pub join_cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// Where the walk is.
@@ -110,9 +112,11 @@ impl<'a> Child<'a> {
     /// What holds for every plan.
     fn prepare(&mut self) -> Result<()> {
         // ORDER: first, so that nothing can leak whatever follows; nothing is closed yet.
-        // SAFETY-free: only the flag is set.
         fds::close_on_exec_from(3)?;
         signals::reset_mask_and_pipe();
+        if let Some(cgroup) = self.given.join_cgroup {
+            walk::join_v2(cgroup)?;
+        }
         // Modes of what is made are exactly as asked for.
         rustix::process::umask(rustix::fs::Mode::empty());
         let (soft, hard) = self.given.nofile;
@@ -127,9 +131,9 @@ impl<'a> Child<'a> {
     /// The descriptor of a slot.
     fn slot(&self, slot: Slot) -> Result<BorrowedFd<'a>> {
         let fds: &'a [OwnedFd] = self.given.fds;
-        fds.get(usize::from(slot.0)).map(AsFd::as_fd).ok_or_else(|| {
-            Error::new(format!("slot {} of {}", slot.0, fds.len()), rustix::io::Errno::BADF)
-        })
+        fds.get(usize::from(slot.0))
+            .map(AsFd::as_fd)
+            .ok_or_else(|| Error::new(format!("slot {} of {}", slot.0, fds.len()), rustix::io::Errno::BADF))
     }
 
     /// The root that paths are resolved beneath: the attached one, else the process's own.

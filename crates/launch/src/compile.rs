@@ -19,8 +19,7 @@ pub use error::Error;
 pub use exec::DEFAULT_PATH;
 pub use explain::{errno_text, explain_failure, host_architecture};
 pub use facts::{
-    CgroupJoin, CgroupMount, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue,
-    Streams, Who,
+    CgroupJoin, CgroupMount, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue, Streams, Who,
 };
 
 use crate::plan::{LaunchPlan, Step};
@@ -108,15 +107,15 @@ fn facts_fit(spec: &Spec, facts: &Facts) -> Result<(), Error> {
     if spec.mounts.len() != facts.mounts.len() {
         return Err(Error::Mounts { asked: spec.mounts.len(), given: facts.mounts.len() });
     }
-    let unfit = spec.mounts.iter().zip(&facts.mounts).find(|(wish, fact)| {
-        matches!(fact, MountFact::Made { .. }) != matches!(wish.kind, MountKind::Tmpfs { .. })
-    });
+    let unfit =
+        spec.mounts.iter().zip(&facts.mounts).find(|(wish, fact)| {
+            matches!(fact, MountFact::Made { .. }) != matches!(wish.kind, MountKind::Tmpfs { .. })
+        });
     match unfit {
         Some((wish, _)) => Err(Error::MountFact { target: wish.target.clone() }),
         None => Ok(()),
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,13 @@ pub struct Spec {
     pub log: LogWish,
 }
 
+impl Spec {
+    /// Whether one of its mounts is this volume.
+    pub fn mounts_volume(&self, volume: &str) -> bool {
+        self.mounts.iter().any(|mount| matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume))
+    }
+}
+
 /// What goes into `/etc/hosts` and `/etc/resolv.conf`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolver {
@@ -107,6 +114,6 @@ impl LogWish {
 pub struct ExecSpec {
     /// What runs, and as whom; confinement as the container's own unless privileged.
     pub process: Process,
-    /// `exec --privileged`: all capabilities, no seccomp filter.
+    /// `exec --privileged`: all capabilities.
     pub privileged: bool,
 }

@@ -183,7 +183,11 @@ fn identity_capabilities_rlimits_and_the_rest_of_the_process() {
     launch.step(Step::Identity { uid: 1000, gid: 1001, groups: vec![5, 7] });
     let caps = 1 << 10 | 1 << 5;
     launch.step(Step::Capabilities {
-        bounding: caps, permitted: caps, effective: caps, inheritable: caps, ambient: 1 << 10,
+        bounding: caps,
+        permitted: caps,
+        effective: caps,
+        inheritable: caps,
+        ambient: 1 << 10,
     });
     launch.step(Step::NoNewPrivileges);
     // ret ALLOW
@@ -214,11 +218,10 @@ fn identity_capabilities_rlimits_and_the_rest_of_the_process() {
     let mut launch = sh("fail", root.path(), "true");
     launch.step(Step::Rlimit { resource: 7, soft: 1 << 40, hard: 1 << 40, required: true });
     assert_eq!(keeper.launch(launch).err().unwrap().errno, 1);
-    for id in [u32::MAX] {
-        let mut launch = sh("id", root.path(), "true");
-        launch.step(Step::Identity { uid: id, gid: 0, groups: vec![] });
-        assert_eq!(keeper.launch(launch).err().unwrap().errno, 22);
-    }
+    // To the kernel, 4294967295 means "leave it": it is never asked for.
+    let mut launch = sh("id", root.path(), "true");
+    launch.step(Step::Identity { uid: u32::MAX, gid: 0, groups: vec![] });
+    assert_eq!(keeper.launch(launch).err().unwrap().errno, 22);
 }
 
 #[test]
@@ -240,7 +243,8 @@ fn a_terminal_is_the_containers_own() {
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     assert_eq!(keeper.code("t"), 5, "{text}");
-    assert!(text.contains("/dev/pts/0\r\n33 77"), "{text}");
+    // The echo of what was typed may stand anywhere in between.
+    assert!(text.contains("/dev/pts/0\r\n") && text.contains("33 77\r\n"), "{text}");
     assert_eq!(text.matches("1000").count(), 2, "owner of both names: {text}");
     assert!(text.contains("console\r\n"), "{text}");
     assert!(text.contains("got hello"), "{text}");
@@ -286,15 +290,11 @@ fn a_process_enters_a_running_container() {
     let mut launch = Launch::new("exec", &["/bin/sh", "-c", "hostname; ps -o pid,comm; tty; echo $$"]);
     let pidfd = launch.slot(launched.pidfd.try_clone().unwrap());
     launch.plan.clone.join_pid = Some(pidfd);
-    let namespaces =
-        Namespaces::MOUNT.and(Namespaces::UTS).and(Namespaces::IPC).and(Namespaces::NETWORK);
+    let namespaces = Namespaces::MOUNT.and(Namespaces::UTS).and(Namespaces::IPC).and(Namespaces::NETWORK);
     launch.step(Step::Enter { fd: pidfd, namespaces });
     launch.step(Step::Workdir { path: "/tmp".into(), create: false });
-    let mut with_terminal = Launch {
-        plan: launch.plan.clone(),
-        fds: vec![launched.pidfd.try_clone().unwrap()],
-        hold: Vec::new(),
-    };
+    let mut with_terminal =
+        Launch { plan: launch.plan.clone(), fds: vec![launched.pidfd.try_clone().unwrap()], hold: Vec::new() };
     let mut reader = launch.capture();
     launch.plan.steps.rotate_left(1); // stdio first would name the host's null; after Enter is as good
     let failure = keeper.launch(launch).err();
@@ -354,10 +354,7 @@ fn a_user_namespace_entered_then_reborn_with_namespaces_of_its_own() {
     let root = rootfs();
     std::fs::create_dir(root.path().join("secret")).unwrap();
     let seq = keeper.next_seq();
-    keeper
-        .link
-        .send(&hull_launch::keeper::Request::Userns { seq, maps: maps() }, &[])
-        .unwrap();
+    keeper.link.send(&hull_launch::keeper::Request::Userns { seq, maps: maps() }, &[]).unwrap();
     let (reply, mut fds) = keeper.link.recv().unwrap();
     assert!(matches!(reply, hull_launch::keeper::Reply::Userns { .. }), "{reply:?}");
     let userns = fds.remove(0);
@@ -435,7 +432,11 @@ fn a_tmpfs_may_start_with_what_it_hides() {
     std::fs::write(data.join("sub/file"), "kept").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", data.join("link")).unwrap();
     std::os::unix::fs::chown(data.join("sub/file"), Some(7), Some(8)).unwrap();
-    let mut launch = sh("copy", root.path(), "cat /data/sub/file; ls -ln /data/sub/file; ls -l /data/link; echo new > /data/new; ls -ld /data");
+    let mut launch = sh(
+        "copy",
+        root.path(),
+        "cat /data/sub/file; ls -ln /data/sub/file; ls -l /data/link; echo new > /data/new; ls -ld /data",
+    );
     before_pivot(
         &mut launch,
         vec![Step::TmpfsCopyUp { options: vec![], attrs: Attrs::default(), target: target("/data") }],
@@ -475,13 +476,10 @@ fn v1_tasks_are_joined_by_writing_zero() {
     let mut launch = sh("cg", root.path(), "cat /proc/self/cgroup");
     let tasks = std::fs::OpenOptions::new().write(true).open(group.join("tasks")).unwrap();
     let tasks = launch.slot(tasks);
-    launch.plan.steps.splice(
-        0..0,
-        [
-            Step::JoinCgroups { tasks: vec![tasks] },
-            Step::Unshare { namespaces: Namespaces::CGROUP },
-        ],
-    );
+    launch
+        .plan
+        .steps
+        .splice(0..0, [Step::JoinCgroups { tasks: vec![tasks] }, Step::Unshare { namespaces: Namespaces::CGROUP }]);
     let (text, code) = keeper.output(launch);
     std::fs::remove_dir(&group).unwrap();
     assert_eq!(code, 0, "{text}");
@@ -495,6 +493,9 @@ fn secrets_of_one_launch_are_not_in_the_memory_of_the_next_init() {
     let secret = ["PASS", "WORD=", "correct-horse-battery-staple"].concat();
     for n in 0..5 {
         let mut launch = container(&format!("s{n}"), root.path(), &["/bin/sleep", "100"]);
+        // Of several sizes: a frame that is read in one piece, and in many.
+        let padding = "x".repeat(n * 30_000);
+        launch.plan.exec.env.push(std::ffi::CString::new(format!("PADDING={padding}")).unwrap());
         launch.plan.exec.env.push(std::ffi::CString::new(secret.clone()).unwrap());
         keeper.launch(launch).unwrap();
     }
@@ -516,7 +517,109 @@ fn memory_contains(pid: i32, needle: &[u8]) -> bool {
         let parse = |hex| u64::from_str_radix(hex, 16).unwrap();
         let (start, end) = (parse(start), parse(end));
         let mut bytes = vec![0; (end - start) as usize];
-        memory.read_exact_at(&mut bytes, start).is_ok()
-            && bytes.windows(needle.len()).any(|window| window == needle)
+        memory.read_exact_at(&mut bytes, start).is_ok() && bytes.windows(needle.len()).any(|window| window == needle)
     })
+}
+
+/// docs/kernel.md: the fallbacks for calls that a filter around the keeper answers with ENOSYS.
+#[test]
+fn without_clone3_openat2_and_close_range_a_container_is_the_same() {
+    let script = "echo $$; hostname; cat /proc/mounts | wc -l; ls /proc/self/fd; ls /secret; pwd";
+    let mut answers = Vec::new();
+    for role in ["keeper", "keeper-enosys"] {
+        let mut keeper = Keeper::start_as(role);
+        let root = rootfs();
+        std::fs::create_dir(root.path().join("secret")).unwrap();
+        std::fs::write(root.path().join("secret/x"), "x").unwrap();
+        std::os::unix::fs::symlink("/proc/self/cwd", root.path().join("escape")).unwrap();
+        let mut launch = sh("old", root.path(), script);
+        before_pivot(&mut launch, vec![Step::MaskedPath("/secret".into()), new_mount("tmpfs", "/a/b/../c", &[])]);
+        launch.step(Step::Sysctl { key: "kernel.shm_rmid_forced".into(), value: "1".into() });
+        launch.step(Step::Workdir { path: "/w/d".into(), create: true });
+        launch.step(Step::Init);
+        answers.push(keeper.output(launch));
+        let mut launch = sh("escape", root.path(), "true");
+        launch.step(Step::Workdir { path: "/escape".into(), create: true });
+        assert_eq!(keeper.launch(launch).err().unwrap().errno, 40, "{role}");
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].0.starts_with("2\ninside\n"), "{answers:?}");
+}
+
+fn userns(keeper: &mut Keeper) -> std::os::fd::OwnedFd {
+    let seq = keeper.next_seq();
+    keeper.link.send(&hull_launch::keeper::Request::Userns { seq, maps: maps() }, &[]).unwrap();
+    keeper.link.recv().unwrap().1.remove(0)
+}
+
+#[test]
+fn a_user_namespace_has_a_terminal_and_can_be_entered() {
+    let mut keeper = Keeper::start();
+    let root = rootfs();
+    // The image belongs to the namespace's root, as an idmapped mount would show it.
+    let chown = |path: &std::path::Path| std::os::unix::fs::lchown(path, Some(100_000), Some(100_000)).unwrap();
+    for entry in std::fs::read_dir(root.path()).unwrap() {
+        chown(&entry.unwrap().path());
+    }
+    chown(root.path());
+    let script = "tty; id -u; ls -ln /dev/pts/0 /dev/console; read line; echo got $line";
+    let mut launch = container("u", root.path(), &["/bin/sh", "-c", script]);
+    let fd = launch.slot(userns(&mut keeper));
+    let new = std::mem::take(&mut launch.plan.clone.new);
+    launch.plan.steps.retain(|step| !matches!(step, Step::Device { .. }));
+    let enter = Step::Enter { fd, namespaces: Namespaces::USER };
+    launch.plan.steps.splice(0..0, [enter, Step::BecomeNamespaceRoot, Step::Rebirth { new }]);
+    before_pivot(&mut launch, vec![Step::Terminal { rows: 4, columns: 5, console: true, owner: 1000 }]);
+    launch.step(Step::Identity { uid: 1000, gid: 1000, groups: vec![] });
+    launch.step(Step::Capabilities { bounding: 0, permitted: 0, effective: 0, inheritable: 0, ambient: 0 });
+    let launched = keeper.launch(launch).unwrap();
+
+    let mut exec = Launch::new("exec", &["/bin/sh", "-c", "id; cat /proc/1/uid_map; hostname; echo $$"]);
+    let pidfd = exec.slot(launched.pidfd.try_clone().unwrap());
+    exec.plan.clone.join_pid = Some(pidfd);
+    let namespaces =
+        Namespaces::USER.and(Namespaces::MOUNT).and(Namespaces::UTS).and(Namespaces::IPC).and(Namespaces::NETWORK);
+    exec.step(Step::Enter { fd: pidfd, namespaces }).step(Step::BecomeNamespaceRoot);
+    let (text, code) = keeper.output(exec);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("uid=0 gid=0") && text.contains("100000") && text.contains("inside\n"), "{text}");
+
+    let mut master = std::fs::File::from(launched.terminal.unwrap());
+    master.write_all(b"hello\n").unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 512];
+    while let Ok(n @ 1..) = master.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..n]);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("/dev/pts/0\r\n") && text.contains("got hello"), "{text}");
+    assert_eq!(text.matches("1 1000 ").count(), 2, "{text}");
+    assert_eq!(keeper.code("u"), 0);
+}
+
+/// CVE-2019-5736: the command names the program that launches it.
+#[test]
+fn the_launching_program_cannot_be_reached_by_its_name() {
+    let mut keeper = Keeper::start();
+    let root = rootfs();
+    let script = root.path().join("evil");
+    std::fs::write(&script, "#!/proc/self/exe\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let role = std::fs::read(ROLE).unwrap();
+    // It runs as what it is, in the container, and finds no role: never the keeper's own memory or file.
+    let mut launch = container("evil", root.path(), &["/evil"]);
+    let mut reader = launch.capture();
+    if keeper.launch(launch).is_ok() {
+        assert_ne!(keeper.code("evil"), 0);
+        reader.read_to_string(&mut String::new()).unwrap();
+    }
+    let write = "for i in 1 2 3 4 5 6 7 8 9; do echo x > /proc/$PPID/exe; echo x >> /proc/self/exe; done; \
+        for f in /proc/[0-9]*/exe; do (echo x > $f) && echo wrote $f; done";
+    let mut launch = sh("write", root.path(), write);
+    launch.step(Step::Init);
+    let (text, _) = keeper.output(launch);
+    assert!(!text.contains("wrote /proc/1/"), "{text}");
+    assert_eq!(std::fs::read(ROLE).unwrap(), role);
+    let exe = std::fs::read(format!("/proc/{}/exe", keeper.process.id())).unwrap();
+    assert_eq!(exe, role);
 }

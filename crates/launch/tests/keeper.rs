@@ -31,8 +31,7 @@ fn list(keeper: &mut Keeper) -> (Vec<Child>, Vec<HeldName>, Vec<std::os::fd::Own
 fn an_exit_is_recorded_before_it_is_told() {
     let mut keeper = Keeper::start();
     let root = rootfs();
-    let (text, code) =
-        keeper.output(container("a", root.path(), &["/bin/sh", "-c", "echo hi; exit 3"]));
+    let (text, code) = keeper.output(container("a", root.path(), &["/bin/sh", "-c", "echo hi; exit 3"]));
     assert_eq!((text.as_str(), code), ("hi\n", 3));
     let (_, code) = keeper.output(container("b", root.path(), &["/bin/sh", "-c", "kill -9 $$"]));
     assert_eq!(code, 0, "PID 1 cannot kill itself");
@@ -55,9 +54,8 @@ fn the_hosts_mount_table_is_the_same_before_during_and_after() {
 fn launches_progress_side_by_side() {
     let mut keeper = Keeper::start();
     let root = rootfs();
-    let seqs: Vec<u64> = (0..100)
-        .map(|n| keeper.send(container(&format!("p{n}"), root.path(), &["/bin/true"])))
-        .collect();
+    let seqs: Vec<u64> =
+        (0..100).map(|n| keeper.send(container(&format!("p{n}"), root.path(), &["/bin/true"]))).collect();
     let mut launched = 0;
     let mut exited = 0;
     while launched < 100 || exited < 100 {
@@ -164,9 +162,7 @@ fn an_upgrade_keeps_children_descriptors_and_the_link() {
     let request = Request::Hold { key: "s".into(), name: "pipe".into() };
     keeper.link.send(&request, &[writer.as_fd()]).unwrap();
     drop(writer);
-    let program = |keeper: &Keeper| {
-        std::fs::read_link(format!("/proc/{}/fd/../exe", keeper.process.id())).unwrap()
-    };
+    let program = |keeper: &Keeper| std::fs::read_link(format!("/proc/{}/fd/../exe", keeper.process.id())).unwrap();
     let before = program(&keeper);
     for _ in 0..3 {
         let seq = keeper.next_seq();
@@ -210,8 +206,7 @@ fn sigterm_stops_the_engine_and_then_the_keeper_but_no_container() {
 #[test]
 fn a_second_keeper_of_the_same_run_directory_is_refused() {
     let keeper = Keeper::start();
-    let output =
-        std::process::Command::new(ROLE).arg("keeper").arg(keeper.run.path()).output().unwrap();
+    let output = std::process::Command::new(ROLE).arg("keeper").arg(keeper.run.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("another keeper runs with the run directory"), "{text}");
@@ -234,9 +229,7 @@ fn the_keeper_runs_from_a_sealed_memfd_in_a_tiny_mount_namespace() {
     let host = std::fs::read_link("/proc/self/ns/mnt").unwrap();
     let engine = std::fs::read_link(format!("/proc/{}/ns/mnt", keeper.engine_pid)).unwrap();
     assert_eq!(engine, host);
-    let mode = std::os::unix::fs::MetadataExt::mode(
-        &std::fs::metadata(keeper.run.path().join("engine.sock")).unwrap(),
-    );
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(keeper.run.path().join("engine.sock")).unwrap());
     assert_eq!(mode & 0o777, 0o660);
 }
 
@@ -253,4 +246,49 @@ fn connections_wait_while_the_engine_restarts() {
     let mut text = [0; 5];
     served.read_exact(&mut text).unwrap();
     assert_eq!(&text, b"hello");
+}
+
+/// Whenever the engine dies, the next one can account for everything that was launched.
+#[test]
+fn an_engine_killed_at_any_moment_loses_no_process_and_no_exit() {
+    let mut keeper = Keeper::start();
+    let root = rootfs();
+    let descriptors = |keeper: &Keeper| std::fs::read_dir(format!("/proc/{}/fd", keeper.process.id())).unwrap().count();
+    let before = descriptors(&keeper);
+    for round in 0..12u64 {
+        for n in 0..10 {
+            let script = format!("exit {n}");
+            let launch = container(&format!("r{round}.{n}"), root.path(), &["/bin/sh", "-c", &script]);
+            keeper.send(launch);
+        }
+        std::thread::sleep(Duration::from_micros(700 * round));
+        hull_sys::signals::kill(keeper.engine_pid, 9).unwrap();
+        keeper.meet_again();
+        // The list comes when all that the dead engine asked for is decided.
+        let seq = keeper.next_seq();
+        keeper.link.send(&Request::List { seq }, &[]).unwrap();
+        let mut running = Vec::new();
+        let mut listed = false;
+        let mut exited = Vec::new();
+        while !listed || running.iter().any(|key| !exited.contains(key)) {
+            match keeper.link.recv().unwrap().0 {
+                Reply::Listing { children, .. } => {
+                    listed = true;
+                    running = children.into_iter().map(|child| child.key).collect();
+                }
+                Reply::Exited(record) => exited.push(record.key),
+                other => panic!("an answer for a dead engine: {other:?}"),
+            }
+        }
+        for n in 0..10 {
+            // A request that never arrived has no record; one that did has the right one.
+            if let Ok(text) = std::fs::read(keeper.run.path().join(format!("exits/r{round}.{n}"))) {
+                let record: ExitRecord = serde_json::from_slice(&text).unwrap();
+                assert_eq!(hull_sys::process::exit_code(record.status), n);
+            }
+        }
+    }
+    assert!(keeper.run.path().join("exits/r11.0").exists());
+    assert!(list(&mut keeper).0.is_empty());
+    assert_eq!(descriptors(&keeper), before);
 }

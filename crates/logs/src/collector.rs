@@ -85,7 +85,7 @@ impl Collector {
         for token in run.tokens {
             self.forget(token);
         }
-        spool.try_finish().is_some()
+        spool.try_finish()
     }
 
     fn forget(&self, token: u64) {
@@ -113,14 +113,10 @@ impl Collector {
 
     fn turn(&self, token: u64) {
         let found = self.lock().get(&token).map(|w| (w.spool.upgrade(), w.stream));
-        match found {
-            None => {}
-            Some((None, _)) => self.forget(token),
-            Some((Some(spool), stream)) => {
-                if spool.pump(stream) == Moved::End {
-                    self.forget(token);
-                }
-            }
+        let Some((spool, stream)) = found else { return };
+        let over = spool.is_none_or(|spool| spool.pump(stream) == Moved::End);
+        if over {
+            self.forget(token);
         }
     }
 

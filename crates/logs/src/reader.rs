@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::Stream;
 use crate::entry::Entry;
 use crate::files::Files;
 use crate::spool::{Published, Spool};
-use crate::Stream;
 
 /// The most bytes of one [`Chunk`].
 const CHUNK: u32 = 32 * 1024;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::collector::Sources;
 use crate::entry::{Entry, Header};
-use crate::files::Files;
+use crate::files::{Files, Found};
 use crate::reader::Reader;
 use crate::{Result, Stream};
 
@@ -80,20 +80,19 @@ impl Spool {
     pub fn open(dir: PathBuf, bound: Option<u64>) -> Result<Arc<Self>> {
         let files = Files::new(dir);
         let found = files.load()?;
+        Ok(Self::with(files, &found, bound))
+    }
+
+    /// As [`Spool::open`], for a directory that is known not to exist.
+    pub fn new(dir: PathBuf, bound: Option<u64>) -> Arc<Self> {
+        Self::with(Files::new(dir), &Found::default(), bound)
+    }
+
+    fn with(files: Files, found: &Found, bound: Option<u64>) -> Arc<Self> {
         let published =
             Published { first: found.header.first, count: found.count, last: found.last, ..Published::default() };
-        Ok(Arc::new(Self {
-            files: Arc::new(files),
-            writer: Mutex::new(Writer {
-                sources: None,
-                at_end: [true; 2],
-                header: found.header,
-                end: found.end,
-                bound,
-                lost: 0,
-            }),
-            published: watch::Sender::new(published),
-        }))
+        let writer = Writer { sources: None, at_end: [true; 2], header: found.header, end: found.end, bound, lost: 0 };
+        Arc::new(Self { files: Arc::new(files), writer: Mutex::new(writer), published: watch::Sender::new(published) })
     }
 
     /// What readers see now.
@@ -138,6 +137,17 @@ impl Spool {
         fds.into_iter().filter_map(|(s, fd)| fd.as_fd().try_clone_to_owned().ok().map(|fd| (s, fd))).collect()
     }
 
+    /// Duplicates of the run's sources, for whoever goes on with the log; `None` between runs.
+    pub fn sources(&self) -> Option<Sources> {
+        let copy = |fd: &OwnedFd| fd.try_clone().ok();
+        Some(match self.lock().sources.as_ref()? {
+            Sources::Streams { stdout, stderr } => Sources::Streams { stdout: copy(stdout)?, stderr: copy(stderr)? },
+            Sources::Terminal { master, pipe_read, pipe_write } => {
+                Sources::Terminal { master: copy(master)?, pipe_read: copy(pipe_read)?, pipe_write: copy(pipe_write)? }
+            }
+        })
+    }
+
     /// Moves what `stream` has now, at most one pipe's worth.
     pub(crate) fn pump(&self, stream: Stream) -> Moved {
         let mut writer = self.lock();
@@ -146,13 +156,15 @@ impl Spool {
 
     /// The run has ended: moves what is left, closes the sources and tells the readers.
     ///
-    /// Returns `None`, having done nothing, if that would have to wait for the writer.
-    pub fn try_finish(&self) -> Option<()> {
-        match self.writer.try_lock() {
-            Ok(writer) => Some(self.finish_locked(writer)),
-            Err(TryLockError::Poisoned(e)) => Some(self.finish_locked(e.into_inner())),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    /// `false`: nothing was done, since it would have to wait for the writer.
+    pub fn try_finish(&self) -> bool {
+        let writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        self.finish_locked(writer);
+        true
     }
 
     /// As [`Spool::try_finish`], waiting for the writer.
@@ -219,9 +231,10 @@ impl Spool {
             Err(_) => return Moved::End,
         }
         let mut offset = writer.end[stream.index()];
-        let attempt = self.files.make_raw(stream).map(|file| {
-            splice(pipe, None, file, Some(&mut offset), MOVE, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
-        });
+        let attempt = self
+            .files
+            .make_raw(stream)
+            .map(|file| splice(pipe, None, file, Some(&mut offset), MOVE, SpliceFlags::NONBLOCK | SpliceFlags::MOVE));
         match attempt {
             Ok(Ok(0)) => Moved::End,
             Ok(Ok(n)) => Moved::Bytes(n),

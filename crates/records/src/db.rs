@@ -72,10 +72,7 @@ impl Db {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
                 sync: options.sync,
-                state: Mutex::new(State {
-                    connection,
-                    full: false,
-                }),
+                state: Mutex::new(State { connection, full: false }),
                 set_aside,
             }),
         })
@@ -113,9 +110,7 @@ impl Db {
         work: impl FnOnce(&Tx<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let state = self.lock();
-        work(&Tx {
-            connection: &state.connection,
-        })
+        work(&Tx { connection: &state.connection })
     }
 
     fn transact<T, E: From<Error>>(
@@ -133,26 +128,15 @@ impl Db {
             state
                 .connection
                 .execute_batch(&format!("PRAGMA synchronous = {mode}"))
-                .map_err(|source| Error::Transaction {
-                    attempt: "begin",
-                    source,
-                })?;
+                .map_err(|source| Error::Transaction { attempt: "begin", source })?;
             state.full = full;
         }
         let transaction = state
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-            .map_err(|source| Error::Transaction {
-                attempt: "begin",
-                source,
-            })?;
-        let value = work(&Tx {
-            connection: &transaction,
-        })?;
-        transaction.commit().map_err(|source| Error::Transaction {
-            attempt: "commit",
-            source,
-        })?;
+            .map_err(|source| Error::Transaction { attempt: "begin", source })?;
+        let value = work(&Tx { connection: &transaction })?;
+        transaction.commit().map_err(|source| Error::Transaction { attempt: "commit", source })?;
         Ok(value)
     }
 
@@ -163,10 +147,7 @@ impl Db {
 }
 
 fn prepare(path: &Path) -> Result<Connection> {
-    let open = |source| Error::Open {
-        path: path.to_owned(),
-        source,
-    };
+    let open = |source| Error::Open { path: path.to_owned(), source };
     let connection = Connection::open(path).map_err(open)?;
     // Exclusive locking keeps the WAL index in memory and refuses a second engine on this root.
     // NORMAL is what `State::full == false` stands for in a durable file; OFF is set on first use.
@@ -177,21 +158,13 @@ fn prepare(path: &Path) -> Result<Connection> {
              PRAGMA wal_autocheckpoint = 256; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;",
         )
         .map_err(|source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse {
-                path: path.to_owned(),
-            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path: path.to_owned() },
             _ => open(source),
         })?;
     connection.set_prepared_statement_cache_capacity(24);
-    let found: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(open)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
     if found > SCHEMA {
-        return Err(Error::Newer {
-            path: path.to_owned(),
-            found,
-            known: SCHEMA,
-        });
+        return Err(Error::Newer { path: path.to_owned(), found, known: SCHEMA });
     }
     check(&connection).map_err(open)?;
     connection
@@ -201,9 +174,7 @@ fn prepare(path: &Path) -> Result<Connection> {
              PRAGMA user_version = {SCHEMA}; COMMIT;"
         ))
         .map_err(|source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse {
-                path: path.to_owned(),
-            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path: path.to_owned() },
             _ => open(source),
         })?;
     Ok(connection)
@@ -216,25 +187,17 @@ fn check(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error {
-            code: ErrorCode::DatabaseCorrupt,
-            extended_code: rusqlite::ffi::SQLITE_CORRUPT,
-        },
+        rusqlite::ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: rusqlite::ffi::SQLITE_CORRUPT },
         Some(verdict),
     ))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn move_away(path: &Path, why: &rusqlite::Error) -> Result<SetAside> {
-    let seconds = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let beside = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -246,23 +209,13 @@ fn move_away(path: &Path, why: &rusqlite::Error) -> Result<SetAside> {
         target.push(suffix);
         match std::fs::rename(beside(suffix), PathBuf::from(target)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::SetAside {
-                    path: beside(suffix),
-                    source: e,
-                });
+                return Err(Error::SetAside { path: beside(suffix), source: e });
             }
             _ => {}
         }
     }
-    std::fs::rename(path, &to).map_err(|source| Error::SetAside {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(SetAside {
-        table: path.display().to_string(),
-        key: to.display().to_string(),
-        why: why.to_string(),
-    })
+    std::fs::rename(path, &to).map_err(|source| Error::SetAside { path: path.to_owned(), source })?;
+    Ok(SetAside { table: path.display().to_string(), key: to.display().to_string(), why: why.to_string() })
 }
 
 #[cfg(test)]

@@ -58,11 +58,7 @@ fn an_error_undoes_the_whole_transaction() {
     db.write(|tx| tx.put("a", &pet("ada"))).unwrap();
     let failed: Result<()> = db.write(|tx| {
         tx.put("b", &pet("bob"))?;
-        Err(Error::Unreadable {
-            table: "pets",
-            key: "x".into(),
-            why: "test".into(),
-        })
+        Err(Error::Unreadable { table: "pets", key: "x".into(), why: "test".into() })
     });
     assert!(failed.is_err());
     assert_eq!(db.read(|tx| tx.get::<Pet>("b")).unwrap(), None);
@@ -77,14 +73,8 @@ fn a_garbage_row_is_named_and_the_others_load() {
         tx.put("b", &pet("bob"))
     })
     .unwrap();
-    db.lock()
-        .connection
-        .execute("UPDATE pets SET body = x'00ff' WHERE key = 'a'", [])
-        .unwrap();
-    assert!(matches!(
-        db.read(|tx| tx.get::<Pet>("a")),
-        Err(Error::Unreadable { .. })
-    ));
+    db.lock().connection.execute("UPDATE pets SET body = x'00ff' WHERE key = 'a'", []).unwrap();
+    assert!(matches!(db.read(|tx| tx.get::<Pet>("a")), Err(Error::Unreadable { .. })));
     let scan = db.write(|tx| tx.scan::<Pet>()).unwrap();
     assert_eq!(scan.rows.len(), 1);
     assert_eq!(scan.set_aside[0].key, "a");
@@ -129,10 +119,7 @@ fn a_second_engine_and_a_newer_schema_are_refused() {
     let db = Db::open(&file).unwrap();
     db.write(|tx| tx.put("a", &pet("ada"))).unwrap();
     assert!(matches!(Db::open(&file), Err(Error::InUse { .. })));
-    db.lock()
-        .connection
-        .execute_batch("PRAGMA user_version = 99")
-        .unwrap();
+    db.lock().connection.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(db);
     assert!(matches!(Db::open(&file), Err(Error::Newer { found: 99, .. })));
 }

@@ -97,9 +97,7 @@ impl Error {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::InUse { .. } => {
-                Some("stop that engine (`hull engine stop`) or choose another --root")
-            }
+            Self::InUse { .. } => Some("stop that engine (`hull engine stop`) or choose another --root"),
             Self::Newer { .. } => Some("use the hull that wrote it, or choose another --root"),
             Self::Transaction { .. } | Self::Statement { .. } => {
                 Some("check free space and the health of the disk under the root directory")

@@ -55,11 +55,7 @@ impl Tx<'_> {
         })?
         .flatten()
         .map(|(version, body)| {
-            decode(version, &body).map_err(|why| Error::Unreadable {
-                table: T::TABLE,
-                key: key.to_owned(),
-                why,
-            })
+            decode(version, &body).map_err(|why| Error::Unreadable { table: T::TABLE, key: key.to_owned(), why })
         })
         .transpose()
     }
@@ -90,9 +86,7 @@ impl Tx<'_> {
     /// Deletes a row; says whether there was one.
     pub fn delete<T: Record>(&self, key: &str) -> Result<bool> {
         let deleted = self.retry_without_table::<T, _>("delete", key, || {
-            self.connection
-                .prepare_cached(&format!("DELETE FROM {} WHERE key = ?1", T::TABLE))?
-                .execute([key])
+            self.connection.prepare_cached(&format!("DELETE FROM {} WHERE key = ?1", T::TABLE))?.execute([key])
         })?;
         Ok(deleted.unwrap_or(0) > 0)
     }
@@ -103,20 +97,12 @@ impl Tx<'_> {
         let raw = self
             .retry_without_table::<T, _>("scan", "", || {
                 self.connection
-                    .prepare_cached(&format!(
-                        "SELECT key, version, CAST(body AS BLOB) FROM {} ORDER BY key",
-                        T::TABLE
-                    ))?
-                    .query_map([], |row| {
-                        Ok((row.get(0)?, row.get(1).unwrap_or(0), row.get(2).unwrap_or_default()))
-                    })?
+                    .prepare_cached(&format!("SELECT key, version, CAST(body AS BLOB) FROM {} ORDER BY key", T::TABLE))?
+                    .query_map([], |row| Ok((row.get(0)?, row.get(1).unwrap_or(0), row.get(2).unwrap_or_default())))?
                     .collect::<rusqlite::Result<Vec<(String, i64, Vec<u8>)>>>()
             })?
             .unwrap_or_default();
-        let mut scan = Scan {
-            rows: Vec::with_capacity(raw.len()),
-            set_aside: Vec::new(),
-        };
+        let mut scan = Scan { rows: Vec::with_capacity(raw.len()), set_aside: Vec::new() };
         for (key, version, body) in raw {
             match decode(version, &body) {
                 Ok(value) => scan.rows.push((key, value)),
@@ -124,11 +110,7 @@ impl Tx<'_> {
                     if version <= T::VERSION {
                         self.set_aside::<T>(&key, &why)?;
                     }
-                    scan.set_aside.push(SetAside {
-                        table: T::TABLE.to_owned(),
-                        key,
-                        why,
-                    });
+                    scan.set_aside.push(SetAside { table: T::TABLE.to_owned(), key, why });
                 }
             }
         }
@@ -174,17 +156,9 @@ impl Tx<'_> {
     }
 }
 
-fn statement<T: Record>(
-    attempt: &'static str,
-    key: &str,
-) -> impl FnOnce(rusqlite::Error) -> Error + use<T> {
+fn statement<T: Record>(attempt: &'static str, key: &str) -> impl FnOnce(rusqlite::Error) -> Error + use<T> {
     let key = key.to_owned();
-    move |source| Error::Statement {
-        attempt,
-        table: T::TABLE,
-        key,
-        source,
-    }
+    move |source| Error::Statement { attempt, table: T::TABLE, key, source }
 }
 
 fn decode<T: Record>(version: i64, body: &[u8]) -> std::result::Result<T, String> {

@@ -18,6 +18,9 @@ pub enum Error {
     /// A mount could not be made.
     #[error("mount the root file system: {0}")]
     Mount(#[from] hull_mount::Error),
+    /// A mount with a user namespace's ids could not be made.
+    #[error("mount the root file system with the ids of a user namespace: {0}")]
+    Idmapped(#[source] hull_mount::Error),
     /// A tree could not be removed or unpacked.
     #[error(transparent)]
     Archive(#[from] hull_archive::Error),
@@ -41,8 +44,14 @@ impl Error {
             Self::MissingLayer(_) => Kind::NotFound,
             Self::DamagedLayer(..) | Self::File { .. } => Kind::Internal,
             Self::Mount(error) => error.kind(),
+            Self::Idmapped(_) => Kind::Unsupported,
             Self::Archive(error) => error.kind(),
         }
+    }
+
+    /// With a user namespace, old kernels and some file systems refuse for a reason worth telling.
+    pub(crate) fn mount(error: hull_mount::Error, idmapped: bool) -> Self {
+        if idmapped { Self::Idmapped(error) } else { Self::Mount(error) }
     }
 
     pub(crate) fn file(attempt: &'static str, name: impl Into<String>) -> impl FnOnce(Errno) -> Self {
@@ -56,6 +65,9 @@ impl From<Error> for Fault {
         let fault = Self::new(error.kind(), error.to_string());
         match error {
             Error::Archive(error) => error.into(),
+            Error::Idmapped(_) => {
+                fault.hint("this needs Linux 5.19 or newer and a file system that supports idmapped mounts")
+            }
             Error::MissingLayer(_) | Error::DamagedLayer(..) => fault.hint("load or import the image again"),
             Error::File { errno: Errno::NOSPC | Errno::DQUOT, .. } => fault.hint("free some disk space"),
             _ => fault,

@@ -13,14 +13,14 @@ use rustix::fs::{CWD, Mode, OFlags, XattrFlags};
 use crate::{Error, Result, dir};
 
 /// Directories that a container must not see, or that would show it the host's moving parts.
-const HIDDEN: &[&str] = &["/root", "/home", "/run", "/tmp", "/var/tmp", "/var/lib/hull"];
+const HIDDEN: &[&str] = &["/root", "/home", "/run", "/tmp", "/var/lib/hull"];
 
 /// Makes the overlay. `engine_root` is hidden as well.
 pub(crate) fn mount(engine_root: &Path, userns: Option<&OwnedFd>) -> Result<MountFd> {
     let mut lower = MountFd::from_fd(open("/")?);
     if let Some(userns) = userns {
         lower = hull_mount::bind(&lower, false)?;
-        lower.idmap(userns.as_fd(), false)?;
+        lower.idmap(userns.as_fd(), false).map_err(Error::Idmapped)?;
     }
     let memory = hull_mount::tmpfs(&[("mode", Some("0755"))], 0)?;
     let like = rustix::fs::fstat(&lower).map_err(Error::file("stat", "/"))?;
@@ -34,14 +34,15 @@ pub(crate) fn mount(engine_root: &Path, userns: Option<&OwnedFd>) -> Result<Moun
     let (lower, memory) = (lower.as_fd(), memory.as_fd());
     // The lower one is a clone only if it is idmapped.
     let detached = [memory, lower];
-    Ok(hull_mount::overlay(&Overlay {
+    hull_mount::overlay(&Overlay {
         lowers: &[lower],
         upper: Some(upper.as_fd()),
         work: Some(work.as_fd()),
         volatile: true,
         detached: &detached[..1 + usize::from(userns.is_some())],
         ..Overlay::default()
-    })?)
+    })
+    .map_err(|error| Error::mount(error, userns.is_some()))
 }
 
 /// Existing directories to hide, links resolved, without those that lie beneath another one.

@@ -36,7 +36,8 @@ pub struct Rootfs<'a> {
     pub slot: &'a str,
     /// The changes need not survive a power cut or a reboot: no sync on any path.
     pub ephemeral: bool,
-    /// The container's user namespace, if it has its own: files appear owned by its ids.
+    /// The container's user namespace, if it has its own: files appear owned by its ids. A slot keeps
+    /// the ids that it was first prepared with, so the namespace's maps must stay the same.
     pub userns: Option<&'a OwnedFd>,
 }
 

@@ -99,7 +99,7 @@ impl Snapshots {
                     // would not have. Its files belong to the namespace's ids on the disk.
                     let clone = |of: &OwnedFd| -> Result<MountFd> {
                         let clone = hull_mount::bind(of, false)?;
-                        clone.idmap(userns.as_fd(), false)?;
+                        clone.idmap(userns.as_fd(), false).map_err(Error::Idmapped)?;
                         Ok(clone)
                     };
                     let (layers, slots) = (clone(&self.inner.layers)?, clone(&self.inner.slots)?);
@@ -123,14 +123,15 @@ impl Snapshots {
         self.make_upper(&place, &lowers[0])?;
         let open = |name: &'static str| dir::open_path(&place, name).map_err(Error::file("open", name));
         let (upper, work) = (open("upper")?, open("work")?);
-        Ok(hull_mount::overlay(&Overlay {
+        hull_mount::overlay(&Overlay {
             lowers: &lowers.iter().map(AsFd::as_fd).collect::<Vec<_>>(),
             upper: Some(upper.as_fd()),
             work: Some(work.as_fd()),
             volatile: ephemeral,
             detached,
             ..Overlay::default()
-        })?)
+        })
+        .map_err(|error| Error::mount(error, !detached.is_empty()))
     }
 
     /// Makes what is missing of a slot. The upper directory's owner and mode are those of the

@@ -209,6 +209,33 @@ fn the_pool_changes_nothing_that_a_container_sees() {
 }
 
 #[test]
+fn many_at_a_time_get_a_root_file_system_each() {
+    let (_dir, snapshots) = snapshots();
+    let base = two_layers(&snapshots);
+    snapshots.set_pool(3);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (snapshots, base) = (&snapshots, &base);
+            scope.spawn(move || {
+                for turn in 0..20 {
+                    let slot = format!("slot-{thread}-{turn}");
+                    let prepared = snapshots.prepare(&rootfs(base, &slot)).unwrap();
+                    assert_eq!(read(&prepared.mount, "mine"), Err(Errno::NOENT));
+                    write(&prepared.mount, "mine", &slot);
+                    assert_eq!(snapshots.usage(&slot).unwrap(), slot.len() as u64);
+                    drop(prepared);
+                    snapshots.remove(&slot).unwrap();
+                    if turn % 3 == 0 {
+                        snapshots.refill().unwrap();
+                        snapshots.sweep().unwrap();
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_slot_that_exists_is_not_replaced_by_a_pooled_one() {
     let (_dir, snapshots) = snapshots();
     let base = two_layers(&snapshots);

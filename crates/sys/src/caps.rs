@@ -77,13 +77,10 @@ pub fn limit_bounding(keep: u64) -> Result<()> {
         if keep & (1 << capability) != 0 {
             continue;
         }
-        match prctl(libc::PR_CAPBSET_READ, capability, 0) {
+        // Dropping what is not there succeeds; past the last capability the number is refused.
+        match prctl(libc::PR_CAPBSET_DROP, capability, 0) {
             Err(Errno::INVAL) => break,
-            Ok(0) => {}
-            _ => {
-                _ = prctl(libc::PR_CAPBSET_DROP, capability, 0)
-                    .named(|| format!("prctl(PR_CAPBSET_DROP, {capability})"))?
-            }
+            result => _ = result.named(|| format!("prctl(PR_CAPBSET_DROP, {capability})"))?,
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ impl Proc {
     /// A new procfs of the caller's pid namespace, attached nowhere.
     pub fn new_detached() -> Result<Self> {
         let attrs = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-        Self::verified(FsContext::open("proc")?.mount(attrs as u64)?)
+        Self::verified(FsContext::open("proc")?.mount(attrs)?)
     }
 
     /// Takes a descriptor of a procfs root.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Named, Result};
@@ -51,6 +51,9 @@ pub fn mkdir_in_root(root: impl AsFd, path: impl AsRef<Path>, mode: u32) -> Resu
         Err(Errno::NOENT) => {}
         result => return result.named(describe),
     }
+    if let Some(made) = mkdir_last(root, path, mode) {
+        return Ok(made);
+    }
     let mut made = PathBuf::from("/");
     let mut current = raw_open(root, &made, flags, Mode::empty()).named(describe)?;
     for component in path.components() {
@@ -75,6 +78,13 @@ pub fn mkdir_in_root(root: impl AsFd, path: impl AsRef<Path>, mode: u32) -> Resu
         };
     }
     Ok(current)
+}
+
+/// The common case in few calls: only the last component is missing. `None`: not that case.
+fn mkdir_last(root: BorrowedFd<'_>, path: &Path, mode: u32) -> Option<OwnedFd> {
+    let (parent, name) = split(root, path).ok()?;
+    rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)).ok()?;
+    raw_open(root, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// `path` is a dangling link: makes its target, beneath the root, and opens it.
@@ -115,25 +125,12 @@ pub fn mkfile_in_root(root: impl AsFd, path: impl AsRef<Path>, mode: u32) -> Res
 
 /// The directory that holds `path`'s last component, opened beneath `root` (made with 0755 where
 /// missing), and that component. Links in the last component are not followed.
-pub fn parent_in_root<'a>(root: impl AsFd, path: &'a Path) -> Result<(OwnedFd, &'a OsStr)> {
+pub fn parent_in_root(root: impl AsFd, path: &Path) -> Result<(OwnedFd, &OsStr)> {
     let Some(name) = path.file_name() else {
         return Err(Errno::INVAL).named(|| format!("open the parent of {path:?}"));
     };
     let parent = mkdir_in_root(root, path.parent().unwrap_or(Path::new("/")), 0o755)?;
     Ok((parent, name))
-}
-
-/// Whether the last component of `path` beneath `root` is a symbolic link. Missing: no.
-pub fn is_link_in_root(root: impl AsFd, path: &Path) -> Result<bool> {
-    let describe = || format!("lstat({path:?})");
-    let Ok((parent, name)) = split(root.as_fd(), path) else {
-        return Ok(false);
-    };
-    match rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Symlink),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(errno) => Err(errno).named(describe),
-    }
 }
 
 fn split<'a>(root: BorrowedFd<'_>, path: &'a Path) -> rustix::io::Result<(OwnedFd, &'a OsStr)> {

@@ -65,6 +65,14 @@ impl Census {
         found
     }
 
+    /// Removes them, after a test that failed.
+    pub(crate) fn remove_cgroups_named(path: &Path) {
+        // Deepest first; some are gone with their parent.
+        for cgroup in Self::cgroups_named(path).iter().rev() {
+            let _ = fs::remove_dir(cgroup);
+        }
+    }
+
     /// The same without what belongs to one keeper.
     #[must_use]
     pub fn without_keeper(mut self) -> Self {

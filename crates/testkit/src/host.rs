@@ -4,6 +4,7 @@
 //! instance. Dropping it stops the engine and checks that nothing is left.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Settings {
     pub no_engine: bool,
     /// Shell commands in the host's own namespaces, before the keeper starts.
     pub setup: String,
+    /// The root lies on a tmpfs of this size, in the host's own mount namespace.
+    pub root_size: Option<String>,
     /// A program with arguments that the keeper is started by, such as a tracer.
     pub wrapper: Vec<String>,
 }
@@ -65,12 +68,21 @@ impl Host {
         if let Err(log) = self.try_boot(settings) {
             panic!("the keeper ended or no engine answers; its log:\n{log}");
         }
+        if self.before.is_some() {
+            // Another mount namespace has other numbers.
+            let mounts = Census::take(self).mounts;
+            self.before.iter_mut().for_each(|before| before.mounts.clone_from(&mounts));
+        }
     }
 
     /// As [`Host::boot`]; if the keeper ends before an engine answers, or none answers in time, what they said.
     pub fn try_boot(&mut self, settings: &Settings) -> Result<(), String> {
         let log = fs::File::create(self.path.join("engine.log")).expect("a log file");
-        let script = format!("ip link set lo up 2>/dev/null; {}\nexec \"$@\"", settings.setup);
+        let root = settings.root_size.as_ref().map_or_else(String::new, |size| {
+            let root = self.root();
+            format!("mkdir -p {0}; mount -t tmpfs -o size={size} root {0}", root.display())
+        });
+        let script = format!("ip link set lo up 2>/dev/null; {root}\n{}\nexec \"$@\"", settings.setup);
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--net", "--propagation", "private", "--", "sh", "-c", &script, "sh"])
@@ -295,16 +307,26 @@ impl Default for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        let mut verdict = Ok(());
         if std::thread::panicking() {
             eprintln!("--- engine log\n{}", self.log());
         } else if self.before.is_some() && self.keeper.is_some() {
-            self.assert_clean();
+            verdict = catch_unwind(AssertUnwindSafe(|| self.assert_clean()));
         }
-        self.shut_down();
+        // Whatever the verdict is, nothing goes on running.
+        verdict = verdict.and(catch_unwind(AssertUnwindSafe(|| self.shut_down())));
         let left = Census::cgroups_named(&self.path);
-        if !std::thread::panicking() {
-            assert!(left.is_empty(), "cgroups left behind: {left:?}");
+        if verdict.is_err() || std::thread::panicking() || !left.is_empty() {
+            self.cut_power();
+            Census::remove_cgroups_named(&self.path);
         }
         drop(self.dir.take());
+        if std::thread::panicking() {
+            return;
+        }
+        if let Err(panic) = verdict {
+            resume_unwind(panic);
+        }
+        assert!(left.is_empty(), "cgroups left behind: {left:?}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::eventually;
 
@@ -10,6 +11,7 @@ use crate::eventually;
 #[derive(Debug)]
 pub struct Inject {
     tracer: Child,
+    traced: u32,
     log: tempfile::NamedTempFile,
 }
 
@@ -29,7 +31,7 @@ impl Inject {
             gone = tracer.try_wait().is_ok_and(|status| status.is_some());
             gone || fs::read_to_string(said.path()).is_ok_and(|text| text.contains("attached"))
         });
-        (!gone).then_some(Self { tracer, log })
+        (!gone).then_some(Self { tracer, traced: pid, log })
     }
 
     /// How many calls were answered, or were the last of their process.
@@ -40,10 +42,35 @@ impl Inject {
 
 impl Drop for Inject {
     fn drop(&mut self) {
-        // SIGTERM makes it detach; a tracer that is killed would take its filter's calls with it.
-        let _ = Command::new("kill").arg(self.tracer.id().to_string()).status();
-        let _ = self.tracer.wait();
+        // A tracer that is told to end while its process dies waits for ever: it ends by itself then.
+        while lives(self.traced) || !self.ended_within(Duration::from_secs(2)) {
+            for signal in ["-TERM", "-KILL"] {
+                let _ = Command::new("kill").args([signal, &self.tracer.id().to_string()]).status();
+                if self.ended_within(Duration::from_secs(2)) {
+                    return;
+                }
+            }
+        }
     }
+}
+
+impl Inject {
+    fn ended_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while self.tracer.try_wait().is_ok_and(|status| status.is_none()) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+}
+
+/// Whether the process runs: it is there and no zombie.
+fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// What starts a program with these injections from its first call on, written to `log`:

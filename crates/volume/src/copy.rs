@@ -8,9 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 /// How deep a tree may nest: two descriptors are open per level.
@@ -50,11 +48,7 @@ pub(crate) fn empty(directory: &Path) -> io::Result<()> {
 
 /// Copies the content of `from` and its own owner and mode to `to`. `unshift(id, is_group)` gives the
 /// id on disk.
-pub(crate) fn tree(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    unshift: &dyn Fn(u32, bool) -> u32,
-) -> Outcome {
+pub(crate) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, unshift: &dyn Fn(u32, bool) -> u32) -> Outcome {
     let mut copy = Copy { unshift, links: HashMap::new() };
     copy.directory(from, to, 0)
 }
@@ -84,13 +78,7 @@ impl Copy<'_> {
         self.own(to, &stat)
     }
 
-    fn entry(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        name: &CStr,
-        depth: usize,
-    ) -> Outcome {
+    fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usize) -> Outcome {
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
@@ -115,13 +103,7 @@ impl Copy<'_> {
         }
     }
 
-    fn file(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        name: &CStr,
-        stat: &Stat,
-    ) -> Outcome {
+    fn file(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Outcome {
         let key = (stat.st_dev, stat.st_ino);
         if let Some(known) = self.links.get(&key) {
             let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(known));

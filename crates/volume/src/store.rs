@@ -29,6 +29,9 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The file beside an anonymous volume's content that says that it goes with its container.
+const BOUND: &str = "bound";
+
 /// All volumes of one engine.
 #[derive(Debug)]
 pub struct Volumes {
@@ -43,10 +46,7 @@ impl Volumes {
     pub fn open(root: &Path) -> Result<Self> {
         let directory = root.join("volumes");
         let store = Self { directory };
-        store.prepare().map_err(|source| Error::Store {
-            path: store.directory.display().to_string(),
-            source,
-        })?;
+        store.prepare().map_err(|source| Error::Store { path: store.directory.display().to_string(), source })?;
         Ok(store)
     }
 
@@ -66,22 +66,12 @@ impl Volumes {
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Io`].
-    pub fn create(
-        &self,
-        name: &str,
-        anonymous: bool,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<bool> {
+    pub fn create(&self, name: &str, anonymous: bool, labels: &BTreeMap<String, String>) -> Result<bool> {
         check_name(name)?;
         if self.directory.join(name).is_dir() {
             return Ok(false);
         }
-        let volume = Volume {
-            name: name.to_owned(),
-            created: now(),
-            anonymous,
-            labels: labels.clone(),
-        };
+        let volume = Volume { name: name.to_owned(), created: now(), anonymous, labels: labels.clone() };
         let fresh = self.directory.join(format!(".new-{}", ContainerId::new_random()));
         let made = build(&fresh, &volume).and_then(|()| self.publish(&fresh, name));
         if !matches!(made, Ok(true)) {
@@ -114,8 +104,7 @@ impl Volumes {
             }
             text => text.map_err(|source| failed("read the description", name, source))?,
         };
-        serde_json::from_slice(&text)
-            .map_err(|error| failed("read the description", name, error.into()))
+        serde_json::from_slice(&text).map_err(|error| failed("read the description", name, error.into()))
     }
 
     /// All volumes by name; those that cannot be read come as errors beside them.
@@ -218,6 +207,30 @@ impl Volumes {
         Ok(true)
     }
 
+    /// From now on an anonymous volume outlives the container that it was made for. Takes no room, so that it
+    /// works on a full disk.
+    ///
+    /// # Errors
+    /// [`Error::Name`], [`Error::Io`].
+    pub fn keep(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        match fs::remove_file(self.directory.join(name).join(BOUND)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("keep the volume", name, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Anonymous volumes that were to go with a container of which nothing is known: its create or its removal
+    /// was cut short.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn orphans(&self, is_used: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let (volumes, _) = self.list()?;
+        let orphaned = |v: &Volume| !is_used(&v.name) && self.directory.join(&v.name).join(BOUND).exists();
+        Ok(volumes.into_iter().filter(orphaned).map(|v| v.name).collect())
+    }
+
     /// Removes a volume: out of sight at once, then its content. Who still uses it is the caller's to
     /// know.
     ///
@@ -244,6 +257,9 @@ fn build(fresh: &Path, volume: &Volume) -> io::Result<()> {
     // Whatever the engine's umask is.
     fs::set_permissions(fresh.join("_data"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let text = serde_json::to_vec(volume)?;
+    if volume.anonymous {
+        File::create(fresh.join(BOUND))?;
+    }
     let mut file = File::create(fresh.join("volume.json"))?;
     io::Write::write_all(&mut file, &text)
 }

@@ -35,11 +35,14 @@ pub fn make(dir: &Path, flavour: Flavour, wish: &Wish) -> Result<PathBuf> {
     for (name, path) in &built.tests {
         stripped(path, &tree.join("tests").join(name))?;
     }
-    if let Some(hull) = &built.hull {
-        stripped(hull, &tree.join("hull"))?;
-        if let Some(docker) = sh::which("docker") {
-            fs::copy(docker, tree.join("docker"))?;
-        }
+    let mut links = String::new();
+    for (name, path) in &built.programs {
+        stripped(path, &tree.join(name))?;
+        links.push_str(&format!("{name} {}\n", path.display()));
+    }
+    fs::write(tree.join("links"), links)?;
+    if let (true, Some(docker)) = (built.programs.contains_key("hull"), sh::which("docker")) {
+        fs::copy(docker, tree.join("docker"))?;
     }
     for (name, text) in SCRIPTS {
         fs::write(tree.join(name), text)?;
@@ -50,20 +53,21 @@ pub fn make(dir: &Path, flavour: Flavour, wish: &Wish) -> Result<PathBuf> {
     fs::write(tree.join("limits.sh"), limits)?;
     let image = dir.join("load");
     let _ = fs::remove_file(&image);
-    base::disk(&tree, &image, &format!("{}M", megabytes(&tree)? + 64))?;
+    base::disk(&tree, &image, &format!("{}M", megabytes(&tree)? + 256))?;
     Ok(image)
 }
 
 /// What cargo has made.
 #[derive(Default)]
 struct Built {
-    hull: Option<PathBuf>,
+    /// `hull`, and programs that only tests start. Tests know them by the path at which they were built.
+    programs: BTreeMap<String, PathBuf>,
     /// By name: `<place>-<package>` for a crate's own tests, `<place>-<package>.<file>` for others.
     tests: BTreeMap<String, PathBuf>,
 }
 
 /// One cargo command for all; its errors go to the terminal. A package's integration tests make cargo
-/// build its binary as well.
+/// build its programs as well.
 fn build(packages: &[String]) -> Result<Built> {
     let mut command = sh::cmd("cargo", &["test", "--no-run", "--message-format=json-render-diagnostics"]);
     for package in packages {
@@ -79,11 +83,6 @@ fn build(packages: &[String]) -> Result<Built> {
         if let Ok(message) = serde_json::from_str::<Value>(line) {
             built.take(packages, &message);
         }
-    }
-    if packages.iter().any(|p| p == "hull") && built.hull.is_none() {
-        // No integration tests yet, so nothing has asked for the binary.
-        sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
-        built.hull = Some(sh::built("debug")?);
     }
     if built.tests.is_empty() {
         bail!("{} have no tests", packages.join(", "));
@@ -104,8 +103,8 @@ impl Built {
             let kind = message["target"]["kind"][0].as_str()?;
             let file = if kind == "test" { format!(".{target}") } else { String::new() };
             self.tests.insert(format!("{place:02}-{directory}{file}"), path);
-        } else if target == "hull" {
-            self.hull = Some(path);
+        } else if packages.iter().any(|p| p.trim_start_matches("hull-") == directory) {
+            self.programs.insert(target.to_owned(), path);
         }
         Some(())
     }
@@ -134,6 +133,7 @@ mod tests {
             ("path+file:///x/crates/cgroup#hull-cgroup@0.1.0", "host", "test", true),
             ("path+file:///x/crates/hull#0.1.0", "hull", "bin", true),
             ("path+file:///x/crates/hull#0.1.0", "hull", "bin", false),
+            ("registry+https://github.com/x#crc@1.0.0", "build-script-build", "custom-build", false),
         ] {
             let message = serde_json::json!({
                 "reason": "compiler-artifact", "package_id": id, "executable": "/x/e",
@@ -142,6 +142,6 @@ mod tests {
             built.take(&packages, &message);
         }
         assert_eq!(built.tests.keys().collect::<Vec<_>>(), ["01-cgroup", "01-cgroup.host", "02-hull"]);
-        assert!(built.hull.is_some());
+        assert_eq!(built.programs.keys().collect::<Vec<_>>(), ["hull"]);
     }
 }

@@ -169,6 +169,8 @@ fn take_line(input: &mut BytesMut) -> Result<Option<Bytes>, HeadError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decode(framing: Framing, text: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), HeadError> {
@@ -209,6 +211,14 @@ mod tests {
             "5\r\nhel",
         ] {
             assert!(decode(Framing::Chunked, bad.as_bytes(), 7).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// Bytes that arrive in any pieces decode alike, or are refused alike, and nothing panics.
+        #[test]
+        fn pieces_do_not_matter(text in "([0-9a-fA-F;\r\n x-]|\r\n|3\r\nabc\r\n|0\r\n\r\n){0,40}", step in 1_usize..20) {
+            prop_assert_eq!(decode(Framing::Chunked, text.as_bytes(), step), decode(Framing::Chunked, text.as_bytes(), 1));
         }
     }
 }

@@ -14,8 +14,10 @@ use super::head::{self, Head, HeadError};
 
 /// How long a request may take to arrive once it has begun.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long a body may pause.
-const BODY_PAUSE: Duration = Duration::from_secs(60);
+/// How long a document's body may pause.
+pub(crate) const DOCUMENT_PAUSE: Duration = Duration::from_secs(60);
+/// How long an archive may pause: it may come from a pipeline that thinks.
+pub(crate) const UPLOAD_PAUSE: Duration = Duration::from_secs(3600);
 /// How often a client that has shut down its writing side is asked whether it still reads.
 const GONE_CHECK: Duration = Duration::from_millis(500);
 const READ: usize = 8 * 1024;
@@ -145,6 +147,7 @@ pub(crate) async fn next_piece(
     stream: &UnixStream,
     input: &mut BytesMut,
     decoder: &mut Decoder,
+    pause: Duration,
 ) -> Result<Option<Bytes>, HeadError> {
     loop {
         if let Some(piece) = decoder.next(input)? {
@@ -154,7 +157,7 @@ pub(crate) async fn next_piece(
             return Ok(None);
         }
         input.reserve(BODY_READ);
-        match timeout(BODY_PAUSE, read(stream, input)).await {
+        match timeout(pause, read(stream, input)).await {
             Ok(Ok(1..)) => {}
             _ => return Err(HeadError::BrokenBody),
         }

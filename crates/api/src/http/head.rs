@@ -215,6 +215,8 @@ fn digits(value: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<Option<(Head, usize)>, HeadError> {
@@ -262,5 +264,25 @@ mod tests {
         assert_eq!(parsed(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).unwrap_err(), HeadError::TooLarge);
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "a".repeat(1 << 20));
         assert_eq!(parsed(&long).unwrap_err(), HeadError::TooLarge);
+    }
+
+    proptest! {
+        /// Nothing panics, and what is taken is never more than there is.
+        #[test]
+        fn any_bytes_are_a_head_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Some((_, used))) = parse(&bytes) {
+                prop_assert!(used <= bytes.len());
+            }
+        }
+
+        /// A length is never understood in two ways.
+        #[test]
+        fn a_head_with_lengths_has_exactly_one(lengths in proptest::collection::vec("(Content-Length: [0-9+ ,-]{0,4}|Transfer-Encoding: (chunked|gzip|chunked, gzip))", 0..4)) {
+            let fields: String = lengths.iter().map(|line| format!("{line}\r\n")).collect();
+            if let Ok(Some((head, _))) = parsed(&format!("POST / HTTP/1.1\r\nHost: d\r\n{fields}\r\n")) {
+                prop_assert!(lengths.len() <= 1);
+                prop_assert_eq!(head.framing == Framing::Chunked, lengths.iter().any(|line| line.starts_with('T')));
+            }
+        }
     }
 }

@@ -1,17 +1,17 @@
-//! The engine itself: ping, info, version, events; and hull's own `/hull/shutdown`.
+//! The engine itself: ping, info, version, events.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hull_engine::Engine;
 
-use super::{Answer, Call, json, json_line, missing, no_content};
+use super::{Answer, Call, json, json_line, missing};
 use crate::http::{Method, Reply};
 
 /// What clients read from a ping besides the common headers: no BuildKit, no swarm.
 const PING: &str = "Builder-Version: 1\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\nPragma: no-cache\r\n";
 
 /// Answers what is directly below the root.
-pub(super) async fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
+pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
     match (call.head.method, path) {
         (Method::Get | Method::Head, ["_ping"]) => {
             engine.ping();
@@ -25,7 +25,6 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer
         (Method::Get, ["info"]) => json(200, &engine.info()?),
         (Method::Get, ["version"]) => json(200, &engine.version()),
         (Method::Get, ["events"]) => events(engine, call),
-        (Method::Post, ["hull", "shutdown"]) => no_content(engine.shutdown().await?),
         (method, path) => missing::refuse(method, path),
     }
 }

@@ -37,11 +37,7 @@ pub(super) fn parse(entry: &str, selinux: bool) -> Result<MountWish, Fault> {
     if modes.relabel && selinux {
         return Err(Fault::unsupported("`z` and `Z` are not supported where SELinux is active"));
     }
-    let kind = if source.starts_with('/') {
-        bind(entry, source, modes)?
-    } else {
-        volume(entry, source, modes)?
-    };
+    let kind = if source.starts_with('/') { bind(entry, source, modes)? } else { volume(entry, source, modes)? };
     Ok(MountWish { target, kind })
 }
 
@@ -102,8 +98,7 @@ pub(super) fn target(destination: &str) -> Result<PathBuf, Fault> {
 }
 
 /// Files of `/proc` that may be covered, as runc allows for lxcfs.
-const LXCFS: [&str; 8] =
-    ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"];
+const LXCFS: [&str; 8] = ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"];
 
 /// One entry of `VolumesFrom`: whose mounts, and whether they become read-only.
 pub(super) fn volumes_from(entry: &str) -> Result<(&str, bool), Fault> {
@@ -201,9 +196,29 @@ mod tests {
     #[test]
     fn malformed_entries_are_refused() {
         for entry in [
-            "", ":", "/a", "/a:", ":/b", "/a:b", "/a:/", "/a:/..", "/a:/b:", "/a:/b:ro:x", "/a:/b:bogus", "/a:/b:ro,rw",
-            "/a:/b:shared,slave", "/a:/b:nocopy", "v:/b:shared", "../v:/b", "v v:/b", ".:/b", "/a:/proc", "/a:/proc/sys",
-            "/a:/b:idmap=x", "/a:/b:idmap,idmap", "-v:/b",
+            "",
+            ":",
+            "/a",
+            "/a:",
+            ":/b",
+            "/a:b",
+            "/a:/",
+            "/a:/..",
+            "/a:/b:",
+            "/a:/b:ro:x",
+            "/a:/b:bogus",
+            "/a:/b:ro,rw",
+            "/a:/b:shared,slave",
+            "/a:/b:nocopy",
+            "v:/b:shared",
+            "../v:/b",
+            "v v:/b",
+            ".:/b",
+            "/a:/proc",
+            "/a:/proc/sys",
+            "/a:/b:idmap=x",
+            "/a:/b:idmap,idmap",
+            "-v:/b",
         ] {
             let fault = parse(entry, false).expect_err(entry);
             assert!(fault.summary.len() < 300, "{fault}");

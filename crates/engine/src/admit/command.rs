@@ -10,10 +10,7 @@ use hull_wire as wire;
 use super::text::shown;
 
 /// The request's `Config` completed from the image's.
-pub(super) fn merge(
-    request: &wire::ContainerConfig,
-    image: &RunConfig,
-) -> Result<wire::ContainerConfig, Fault> {
+pub(super) fn merge(request: &wire::ContainerConfig, image: &RunConfig) -> Result<wire::ContainerConfig, Fault> {
     let mut config = request.clone();
     variables(&config.env)?;
     if config.user.is_empty() {
@@ -37,8 +34,9 @@ pub(super) fn merge(
     }
     command(&mut config, image);
     if argv(&config).is_empty() {
-        return Err(Fault::invalid("no command specified")
-            .hint("the image names none: give one after the image's name"));
+        return Err(
+            Fault::invalid("no command specified").hint("the image names none: give one after the image's name")
+        );
     }
     Ok(config)
 }
@@ -58,6 +56,15 @@ fn command(config: &mut wire::ContainerConfig, image: &RunConfig) {
     }
     if config.entrypoint.as_deref().is_some_and(|words| words == [""]) {
         config.entrypoint = None;
+    }
+}
+
+/// What the image asks for and does not get.
+pub(super) fn warnings(image: &RunConfig) -> Vec<String> {
+    let checks = image.healthcheck.as_ref().and_then(|check| check.test.first());
+    match checks.map(String::as_str) {
+        None | Some("NONE") => Vec::new(),
+        Some(_) => vec!["The image's HEALTHCHECK is not run: this version runs no health checks.".to_owned()],
     }
 }
 
@@ -138,10 +145,12 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Image entrypoint, image cmd, request entrypoint, request cmd, argv.
+    type Row<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>, &'a str);
+
     #[test]
     fn commands_merge_as_dockers() {
-        // image entrypoint, image cmd, request entrypoint, request cmd, argv
-        let rows: &[(&str, &str, Option<&str>, Option<&str>, &str)] = &[
+        let rows: &[Row<'_>] = &[
             ("", "sh", None, None, "sh"),
             ("", "sh", None, Some("ls -l"), "ls -l"),
             ("init", "sh", None, None, "init sh"),

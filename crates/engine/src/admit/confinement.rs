@@ -7,9 +7,7 @@ use hull_confine::caps::{self, CapSet};
 use hull_confine::devices::{self, Mapping, Rule};
 use hull_confine::lsm::{AppArmor, Seccomp, SecurityOptions};
 use hull_confine::{paths, rlimits, sysctl};
-use hull_launch::spec::{
-    Lsm, NamespaceWish, NamespaceWishes, OomScore, Process, RlimitWish, SeccompWish,
-};
+use hull_launch::spec::{Lsm, NamespaceWish, NamespaceWishes, OomScore, Process, RlimitWish, SeccompWish};
 use hull_types::Fault;
 use hull_wire as wire;
 
@@ -20,10 +18,7 @@ use super::{Context, command};
 const NOFILE: u32 = 7;
 
 /// `--security-opt`, with what this host cannot do refused.
-pub(super) fn security_options(
-    context: &Context<'_>,
-    host: &wire::HostConfig,
-) -> Result<SecurityOptions, Fault> {
+pub(super) fn security_options(context: &Context<'_>, host: &wire::HostConfig) -> Result<SecurityOptions, Fault> {
     let options = SecurityOptions::parse(&host.security_opt)?;
     if let Seccomp::File(path) = &options.seccomp {
         return Err(Fault::invalid(format!("seccomp: {} is no profile", shown(path)))
@@ -47,8 +42,7 @@ pub(super) fn process(
     host: &wire::HostConfig,
     options: &SecurityOptions,
 ) -> Result<Process, Fault> {
-    let capabilities =
-        caps::resolve(&host.cap_add, &host.cap_drop, host.privileged, context.host.capabilities)?;
+    let capabilities = caps::resolve(&host.cap_add, &host.cap_drop, host.privileged, context.host.capabilities)?;
     Ok(Process {
         argv: command::argv(config),
         env: command::environment(config),
@@ -61,7 +55,7 @@ pub(super) fn process(
         seccomp: seccomp(host.privileged, capabilities, &options.seccomp)?,
         no_new_privileges: options.no_new_privileges.unwrap_or(false),
         lsm: labels(context, host.privileged, options),
-        rlimits: limits(&host.resources.ulimits)?,
+        rlimits: limits(context.host.open_files, &host.resources.ulimits)?,
         oom_score_adj: score(host.oom_score_adj),
         umask: None,
     })
@@ -95,22 +89,13 @@ fn labels(context: &Context<'_>, privileged: bool, options: &SecurityOptions) ->
 }
 
 /// What was asked for must be granted; the default is only tried.
-fn limits(asked: &[wire::Ulimit]) -> Result<Vec<RlimitWish>, Fault> {
-    let mut all: Vec<RlimitWish> = vec![RlimitWish {
-        resource: NOFILE,
-        soft: 1024,
-        hard: 524_288,
-        required: false,
-    }];
+fn limits(open_files: u64, asked: &[wire::Ulimit]) -> Result<Vec<RlimitWish>, Fault> {
+    let soft = open_files.min(1024);
+    let mut all = vec![RlimitWish { resource: NOFILE, soft, hard: open_files, required: false }];
     for ulimit in asked {
         let limit = rlimits::Rlimit::from_wire(&ulimit.name, ulimit.soft, ulimit.hard)?;
         all.retain(|other| other.resource != limit.resource);
-        all.push(RlimitWish {
-            resource: limit.resource,
-            soft: limit.soft,
-            hard: limit.hard,
-            required: true,
-        });
+        all.push(RlimitWish { resource: limit.resource, soft: limit.soft, hard: limit.hard, required: true });
     }
     Ok(all)
 }
@@ -124,11 +109,7 @@ fn score(asked: i64) -> Option<OomScore> {
 /// `--device`.
 pub(super) fn devices(host: &wire::HostConfig) -> Result<Vec<Mapping>, Fault> {
     let one = |device: &wire::DeviceMapping| {
-        let mapping = Mapping::from_wire(
-            &device.path_on_host,
-            &device.path_in_container,
-            &device.cgroup_permissions,
-        )?;
+        let mapping = Mapping::from_wire(&device.path_on_host, &device.path_in_container, &device.cgroup_permissions)?;
         std::fs::metadata(&mapping.host).map_err(|error| {
             Fault::invalid(format!(
                 "error gathering device information while adding custom device {}",
@@ -152,13 +133,9 @@ pub(super) fn sysctls(
     host: &wire::HostConfig,
     namespaces: &NamespaceWishes,
 ) -> Result<BTreeMap<String, String>, Fault> {
-    let private = sysctl::Private {
-        ipc: namespaces.ipc != NamespaceWish::Host,
-        net: namespaces.net != NamespaceWish::Host,
-    };
-    let one = |(key, value): (&String, &String)| {
-        Ok((sysctl::check(key, value, private)?, value.clone()))
-    };
+    let private =
+        sysctl::Private { ipc: namespaces.ipc != NamespaceWish::Host, net: namespaces.net != NamespaceWish::Host };
+    let one = |(key, value): (&String, &String)| Ok((sysctl::check(key, value, private)?, value.clone()));
     host.sysctls.iter().map(one).collect()
 }
 
@@ -175,10 +152,7 @@ pub(super) fn system_paths(
         let list = asked.clone().unwrap_or_else(|| default(context));
         list.into_iter().filter(|path| path.starts_with('/')).map(PathBuf::from).collect()
     };
-    (
-        given(&host.masked_paths, masked),
-        given(&host.readonly_paths, |_| paths::readonly()),
-    )
+    (given(&host.masked_paths, masked), given(&host.readonly_paths, |_| paths::readonly()))
 }
 
 fn masked(context: &Context<'_>) -> Vec<String> {
@@ -195,11 +169,11 @@ mod tests {
     #[test]
     fn ulimits_of_the_user_replace_the_default_and_are_required() {
         let asked = wire::Ulimit { name: "nofile".into(), soft: 10, hard: 20 };
-        let limits = limits(std::slice::from_ref(&asked)).unwrap();
+        let limits = limits(4096, std::slice::from_ref(&asked)).unwrap();
         assert_eq!(limits, [RlimitWish { resource: 7, soft: 10, hard: 20, required: true }]);
-        assert!(!super::limits(&[]).unwrap()[0].required);
+        assert!(!super::limits(4096, &[]).unwrap()[0].required);
         let bad = wire::Ulimit { name: "files".into(), soft: 1, hard: 1 };
-        assert!(super::limits(&[bad]).is_err());
+        assert!(super::limits(4096, &[bad]).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hull_launch::spec::{ExecSpec, Process, SeccompWish, Spec};
+use hull_launch::spec::{ExecSpec, Process, Spec};
 use hull_types::Fault;
 use hull_wire as wire;
 
@@ -43,8 +43,8 @@ pub fn exec(context: &Context<'_>, spec: &Spec, request: &wire::ExecConfig) -> R
         ..own.clone()
     };
     if request.privileged {
+        // COMPAT(docker 28): the container's filter stays; what it makes depend on capabilities follows them.
         process.capabilities = context.host.capabilities.0;
-        process.seccomp = SeccompWish::Unconfined;
         process.lsm.apparmor = None;
     }
     Ok(ExecSpec { process, privileged: request.privileged })

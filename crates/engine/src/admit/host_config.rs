@@ -103,9 +103,7 @@ pub(super) fn with_defaults(asked: &wire::HostConfig, spec: &Spec) -> wire::Host
     if let Shm::Own { size } = spec.shm {
         host.shm_size = i64::try_from(size).unwrap_or(i64::MAX);
     }
-    let texts = |paths: &[std::path::PathBuf]| {
-        Some(paths.iter().map(|path| path.display().to_string()).collect())
-    };
+    let texts = |paths: &[std::path::PathBuf]| Some(paths.iter().map(|path| path.display().to_string()).collect());
     host.masked_paths = texts(&spec.masked_paths);
     host.readonly_paths = texts(&spec.readonly_paths);
     host
@@ -129,8 +127,7 @@ mod tests {
             ("never", 0, Some("unknown policy")),
         ];
         for (name, retries, error) in rows {
-            let policy =
-                wire::RestartPolicy { name: (*name).to_owned(), maximum_retry_count: *retries };
+            let policy = wire::RestartPolicy { name: (*name).to_owned(), maximum_retry_count: *retries };
             let got = restart_policy(&policy).err().map(|fault| fault.summary);
             assert_eq!(got.is_some(), error.is_some(), "{name} {retries}: {got:?}");
             assert!(got.unwrap_or_default().contains(error.unwrap_or_default()));

@@ -12,7 +12,7 @@ use super::Context;
 use super::text::shown;
 
 /// docker has no field for huge pages: an annotation `hull.hugetlb.2MB=64m` bounds one page size.
-const HUGETLB: &str = "hull.hugetlb.";
+pub(super) const HUGETLB: &str = "hull.hugetlb.";
 
 /// The limits of a new container.
 pub(super) fn checked(
@@ -21,6 +21,8 @@ pub(super) fn checked(
     warnings: &mut Vec<String>,
 ) -> Result<Limits, Fault> {
     let mut limits = asked(&host.resources)?;
+    // A new group is unlimited as it is; 0 and -1 would only write that again.
+    limits.pids = limits.pids.filter(|tasks| *tasks > 0);
     limits.hugetlb = hugetlb(&host.annotations)?;
     let checked = limits.check(context.cgroups, Purpose::Create)?;
     warnings.extend(checked.warnings);
@@ -82,9 +84,8 @@ fn rates(asked: &[wire::ThrottleDevice]) -> Result<Vec<DeviceRate>, Fault> {
 }
 
 fn block_device(path: &str) -> Result<(u32, u32), Fault> {
-    let found = fs::metadata(path).map_err(|error| {
-        Fault::invalid(format!("cannot look at the device {}", shown(path))).cause(error)
-    })?;
+    let found = fs::metadata(path)
+        .map_err(|error| Fault::invalid(format!("cannot look at the device {}", shown(path))).cause(error))?;
     if !found.file_type().is_block_device() {
         return Err(Fault::invalid(format!("{} is not a block device", shown(path))));
     }
@@ -97,10 +98,7 @@ fn hugetlb(annotations: &BTreeMap<String, String>) -> Result<Vec<HugetlbLimit>, 
         .filter_map(|(key, value)| Some((key.strip_prefix(HUGETLB)?, value)))
         .map(|(size, value)| {
             let limit = value.parse::<ByteSize>()?.bytes();
-            Ok(HugetlbLimit {
-                page_size: size.to_owned(),
-                limit: u64::try_from(limit).unwrap_or_default(),
-            })
+            Ok(HugetlbLimit { page_size: size.to_owned(), limit: u64::try_from(limit).unwrap_or_default() })
         })
         .collect()
 }

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use hull_launch::spec::{
-    Idmap, MountKind, MountWish, NamespaceWishes, Propagation, Readonly, Userns,
-};
+use hull_launch::spec::{Idmap, MountKind, MountWish, NamespaceWishes, Propagation, Readonly, Userns};
 use hull_types::{ContainerId, Fault};
 use hull_wire as wire;
 
@@ -86,8 +84,12 @@ impl List {
         let mut mount = mount.clone();
         match &mut mount.kind {
             MountKind::Bind { readonly, .. } if read_only => *readonly = Readonly::Tree,
-            MountKind::Volume { readonly, anonymous, .. } => {
+            MountKind::Volume { readonly, anonymous, idmap, .. } => {
                 *anonymous = false;
+                if *idmap == Idmap::Container {
+                    // Its namespace is not ours: `idmaps` decides anew.
+                    *idmap = Idmap::None;
+                }
                 if read_only {
                     *readonly = Readonly::Tree;
                 }
@@ -113,8 +115,7 @@ impl List {
         for mount in &mut self.mounts {
             match &mut mount.kind {
                 MountKind::Volume { idmap: idmap @ Idmap::None, .. } if userns => *idmap = Idmap::Container,
-                MountKind::Bind { idmap: Idmap::Container, .. }
-                | MountKind::Volume { idmap: Idmap::Container, .. }
+                MountKind::Bind { idmap: Idmap::Container, .. } | MountKind::Volume { idmap: Idmap::Container, .. }
                     if !userns =>
                 {
                     return Err(Fault::invalid(format!(
@@ -134,14 +135,7 @@ impl List {
 fn volume(name: String) -> Result<MountKind, Fault> {
     let anonymous = name.is_empty();
     let name = if anonymous { ContainerId::new_random().to_string() } else { binds::volume_name(&name)? };
-    Ok(MountKind::Volume {
-        name,
-        anonymous,
-        subpath: None,
-        readonly: Readonly::No,
-        nocopy: false,
-        idmap: Idmap::None,
-    })
+    Ok(MountKind::Volume { name, anonymous, subpath: None, readonly: Readonly::No, nocopy: false, idmap: Idmap::None })
 }
 
 /// One entry of `Mounts`.
@@ -191,7 +185,10 @@ fn bind(mount: &wire::Mount) -> Result<MountKind, Fault> {
         return Err(invalid(mount, "field Source must not be empty"));
     }
     if !mount.source.starts_with('/') {
-        return Err(invalid(mount, &format!("invalid mount path: {} mount path must be absolute", shown(&mount.source))));
+        return Err(invalid(
+            mount,
+            &format!("invalid mount path: {} mount path must be absolute", shown(&mount.source)),
+        ));
     }
     let propagation = match options.propagation.as_str() {
         "" => Propagation::default(),
@@ -211,11 +208,7 @@ fn bind(mount: &wire::Mount) -> Result<MountKind, Fault> {
     })
 }
 
-fn readonly(
-    mount: &wire::Mount,
-    options: &wire::BindOptions,
-    propagation: Propagation,
-) -> Result<Readonly, Fault> {
+fn readonly(mount: &wire::Mount, options: &wire::BindOptions, propagation: Propagation) -> Result<Readonly, Fault> {
     let (top, force) = (options.read_only_non_recursive, options.read_only_force_recursive);
     if top && force {
         return Err(invalid(mount, "ReadOnlyForceRecursive and ReadOnlyNonRecursive conflict"));
@@ -243,7 +236,9 @@ fn named(mount: &wire::Mount) -> Result<MountKind, Fault> {
     let options = mount.volume_options.clone().unwrap_or_default();
     let driver = options.driver_config.unwrap_or_default();
     if !matches!(driver.name.as_str(), "" | "local") || !driver.options.is_empty() {
-        return Err(Fault::unsupported("volume drivers and their options are not supported: `local` without options is the only one"));
+        return Err(Fault::unsupported(
+            "volume drivers and their options are not supported: `local` without options is the only one",
+        ));
     }
     let path = PathBuf::from(&options.subpath);
     let down = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));

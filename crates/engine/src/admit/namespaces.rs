@@ -40,12 +40,7 @@ pub(super) fn wishes(
 }
 
 /// Empty and the words in `new` are a new namespace; `host` and `container:X` as they say.
-fn mode(
-    context: &Context<'_>,
-    kind: &str,
-    text: &str,
-    new: &[&str],
-) -> Result<NamespaceWish, Fault> {
+fn mode(context: &Context<'_>, kind: &str, text: &str, new: &[&str]) -> Result<NamespaceWish, Fault> {
     if text.is_empty() || new.contains(&text) {
         return Ok(NamespaceWish::New);
     }
@@ -66,8 +61,11 @@ fn other(context: &Context<'_>, kind: &str, who: &str) -> Result<String, Fault> 
     let (id, spec) = context.containers.container(who)?;
     // COMPAT(docker 28): only a container that said so shares its IPC namespace.
     if kind == "IPC" && !spec.namespaces.ipc_shareable && spec.namespaces.ipc == NamespaceWish::New {
-        return Err(Fault::invalid(format!("cannot join IPC namespace of container {}: non-shareable IPC", id.short()))
-            .hint("start that one with `--ipc shareable`"));
+        return Err(Fault::invalid(format!(
+            "cannot join IPC namespace of container {}: non-shareable IPC",
+            id.short()
+        ))
+        .hint("start that one with `--ipc shareable`"));
     }
     Ok(id.to_string())
 }
@@ -104,10 +102,7 @@ fn user(context: &Context<'_>, host: &wire::HostConfig) -> Result<Userns, Fault>
 }
 
 /// `hull.time`: `host`, `private`, `container:X`, with `,monotonic=1h,boottime=2h` after `private`.
-fn time(
-    context: &Context<'_>,
-    host: &wire::HostConfig,
-) -> Result<(NamespaceWish, Option<TimeOffsets>), Fault> {
+fn time(context: &Context<'_>, host: &wire::HostConfig) -> Result<(NamespaceWish, Option<TimeOffsets>), Fault> {
     let Some(text) = host.annotations.get(TIME) else {
         return Ok((NamespaceWish::Host, None));
     };
@@ -155,11 +150,7 @@ fn conflicts(
     users(context, host, wishes)
 }
 
-fn users(
-    context: &Context<'_>,
-    host: &wire::HostConfig,
-    wishes: &NamespaceWishes,
-) -> Result<(), Fault> {
+fn users(context: &Context<'_>, host: &wire::HostConfig, wishes: &NamespaceWishes) -> Result<(), Fault> {
     if wishes.user == Userns::Host {
         return Ok(());
     }

@@ -24,7 +24,11 @@ fn is_port(text: &str) -> bool {
     let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
     let port = |text: &str| {
-        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten().filter(|port| *port > 0)
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse::<u16>().ok())
+            .flatten()
+            .filter(|port| *port > 0)
     };
     matches!((port(first), port(last)), (Some(first), Some(last)) if first <= last)
         && matches!(protocol.to_ascii_lowercase().as_str(), "tcp" | "udp" | "sctp")
@@ -53,10 +57,8 @@ pub(super) fn resolver(host: &wire::HostConfig) -> Result<Resolver, Fault> {
 /// `name:address` or `name=address`; the address may be in brackets.
 fn extra_host(entry: &str) -> Result<(String, String), Fault> {
     let bad = |why: &str| Fault::invalid(format!("bad format for add-host: {}: {why}", shown(entry)));
-    let (name, address) = entry
-        .split_once('=')
-        .or_else(|| entry.split_once(':'))
-        .ok_or_else(|| bad("it is `name:address`"))?;
+    let (name, address) =
+        entry.split_once('=').or_else(|| entry.split_once(':')).ok_or_else(|| bad("it is `name:address`"))?;
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err(bad("the name is empty or has blanks"));
     }

@@ -6,22 +6,29 @@ use hull_wire as wire;
 
 /// Refuses what is set and not supported.
 pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
-    let (config, host, resources) =
-        (&request.config, &request.host_config, &request.host_config.resources);
+    let (config, host, resources) = (&request.config, &request.host_config, &request.host_config.resources);
     let ports = "publishing ports needs a bridge network, which this version does not have";
-    let windows = "it is an option of Windows";
-    let bridge = "it needs a bridge network, which this version does not have";
+    let windows = "this is an option of Windows";
+    let bridge = "this needs a bridge network, which this version does not have";
     for (set, field, why) in [
         (!host.port_bindings.is_empty(), "HostConfig.PortBindings", ports),
         (host.publish_all_ports, "HostConfig.PublishAllPorts", ports),
         (!host.links.is_empty(), "HostConfig.Links", bridge),
         (!config.mac_address.is_empty(), "MacAddress", bridge),
-        (!matches!(host.volume_driver.as_str(), "" | "local"), "HostConfig.VolumeDriver", "`local` is the only volume driver"),
+        (
+            !matches!(host.volume_driver.as_str(), "" | "local"),
+            "HostConfig.VolumeDriver",
+            "`local` is the only volume driver",
+        ),
         (!host.cgroup.is_empty(), "HostConfig.Cgroup", "a cgroup cannot be chosen by another container's name"),
         (!matches!(host.isolation.as_str(), "" | "default"), "HostConfig.Isolation", windows),
         (!matches!(host.runtime.as_str(), "" | "hull"), "HostConfig.Runtime", "`hull` is the only runtime"),
         (!host.storage_opt.is_empty(), "HostConfig.StorageOpt", "the root file system has no quota in this version"),
-        (!resources.device_requests.is_empty(), "HostConfig.DeviceRequests", "there are no device drivers; use `--device`"),
+        (
+            !resources.device_requests.is_empty(),
+            "HostConfig.DeviceRequests",
+            "there are no device drivers; use `--device`",
+        ),
         (resources.kernel_memory != 0, "HostConfig.KernelMemory", "kernels no longer have this limit"),
         (resources.kernel_memory_tcp != 0, "HostConfig.KernelMemoryTCP", "kernels no longer have this limit"),
         (resources.cpu_count != 0, "HostConfig.CpuCount", windows),
@@ -34,11 +41,24 @@ pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault>
             return Err(refusal(field, why));
         }
     }
+    annotations(host)?;
     endpoints(request)
 }
 
+/// Annotations are free text, but those that hull reads must be ones it knows.
+fn annotations(host: &wire::HostConfig) -> Result<(), Fault> {
+    let unknown = host.annotations.keys().find(|key| {
+        key.starts_with("hull.") && *key != super::namespaces::TIME && !key.starts_with(super::limits::HUGETLB)
+    });
+    match unknown {
+        Some(key) => Err(Fault::invalid(format!("unknown annotation {}", super::text::shown(key)))
+            .hint("hull knows `hull.time` and `hull.hugetlb.<page size>`; other prefixes are free")),
+        None => Ok(()),
+    }
+}
+
 fn refusal(field: &str, why: &str) -> Fault {
-    Fault::unsupported(format!("`{field}` is not supported: {why}"))
+    Fault::unsupported(format!("{why}: `{field}` is not supported"))
 }
 
 /// `["NONE"]` and an empty test switch checks off.

@@ -104,10 +104,9 @@ fn value_of(key: &str, value: &str) -> Option<String> {
         "uid" | "gid" => value.parse::<u32>().ok().map(|id| id.to_string()),
         "nr_inodes" | "nr_blocks" => value.parse::<ByteSize>().ok().map(|count| count.bytes().to_string()),
         "huge" => matches!(value, "never" | "always" | "within_size" | "advise").then(|| value.to_owned()),
-        "mpol" => value
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b":,-=".contains(&byte))
-            .then(|| value.to_owned()),
+        "mpol" => {
+            value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":,-=".contains(&byte)).then(|| value.to_owned())
+        }
         _ => None,
     }
 }
@@ -139,14 +138,29 @@ mod tests {
         ];
         for (text, options, attrs) in rows {
             let (got, bits, _) = parse(text).unwrap();
-            assert_eq!((&got[..], bits), (&options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..], *attrs), "{text}");
+            assert_eq!(
+                (&got[..], bits),
+                (&options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..], *attrs),
+                "{text}"
+            );
         }
         assert!(parse("tmpcopyup").unwrap().2);
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["bogus", "size=x", "size=-1", "size=0%", "mode=99999", "mode=rwx", "uid=-1", "context=x", "huge=maybe", "a=b"] {
+        for text in [
+            "bogus",
+            "size=x",
+            "size=-1",
+            "size=0%",
+            "mode=99999",
+            "mode=rwx",
+            "uid=-1",
+            "context=x",
+            "huge=maybe",
+            "a=b",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         let options = wire::TmpfsOptions { size_bytes: -1, ..Default::default() };

@@ -22,7 +22,9 @@ pub fn update(
     if !request.restart_policy.name.is_empty() {
         host_config::restart_policy(&request.restart_policy)?;
         if host.auto_remove && request.restart_policy.name != "no" {
-            return Err(Fault::invalid("Restart policy cannot be updated because AutoRemove is enabled for the container"));
+            return Err(Fault::invalid(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container",
+            ));
         }
     }
     let wish = merge(&spec.limits, limits::asked(asked)?);
@@ -154,7 +156,10 @@ mod tests {
         let old = Limits { memory: Some(1), cpu_quota: Some(5), pids: Some(10), ..Limits::default() };
         let new = Limits { nano_cpus: Some(7), pids: Some(20), ..Limits::default() };
         let merged = merge(&old, new);
-        assert_eq!((merged.memory, merged.cpu_quota, merged.nano_cpus, merged.pids), (Some(1), None, Some(7), Some(20)));
+        assert_eq!(
+            (merged.memory, merged.cpu_quota, merged.nano_cpus, merged.pids),
+            (Some(1), None, Some(7), Some(20))
+        );
     }
 
     #[test]

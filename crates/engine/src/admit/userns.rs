@@ -58,14 +58,10 @@ pub(super) fn maps(whole: &str, text: &str) -> Result<IdMaps, Fault> {
 }
 
 fn range(line: &str) -> Option<IdRange> {
-    let mut numbers = line.split([':', '-']).map(|number| {
-        number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u32>().ok()).flatten()
-    });
-    let range = IdRange {
-        inside: numbers.next()??,
-        outside: numbers.next()??,
-        length: numbers.next()??,
-    };
+    let mut numbers = line
+        .split([':', '-'])
+        .map(|number| number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u32>().ok()).flatten());
+    let range = IdRange { inside: numbers.next()??, outside: numbers.next()??, length: numbers.next()?? };
     // The last id of all, 4294967295, means "no id" to the kernel.
     let fits = |first: u32| first.checked_add(range.length).is_some_and(|end| end != 0);
     let sound = range.length > 0 && fits(range.inside) && fits(range.outside);
@@ -112,10 +108,7 @@ mod tests {
     #[test]
     fn accepted() {
         let both = IdMaps { uids: vec![line(0, 100_000, 65_536)], gids: vec![line(0, 100_000, 65_536)] };
-        let apart = IdMaps {
-            uids: vec![line(0, 1000, 1), line(1, 100_000, 10)],
-            gids: vec![line(0, 5, 1)],
-        };
+        let apart = IdMaps { uids: vec![line(0, 1000, 1), line(1, 100_000, 10)], gids: vec![line(0, 5, 1)] };
         for (text, want) in [
             ("", Userns::Host),
             ("host", Userns::Host),
@@ -131,9 +124,24 @@ mod tests {
     #[test]
     fn refused() {
         for text in [
-            "keep", "auto:", "auto:size=0", "auto:size=-1", "auto:size=9999999999", "0:1", "0:1:0", "0:1:2:3",
-            "a:b:c", "-1:0:1", "1:100:5", "uid=0:1:1", "0:4294967295:1", "4294967295:0:1", "0:0:10,5:100:1",
-            "0:0:10,10:5:1", "x=0:0:1", "+0:0:1",
+            "keep",
+            "auto:",
+            "auto:size=0",
+            "auto:size=-1",
+            "auto:size=9999999999",
+            "0:1",
+            "0:1:0",
+            "0:1:2:3",
+            "a:b:c",
+            "-1:0:1",
+            "1:100:5",
+            "uid=0:1:1",
+            "0:4294967295:1",
+            "4294967295:0:1",
+            "0:0:10,5:100:1",
+            "0:0:10,10:5:1",
+            "x=0:0:1",
+            "+0:0:1",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -36,11 +36,8 @@ impl Task {
         }
         let mut spec = (*self.definition.spec).clone();
         spec.limits = admitted.limits;
-        let updated = Definition {
-            spec: Arc::new(spec),
-            host_config: admitted.host_config,
-            ..(*self.definition).clone()
-        };
+        let updated =
+            Definition { spec: Arc::new(spec), host_config: admitted.host_config, ..(*self.definition).clone() };
         self.replace(updated)?;
         self.core.announce(&self.definition, "update", &[]);
         Ok(admitted.warnings)

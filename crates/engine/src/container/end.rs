@@ -7,11 +7,11 @@ use hull_launch::spec::{MountKind, NamespaceWish};
 use hull_types::{Fault, Timestamp};
 use tokio::sync::oneshot;
 
+use super::Ending;
 use super::policy::{self, Run};
 use super::record::{Definition, State};
 use super::step::Input;
 use super::task::Task;
-use super::Ending;
 use crate::core::blocking;
 use crate::janitor::Job;
 
@@ -20,15 +20,16 @@ pub(crate) const UNKNOWN_EXIT: i64 = 255;
 
 impl Task {
     /// The run is over: drains the log, notes how it ended, asks the policy.
-    pub(super) async fn on_ending(&mut self, ending: Ending) -> Option<Input> {
+    pub(super) fn on_ending(&mut self, ending: Ending) -> Option<Input> {
         if !self.state.phase.is_live() || !self.is_this_run(&ending) {
             self.core.janitor.ask(Job::File(self.core.exit_record(self.definition.id.as_str())));
             return None;
         }
-        if self.definition.spec.namespaces.pid != NamespaceWish::New {
+        let unseen = matches!(ending, Ending::Unknown { .. });
+        if unseen || self.definition.spec.namespaces.pid != NamespaceWish::New {
             self.kill_stragglers();
         }
-        self.finish_log().await;
+        self.finish_log();
         self.account(&ending);
         self.container.set_live(None);
         self.core.keeper.drop_held(self.definition.id.as_str(), None);
@@ -82,16 +83,18 @@ impl Task {
     /// Without a pid namespace of its own, PID 1's end does not end the others.
     fn kill_stragglers(&self) {
         let killed = self.core.cgroup(&self.container.view()).and_then(|c| Ok(blocking(|| c.kill())?));
-        if let Err(error) = killed {
+        if let Err(error) = killed
+            && error.kind != hull_types::Kind::NotFound
+        {
             tracing::warn!(container = %self.definition.name, %error, "processes left behind");
         }
     }
 
-    async fn finish_log(&mut self) {
+    fn finish_log(&mut self) {
         let Some(run) = self.log.take() else { return };
-        if !self.core.collector.finish(&self.container.spool, run) {
-            let spool = self.container.spool.clone();
-            let _ = tokio::task::spawn_blocking(move || spool.finish()).await;
+        let spool = &self.container.spool;
+        if !self.core.collector.finish(spool, run) {
+            blocking(|| spool.finish());
         }
     }
 
@@ -111,6 +114,12 @@ impl Task {
     pub(super) async fn destroy(&mut self) -> Input {
         // ORDER: when the record is gone, recovery sweeps whatever is left, so a crash here leaks nothing.
         let id = self.definition.id;
+        let with_volumes = self.remove_volumes || self.definition.ephemeral();
+        // ORDER: recovery takes them for left behind when the record is gone.
+        if !with_volumes && let Err(error) = self.keep_anonymous_volumes() {
+            self.trouble = Some(error.into());
+            return Input::Destroyed(false);
+        }
         let deleted = self.core.write(&self.definition, |tx| {
             tx.delete::<Definition>(id.as_str())?;
             tx.delete::<State>(id.as_str())?;
@@ -121,7 +130,7 @@ impl Task {
             self.trouble = Some(Fault::internal(format!("cannot remove container `{name}`")).cause(error));
             return Input::Destroyed(false);
         }
-        if self.remove_volumes || self.definition.ephemeral() {
+        if with_volumes {
             self.remove_anonymous_volumes();
         }
         self.core.janitor.ask(Job::Slot(id.to_string()));
@@ -129,15 +138,31 @@ impl Task {
         Input::Destroyed(true)
     }
 
+    fn anonymous_volumes(&self) -> impl Iterator<Item = &str> {
+        self.definition.spec.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Volume { name, anonymous: true, .. } => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    fn keep_anonymous_volumes(&self) -> Result<(), hull_volume::Error> {
+        self.anonymous_volumes().try_for_each(|name| self.core.parts.volumes.keep(name))
+    }
+
     fn remove_anonymous_volumes(&self) {
-        for mount in &self.definition.spec.mounts {
-            if let MountKind::Volume { name, anonymous: true, .. } = &mount.kind {
-                match self.core.parts.volumes.remove(name) {
-                    Ok(()) => self.core.events.volume("destroy", name),
-                    Err(error) => tracing::warn!(volume = %name, %error, "anonymous volume not removed"),
-                }
+        for name in self.anonymous_volumes().filter(|name| !self.used_by_others(name)) {
+            match self.core.parts.volumes.remove(name) {
+                Ok(()) => self.core.events.volume("destroy", name),
+                Err(error) => tracing::warn!(volume = %name, %error, "anonymous volume not removed"),
             }
         }
+    }
+
+    /// `--volumes-from` gives an anonymous volume to more than one container.
+    fn used_by_others(&self, volume: &str) -> bool {
+        let others = self.core.registry.all();
+        let mut others = others.iter().filter(|other| other.id != self.definition.id);
+        others.any(|other| other.view().definition.spec.mounts_volume(volume))
     }
 
     pub(super) fn forget(&self) {

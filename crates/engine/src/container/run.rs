@@ -20,6 +20,24 @@ const PIPE_WRITE: &str = "pipe-write";
 
 /// The name of the held write end of stdin.
 pub(crate) const HELD_STDIN: &str = STDIN;
+/// The name of a held pidfd: of a process whose keeper died, so that it is no child of the present one.
+pub(crate) const HELD_PIDFD: &str = "pidfd";
+
+/// What of a run must outlive an engine, by the names that [`Ends::from_held`] looks for.
+pub(crate) fn legacy(live: &super::Live, sources: Option<Sources>) -> Vec<(&'static str, OwnedFd)> {
+    let mut named = Vec::with_capacity(4);
+    named.extend(live.pidfd.try_clone().ok().map(|fd| (HELD_PIDFD, fd)));
+    let stdin = live.stdin.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    named.extend(stdin.as_ref().and_then(|fd| fd.try_clone().ok()).map(|fd| (STDIN, fd)));
+    match sources {
+        Some(Sources::Streams { stdout, stderr }) => named.extend([(STDOUT, stdout), (STDERR, stderr)]),
+        Some(Sources::Terminal { master, pipe_read, pipe_write }) => {
+            named.extend([(TERMINAL, master), (PIPE_READ, pipe_read), (PIPE_WRITE, pipe_write)]);
+        }
+        None => {}
+    }
+    named
+}
 
 /// The engine's ends of a run's streams.
 pub(crate) enum Ends {

@@ -57,29 +57,19 @@ pub(crate) enum Input {
     /// A client asks.
     Restart,
     /// A client sends a signal. `ends`: it is meant to end the container.
-    Kill {
-        ends: bool,
-    },
+    Kill { ends: bool },
     /// A client asks.
     Pause,
     /// A client asks.
     Unpause,
     /// A client asks.
-    Remove {
-        force: bool,
-    },
+    Remove { force: bool },
     /// The keeper executed the command.
     Launched,
     /// It could not. `auto_remove`: the container was to be removed after its end.
-    LaunchFailed {
-        auto_remove: bool,
-        started_before: bool,
-    },
+    LaunchFailed { auto_remove: bool, started_before: bool },
     /// PID 1 ended. `restart`: what the policy says.
-    Exited {
-        restart: Option<Duration>,
-        auto_remove: bool,
-    },
+    Exited { restart: Option<Duration>, auto_remove: bool },
     /// The time to end by itself is over.
     GraceOver,
     /// The back-off is over.
@@ -231,11 +221,9 @@ fn on_stop(phase: Phase) -> Step {
         P::Running => stopping(P::Stopping(After::Rest)),
         P::Stopping(after) => stopping(P::Stopping(after)),
         // ORDER: the signal waits in the frozen process and is the first thing it sees.
-        P::Paused => when(
-            P::Stopping(After::Rest),
-            &[A::MarkManual, A::SignalStop, A::Thaw, A::ArmGrace],
-            Goal::Stopped,
-        ),
+        P::Paused => {
+            when(P::Stopping(After::Rest), &[A::MarkManual, A::SignalStop, A::Thaw, A::ArmGrace], Goal::Stopped)
+        }
         P::Backoff => done(P::Exited, &[A::MarkManual, A::Disarm, A::Save]),
         P::Created | P::Exited => refuse(phase, Refusal::AlreadyStopped),
         P::Starting => refuse(phase, Refusal::Busy),
@@ -312,9 +300,7 @@ fn on_exit(phase: Phase, restart: Option<Duration>, auto_remove: bool) -> Step {
         P::Stopping(After::Rest) if auto_remove => {
             to(P::Removing, &[A::Disarm, A::Announce(N::Die), A::Announce(N::Stop), A::Destroy])
         }
-        P::Stopping(After::Rest) => {
-            to(P::Exited, &[A::Disarm, A::Save, A::Announce(N::Die), A::Announce(N::Stop)])
-        }
+        P::Stopping(After::Rest) => to(P::Exited, &[A::Disarm, A::Save, A::Announce(N::Die), A::Announce(N::Stop)]),
         P::Stopping(After::Start) => {
             to(P::Starting, &[A::Disarm, A::Announce(N::Die), A::Announce(N::Stop), A::Launch])
         }

@@ -39,6 +39,8 @@ pub(crate) struct Task {
     pub(super) sweeping: Option<oneshot::Receiver<()>>,
     /// Launch attempts that ended, and runs.
     pub(super) exits: u64,
+    /// The state is written after the answer.
+    unsaved: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,11 +50,7 @@ struct StopWish {
 }
 
 impl Task {
-    pub fn new(
-        core: Arc<Core>,
-        container: Arc<Container>,
-        inbox: mpsc::UnboundedReceiver<Message>,
-    ) -> Self {
+    pub fn new(core: Arc<Core>, container: Arc<Container>, inbox: mpsc::UnboundedReceiver<Message>) -> Self {
         let view = container.view();
         Self {
             core,
@@ -70,6 +68,7 @@ impl Task {
             log: None,
             sweeping: None,
             exits: 0,
+            unsaved: false,
         }
     }
 
@@ -134,7 +133,7 @@ impl Task {
             Message::Rename { name, reply } => drop(reply.send(self.rename(name))),
             Message::Update { request, reply } => drop(reply.send(self.update(&request))),
             Message::Exited(ending) => {
-                if let Some(input) = self.on_ending(ending).await {
+                if let Some(input) = self.on_ending(ending) {
                     self.feed(input, None).await;
                 }
             }
@@ -184,6 +183,9 @@ impl Task {
                 }
             }
             self.settle(input);
+            if std::mem::take(&mut self.unsaved) {
+                self.save();
+            }
         }
     }
 
@@ -209,6 +211,8 @@ impl Task {
             }
             Action::Disarm => self.timer = None,
             Action::MarkManual => self.state.manual = true,
+            // Nothing of an ephemeral container is promised beyond its run: its client need not wait.
+            Action::Save if self.definition.ephemeral() => self.unsaved = true,
             Action::Save => self.save(),
             Action::Forget => self.forget(),
             Action::Announce(notice) => self.announce(notice),
@@ -243,8 +247,7 @@ impl Task {
     }
 
     pub(super) fn save(&mut self) {
-        self.state.terminal =
-            *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.state.terminal = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = self.core.save_state(&self.definition, &self.state) {
             tracing::error!(container = %self.definition.name, %error, "state not saved");
         }
@@ -262,8 +265,7 @@ impl Task {
                 error: self.state.error.clone(),
                 removed: phase == Phase::Gone,
             };
-            let changed =
-                (life.running, life.exits, life.removed) != (now.running, now.exits, now.removed);
+            let changed = (life.running, life.exits, life.removed) != (now.running, now.exits, now.removed);
             *life = now;
             changed
         });

@@ -11,12 +11,7 @@ use super::devices::Granted;
 use super::fds::Fds;
 
 /// Makes it. The caller removes it if the preparation fails later.
-pub(super) fn create(
-    parts: &Parts,
-    id: &ContainerId,
-    spec: &Spec,
-    granted: &Granted,
-) -> Result<Cgroup, Fault> {
+pub(super) fn create(parts: &Parts, id: &ContainerId, spec: &Spec, granted: &Granted) -> Result<Cgroup, Fault> {
     let mut limits: Limits = spec.limits.clone();
     limits.devices = if spec.privileged { None } else { Some(rules(spec, granted)) };
     Ok(parts.cgroups.create(parent(parts, spec), id.as_str(), &limits)?)
@@ -35,9 +30,7 @@ fn parent<'a>(parts: &'a Parts, spec: &'a Spec) -> &'a str {
 pub(super) fn join(cgroup: &Cgroup, fds: &mut Fds) -> Result<CgroupJoin, Fault> {
     Ok(match cgroup.join()? {
         Join::V2(directory) => CgroupJoin::V2(fds.push(directory)?),
-        Join::V1(tasks) => {
-            CgroupJoin::V1(tasks.into_iter().map(|fd| fds.push(fd)).collect::<Result<_, _>>()?)
-        }
+        Join::V1(tasks) => CgroupJoin::V1(tasks.into_iter().map(|fd| fds.push(fd)).collect::<Result<_, _>>()?),
     })
 }
 

@@ -76,13 +76,7 @@ impl Granted {
         Ok(())
     }
 
-    fn directory(
-        &mut self,
-        host: &Path,
-        container: &Path,
-        access: Access,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn directory(&mut self, host: &Path, container: &Path, access: Access, depth: usize) -> Result<(), Fault> {
         if depth > DEEPEST {
             return Ok(());
         }
@@ -105,8 +99,8 @@ impl Granted {
             return Ok(());
         }
         for (path, found) in listing(directory)? {
-            let hidden = depth == 0
-                && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| NOT.contains(&name));
+            let hidden =
+                depth == 0 && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| NOT.contains(&name));
             if hidden || path == Path::new("/dev/ptmx") {
                 continue;
             }
@@ -190,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_host_path_of_a_node_follows_its_mapping() {
-        let mut spec = crate::prepare::start::tests::spec();
+        let mut spec = crate::prepare::plain_spec();
         spec.devices = vec![
             Mapping::from_wire("/dev/snd", "/dev/sound", "").unwrap(),
             Mapping::from_wire("/dev/zero", "/dev/nil", "").unwrap(),
@@ -204,7 +198,7 @@ mod tests {
 
     #[test]
     fn privileged_gets_the_hosts_nodes_but_no_terminals() {
-        let mut spec = crate::prepare::start::tests::spec();
+        let mut spec = crate::prepare::plain_spec();
         spec.privileged = true;
         let granted = gather(&spec, false, &mut Fds::default()).unwrap();
         assert!(granted.nodes.iter().any(|node| node.path == Path::new("/dev/null")));
@@ -218,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_none_is_refused() {
-        let mut spec = crate::prepare::start::tests::spec();
+        let mut spec = crate::prepare::plain_spec();
         spec.devices = vec![Mapping::from_wire("/etc/hostname", "/dev/x", "").unwrap()];
         assert!(gather(&spec, false, &mut Fds::default()).is_err());
     }

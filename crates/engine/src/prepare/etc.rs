@@ -44,9 +44,7 @@ pub(super) fn gather(
     };
     let hostname = write(&own, "hostname", &etc::hostname(&input.spec.hostname), user)?;
     let mut all = Vec::with_capacity(3);
-    for (path, file) in
-        [("/etc/resolv.conf", resolv), ("/etc/hostname", hostname), ("/etc/hosts", hosts)]
-    {
+    for (path, file) in [("/etc/resolv.conf", resolv), ("/etc/hostname", hostname), ("/etc/hosts", hosts)] {
         let (mount, _) = files::bind_host(&file, false)?;
         all.push(EtcFile { path: path.into(), mount: fds.push(mount.into_fd())? });
     }

@@ -33,11 +33,9 @@ impl Fds {
 
     pub fn streams(&mut self, io: Io) -> Result<Streams, Fault> {
         Ok(match io {
-            Io::Streams { stdin, stdout, stderr } => Streams::Pipes {
-                stdin: self.push(stdin)?,
-                stdout: self.push(stdout)?,
-                stderr: self.push(stderr)?,
-            },
+            Io::Streams { stdin, stdout, stderr } => {
+                Streams::Pipes { stdin: self.push(stdin)?, stdout: self.push(stdout)?, stderr: self.push(stderr)? }
+            }
             Io::Terminal { rows, columns } => Streams::Terminal { rows, columns },
         })
     }

@@ -24,10 +24,15 @@ pub struct HostFacts {
     pub release: String,
     /// `/sys/devices/system/cpu/possible`.
     pub cpus: String,
+    /// How many files a container's process may have open unless it asks for another limit (hard).
+    pub open_files: u64,
 }
 
 /// The profile's name, as distributions and docker have it.
 const APPARMOR_DEFAULT: &str = "hull-default";
+
+/// The hard limit of open files, as systemd gives to services.
+const OPEN_FILES: u64 = 524_288;
 
 impl HostFacts {
     /// Reads them.
@@ -44,6 +49,13 @@ impl HostFacts {
             .with_apparmor_parameter(&text("/sys/module/apparmor/parameters/enabled"));
         let profiles = text("/sys/kernel/security/apparmor/profiles");
         let loaded = profiles.lines().any(|line| line.starts_with(APPARMOR_DEFAULT));
+        let open_files = open_files(bound);
+        if open_files < OPEN_FILES {
+            tracing::warn!(
+                open_files,
+                "the limit of open files of containers is lower than {OPEN_FILES}: CAP_SYS_RESOURCE is missing"
+            );
+        }
         let uname = rustix::system::uname();
         Ok(Self {
             capabilities: bound.and(CapSet::through(last)),
@@ -53,8 +65,16 @@ impl HostFacts {
             hostname: uname.nodename().to_string_lossy().into_owned(),
             release: uname.release().to_string_lossy().into_owned(),
             cpus: text("/sys/devices/system/cpu/possible"),
+            open_files,
         })
     }
+}
+
+/// The default, or what the engine has itself where it may not raise it.
+fn open_files(bound: CapSet) -> u64 {
+    let may_raise = CapSet::named("SYS_RESOURCE").is_some_and(|one| bound.contains(one));
+    let own = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if may_raise { OPEN_FILES } else { own.unwrap_or(OPEN_FILES).min(OPEN_FILES) }
 }
 
 fn text(path: &str) -> String {

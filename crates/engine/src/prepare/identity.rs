@@ -14,10 +14,5 @@ pub(super) fn resolve(root: BorrowedFd<'_>, process: &Process) -> Result<Who, Fa
     let passwd = files::read_beneath(root, "/etc/passwd")?;
     let group = files::read_beneath(root, "/etc/group")?;
     let found = identity::resolve(&process.user, &passwd, &group, &process.groups)?;
-    Ok(Who {
-        uid: found.uid,
-        gid: found.gid,
-        groups: found.groups,
-        home: found.home.to_string_lossy().into_owned(),
-    })
+    Ok(Who { uid: found.uid, gid: found.gid, groups: found.groups, home: found.home.to_string_lossy().into_owned() })
 }

@@ -115,20 +115,13 @@ fn shift(
         }
     };
     mount.idmap(userns, recursive).map_err(|error| {
-        Fault::from(error)
-            .hint(format!("the file system of `{}` may not support id-mapped mounts", source.display()))
+        Fault::from(error).hint(format!("the file system of `{}` may not support id-mapped mounts", source.display()))
     })
 }
 
 /// A new, empty volume gets what the image has at the target (docker's copy-up), with owners as they
 /// are on disk.
-fn fill(
-    parts: &Parts,
-    name: &str,
-    target: &Path,
-    root: BorrowedFd<'_>,
-    user: Option<&User>,
-) -> Result<(), Fault> {
+fn fill(parts: &Parts, name: &str, target: &Path, root: BorrowedFd<'_>, user: Option<&User>) -> Result<(), Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     // Nothing there, or no directory: nothing to copy.
     let image = hull_sys::resolve::open_in_root(root, target, flags).ok();
@@ -182,10 +175,8 @@ mod tests {
 
     #[test]
     fn ids_map_both_ways() {
-        let ranges = [
-            IdRange { inside: 0, outside: 1000, length: 1 },
-            IdRange { inside: 1, outside: 100_000, length: 10 },
-        ];
+        let ranges =
+            [IdRange { inside: 0, outside: 1000, length: 1 }, IdRange { inside: 1, outside: 100_000, length: 10 }];
         for (inner, outer) in [(0, 1000), (1, 100_000), (10, 100_009)] {
             assert_eq!(outside(&ranges, inner), Some(outer));
             assert_eq!(inside(&ranges, outer), inner);

@@ -31,12 +31,7 @@ pub(super) struct Spaces {
 }
 
 /// Gathers them.
-pub(super) fn gather(
-    parts: &Parts,
-    input: &StartInput<'_>,
-    found: &mut Found,
-    fds: &mut Fds,
-) -> Result<Spaces, Fault> {
+pub(super) fn gather(parts: &Parts, input: &StartInput<'_>, found: &mut Found, fds: &mut Fds) -> Result<Spaces, Fault> {
     let wish = &input.spec.namespaces;
     let mut joined = Joined::default();
     for (wish, what, place) in [
@@ -60,8 +55,7 @@ pub(super) fn gather(
         // to a container without one of its own.
         joined.net = Some(fds.push(parts.netns.take()?.into_fd())?);
     }
-    let mut spaces =
-        Spaces { joined, user, shm: None, mqueue: Mqueue::New, sysfs: None, procfs: None };
+    let mut spaces = Spaces { joined, user, shm: None, mqueue: Mqueue::New, sysfs: None, procfs: None };
     shared_memory(input, found, fds, &mut spaces)?;
     if spaces.user.is_some() {
         not_owned(input, found, fds, &mut spaces)?;
@@ -69,31 +63,24 @@ pub(super) fn gather(
     Ok(spaces)
 }
 
-fn user(
-    parts: &Parts,
-    input: &StartInput<'_>,
-    found: &mut Found,
-    fds: &mut Fds,
-) -> Result<Option<User>, Fault> {
+fn user(parts: &Parts, input: &StartInput<'_>, found: &mut Found, fds: &mut Fds) -> Result<Option<User>, Fault> {
     let maps = match &input.spec.namespaces.user {
         Userns::Host => return Ok(None),
         Userns::Container(id) => {
             let peer = found.get(id, "user namespace", input.peers, fds)?;
             return Ok(Some(User { fd: peer.userns()?, maps: peer.maps()? }));
         }
-        Userns::Auto { size } => parts.ranges.take(*size)?,
+        Userns::Auto { size } => {
+            let (id, ephemeral) = (input.id.as_str(), input.rootfs.ephemeral);
+            parts.ranges.of(&parts.root.join("containers"), id, *size, ephemeral)?
+        }
         Userns::Maps(maps) => maps.clone(),
     };
     Ok(Some(User { fd: (input.userns)(&maps)?, maps }))
 }
 
 /// `/dev/shm` of the host or of the container whose IPC namespace is joined.
-fn shared_memory(
-    input: &StartInput<'_>,
-    found: &mut Found,
-    fds: &mut Fds,
-    spaces: &mut Spaces,
-) -> Result<(), Fault> {
+fn shared_memory(input: &StartInput<'_>, found: &mut Found, fds: &mut Fds, spaces: &mut Spaces) -> Result<(), Fault> {
     if input.spec.shm != Shm::Shared {
         return Ok(());
     }
@@ -102,9 +89,7 @@ fn shared_memory(
             let peer = found.get(id, "IPC", input.peers, fds)?;
             if peer.spec.shm == Shm::None { None } else { peer.mount_at(fds, "/dev/shm")? }
         }
-        _ if Path::new("/dev/shm").is_dir() => {
-            Some(files::bind_host(Path::new("/dev/shm"), false)?.0.into_fd())
-        }
+        _ if Path::new("/dev/shm").is_dir() => Some(files::bind_host(Path::new("/dev/shm"), false)?.0.into_fd()),
         _ => None,
     };
     spaces.shm = mount.map(|fd| fds.push(fd)).transpose()?;
@@ -112,12 +97,7 @@ fn shared_memory(
 }
 
 /// A user namespace may mount procfs, sysfs and mqueue only for namespaces that it owns.
-fn not_owned(
-    input: &StartInput<'_>,
-    found: &mut Found,
-    fds: &mut Fds,
-    spaces: &mut Spaces,
-) -> Result<(), Fault> {
+fn not_owned(input: &StartInput<'_>, found: &mut Found, fds: &mut Fds, spaces: &mut Spaces) -> Result<(), Fault> {
     let wish = &input.spec.namespaces;
     // The other container's namespace is owned by the user namespace that both stand in, if that
     // container made it.
@@ -147,9 +127,7 @@ fn not_owned(
     }
     if !ipc {
         let mount = match &wish.ipc {
-            NamespaceWish::Container(id) => {
-                found.get(id, "IPC", input.peers, fds)?.mount_at(fds, "/dev/mqueue")?
-            }
+            NamespaceWish::Container(id) => found.get(id, "IPC", input.peers, fds)?.mount_at(fds, "/dev/mqueue")?,
             _ if Path::new("/dev/mqueue").is_dir() => {
                 Some(files::bind_host(Path::new("/dev/mqueue"), false)?.0.into_fd())
             }

@@ -28,13 +28,7 @@ pub(super) struct Found(BTreeMap<String, Known>);
 
 impl Found {
     /// The running container `id`; its pidfd goes into the plan.
-    pub fn get(
-        &mut self,
-        id: &str,
-        what: &str,
-        peers: &dyn Peers,
-        fds: &mut Fds,
-    ) -> Result<Known, Fault> {
+    pub fn get(&mut self, id: &str, what: &str, peers: &dyn Peers, fds: &mut Fds) -> Result<Known, Fault> {
         if let Some(known) = self.0.get(id) {
             return Ok(known.clone());
         }
@@ -73,9 +67,8 @@ impl Known {
     /// The maps of its user namespace.
     pub fn maps(&self) -> Result<IdMaps, Fault> {
         let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).map_err(|error| {
-                Fault::internal("cannot read the maps of the joined user namespace").cause(error)
-            })
+            std::fs::read_to_string(format!("/proc/{}/{file}", self.pid))
+                .map_err(|error| Fault::internal("cannot read the maps of the joined user namespace").cause(error))
         };
         Ok(IdMaps { uids: ranges::parse(&read("uid_map")?), gids: ranges::parse(&read("gid_map")?) })
     }
@@ -84,9 +77,8 @@ impl Known {
     pub fn userns(&self) -> Result<OwnedFd, Fault> {
         let path = format!("/proc/{}/ns/user", self.pid);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(CWD, Path::new(&path), flags, Mode::empty()).map_err(|errno| {
-            Fault::internal("cannot open the joined user namespace").cause(errno)
-        })
+        rustix::fs::openat(CWD, Path::new(&path), flags, Mode::empty())
+            .map_err(|errno| Fault::internal("cannot open the joined user namespace").cause(errno))
     }
 }
 

@@ -63,9 +63,7 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
         Ok(compile::compile(spec, &facts)?)
     });
     match compiled {
-        Ok(compiled) => {
-            Ok(Prepared { plan: compiled.plan, fds: fds.into_vec(), warnings: Vec::new() })
-        }
+        Ok(compiled) => Ok(Prepared { plan: compiled.plan, fds: fds.into_vec(), warnings: Vec::new() }),
         Err(fault) => Err(undo(&group, fault)),
     }
 }

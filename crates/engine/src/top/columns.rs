@@ -117,7 +117,11 @@ pub(super) fn parse(args: &str) -> Result<Vec<Column>, Error> {
                 let list = words.next().ok_or_else(|| unknown(word))?;
                 columns(list, &mut chosen)?;
             }
-            word => match word.strip_prefix("-eo").or_else(|| word.strip_prefix("-o")).or_else(|| word.strip_prefix("--format=")) {
+            word => match word
+                .strip_prefix("-eo")
+                .or_else(|| word.strip_prefix("-o"))
+                .or_else(|| word.strip_prefix("--format="))
+            {
                 Some(list) => columns(list, &mut chosen)?,
                 None => return Err(unknown(word)),
             },
@@ -137,8 +141,7 @@ fn columns(list: &str, chosen: &mut Vec<Column>) -> Result<(), Error> {
         None => (list, None),
     };
     for name in names.split(',') {
-        let (_, kind, _) =
-            NAMES.iter().find(|(known, ..)| known.contains(&name)).ok_or_else(|| unknown(name))?;
+        let (_, kind, _) = NAMES.iter().find(|(known, ..)| known.contains(&name)).ok_or_else(|| unknown(name))?;
         chosen.push(Column { kind: *kind, title: None });
     }
     if let (Some(last), Some(title)) = (chosen.last_mut(), title) {

@@ -20,10 +20,8 @@ pub(super) struct Host {
 impl Host {
     pub fn read() -> Self {
         let now = hull_types::Timestamp::now().secs();
-        let uptime = fs::read_to_string("/proc/uptime")
-            .ok()
-            .and_then(|t| t.split('.').next()?.parse().ok())
-            .unwrap_or(0_u64);
+        let uptime =
+            fs::read_to_string("/proc/uptime").ok().and_then(|t| t.split('.').next()?.parse().ok()).unwrap_or(0_u64);
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         Self {
             ticks: rustix::param::clock_ticks_per_second().max(1),

@@ -24,6 +24,14 @@ pub(super) fn tree() -> Command {
     ];
     let command = Command::new("hull")
         .version(super::VERSION)
+        .disable_version_flag(true)
+        .arg(
+            clap::Arg::new("version")
+                .long("version")
+                .short('v')
+                .action(clap::ArgAction::Version)
+                .help("Print version information"),
+        )
         .about("Runs containers: a container is an ordinary process with a boundary")
         .args(globals)
         .subcommand_required(true);
@@ -96,7 +104,7 @@ impl Spoken for Man {
         let directory = made(&self.directory)?;
         pages(&tree(), "hull", &mut |name, command| {
             let mut page = Vec::new();
-            clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
+            clap_mangen::Man::new(command.clone().name(name.to_owned())).title(name).render(&mut page)?;
             fs::write(directory.join(format!("{name}.1")), page)
         })
         .map_err(|e| Fault::internal("cannot write the man pages").cause(e))?;

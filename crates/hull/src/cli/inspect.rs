@@ -108,14 +108,17 @@ fn image(client: &Client, name: &str, _size: bool) -> Result<Value, Fault> {
 
 /// A container of that name, else an image.
 fn any(client: &Client, name: &str, size: bool) -> Result<Value, Fault> {
-    let absent = |error: &Error| error.kind() == Kind::NotFound;
+    // `name:tag` can be no container: the engine says that it is malformed, not that it is absent
+    let absent = |error: &Error| matches!(error.kind(), Kind::NotFound | Kind::Invalid);
     match client.container_inspect_raw(name, size) {
         Err(error) if absent(&error) => {}
         other => return Ok(other?),
     }
     match client.image_inspect_raw(name) {
         // what no image can be called is no image
-        Err(error) if absent(&error) || error.kind() == Kind::Invalid => Err(Fault::not_found(format!("no such object: {}", shortened(name)))),
+        Err(error) if absent(&error) || error.kind() == Kind::Invalid => {
+            Err(Fault::not_found(format!("no such object: {}", shortened(name))))
+        }
         other => Ok(other?),
     }
 }

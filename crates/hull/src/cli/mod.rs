@@ -14,6 +14,7 @@ mod docs;
 mod each;
 mod filters;
 mod moments;
+mod quick;
 
 mod attach;
 mod completion;

@@ -22,6 +22,11 @@ pub(crate) trait Spoken: clap::Args {
     /// More text for the help and the man page.
     const MORE: &'static str = "";
 
+    /// Reads plain arguments without clap, if the verb has a quick reader and they are plain.
+    fn quick(_args: &[String]) -> Option<Self> {
+        None
+    }
+
     /// Does it.
     fn run(self, context: &Context) -> Outcome;
 }
@@ -33,13 +38,14 @@ pub(crate) struct Verb {
     pub about: &'static str,
     usage: &'static str,
     build: fn() -> Command,
+    quick: fn(&Context, &[String]) -> Option<Outcome>,
     run: fn(&Context, &mut ArgMatches) -> Outcome,
 }
 
 impl Verb {
     /// The table's entry for `V`.
     pub(crate) const fn of<V: Spoken>() -> Self {
-        Self { name: V::NAME, about: V::ABOUT, usage: V::USAGE, build: build::<V>, run: run::<V> }
+        Self { name: V::NAME, about: V::ABOUT, usage: V::USAGE, build: build::<V>, quick: quick::<V>, run: run::<V> }
     }
 
     /// The same verb under another word (`container ls` for `ps`).
@@ -55,6 +61,9 @@ impl Verb {
 
     /// Parses `args` and runs the verb.
     pub(crate) fn call(&self, context: &Context, path: &str, args: Vec<String>) -> Outcome {
+        if let Some(outcome) = (self.quick)(context, &args) {
+            return outcome;
+        }
         let whole = format!("{path} {}", self.name);
         match (self.build)().mut_args(pflag).try_get_matches_from(args) {
             Ok(mut matches) => (self.run)(context, &mut matches),
@@ -68,15 +77,21 @@ impl Verb {
 }
 
 fn build<V: Spoken>() -> Command {
-    let command = V::augment_args(Command::new(V::NAME))
+    let mut command = V::augment_args(Command::new(V::NAME))
         .about(V::ABOUT)
-        .after_help(V::MORE)
         .no_binary_name(true)
         .disable_help_flag(true)
         .args_override_self(true);
+    if !V::MORE.is_empty() {
+        command = command.after_help(V::MORE);
+    }
     let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
     let help = Arg::new("help").long("help").help("Print usage").action(ArgAction::Help);
     command.arg(if taken { help } else { help.short('h') })
+}
+
+fn quick<V: Spoken>(context: &Context, args: &[String]) -> Option<Outcome> {
+    V::quick(args).map(|verb| verb.run(context))
 }
 
 fn run<V: Spoken>(context: &Context, matches: &mut ArgMatches) -> Outcome {
@@ -160,6 +175,13 @@ pub(crate) fn shortened(text: &str) -> String {
         out.push('…');
     }
     out
+}
+
+/// What clap reads.
+#[cfg(test)]
+pub(super) fn by_clap<V: Spoken>(args: &[String]) -> V {
+    let matches = build::<V>().mut_args(pflag).try_get_matches_from(args);
+    V::from_arg_matches(&matches.expect("readable")).expect("readable")
 }
 
 #[cfg(test)]

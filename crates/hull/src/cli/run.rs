@@ -3,6 +3,8 @@
 //! ORDER: the streams are attached and the wait is registered before the start, so that neither a
 //! first byte nor an exit can be missed.
 
+mod table;
+
 use hull_client::{AttachOptions, Client, Error, WaitCondition};
 use hull_sys::signals::SignalFd;
 use hull_types::Fault;
@@ -11,7 +13,7 @@ use hull_wire::ContainerCreateRequest;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
-use super::{creation, io};
+use super::{creation, io, quick};
 use crate::options::flags::ContainerFlags;
 use crate::options::request::{self, Streams};
 use crate::session::escape::Escape;
@@ -44,6 +46,12 @@ impl Spoken for Run {
     const MORE: &'static str = "Exit code: the command's own; 125 if hull could not run it, 126 if the command cannot \
         be executed, 127 if it is not there.";
 
+    fn quick(args: &[String]) -> Option<Self> {
+        let mut run = Self::unset();
+        run.words = quick::read(table::FLAGS, args, &mut run)?;
+        Some(run)
+    }
+
     fn run(self, context: &Context) -> Outcome {
         let (image, command) = creation::image_and_command(&self.words)?;
         let mut request = request::request(&self.flags, image, command, self.detach).map_err(Failure::usage)?;
@@ -58,15 +66,24 @@ impl Spoken for Run {
         if self.detach || streams == Streams::default() {
             return self.in_background(&client, &request);
         }
-        // ORDER: signals are taken before the container exists, so that none kills the CLI in between
-        let signals = signals::open(self.sig_proxy)?;
         let id = creation::create(&client, &self.flags, &request).map_err(Failure::of_run)?;
+        // ORDER: from before the start on, signals are the container's; until here they end the CLI
+        let signals = signals::open(self.sig_proxy)?;
         let session = Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, run: &self };
         session.foreground(&signals, escape)
     }
 }
 
 impl Run {
+    /// What the flags are when none is given.
+    fn unset() -> Self {
+        let mut flags = ContainerFlags::default();
+        flags.life.pull = "missing".to_owned();
+        flags.life.restart = "no".to_owned();
+        flags.life.disable_content_trust = true;
+        Self { detach: false, detach_keys: None, sig_proxy: true, flags, words: Vec::new() }
+    }
+
     fn in_background(&self, client: &Client, request: &ContainerCreateRequest) -> Outcome {
         let id = creation::create(client, &self.flags, request).map_err(Failure::of_run)?;
         start_once(client, &id).map_err(|error| Failure::of_run(error.into()))?;
@@ -154,5 +171,56 @@ pub(super) fn finish_code(finish: Result<Finish, Fault>) -> Outcome {
         // as if SIGPIPE had ended us
         Finish::ReaderGone => Ok(141),
         Finish::Killed(signal) => Ok((128 + signal) as u8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse::{Verb, by_clap};
+    use crate::cli::quick::Slot;
+
+    #[test]
+    fn the_table_has_every_flag_with_its_kind() {
+        let command = Verb::of::<Run>().command("hull");
+        let mut count = 0;
+        for arg in command.get_arguments().filter(|arg| !arg.is_positional() && arg.get_id() != "help") {
+            let mut names = vec![arg.get_long().unwrap_or_default()];
+            names.extend(arg.get_all_aliases().unwrap_or_default());
+            for (at, name) in names.iter().enumerate() {
+                let found = table::FLAGS.iter().find(|(long, _, _)| long == name);
+                let (_, short, slot) = found.unwrap_or_else(|| panic!("the table lacks --{name}"));
+                let want = if at == 0 { arg.get_short() } else { None };
+                assert_eq!((*short != '\0').then_some(*short), want, "short form of --{name}");
+                let is_flag = matches!(arg.get_action(), clap::ArgAction::SetTrue);
+                assert_eq!(matches!(slot, Slot::Flag(_)), is_flag, "--{name}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, table::FLAGS.len());
+    }
+
+    #[test]
+    fn both_readers_read_the_same() {
+        let lines = [
+            "img",
+            "--rm -it img sh -c x",
+            "-itd --rm=false --sig-proxy=false -eA=1 -e=B=2 -e -C img -d -- -x",
+            "--memory-swap -1 -m 64m --cpu-shares=5 --blkio-weight 10 --net host --network-alias a -- img -x",
+            "--name a --name=b -p80:80 -P -hh1 --time-offset boottime=1h --restart always --pull=never img",
+            "-v /a:/b -v/c:/d --mount type=tmpfs,dst=/t --tmpfs /x -c 7 -u 0:0 -w / --dns-opt x -l a=b img",
+        ];
+        for line in lines {
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let quick = Run::quick(&args).unwrap_or_else(|| panic!("not read: {line}"));
+            let slow: Run = by_clap(&args);
+            assert_eq!(format!("{quick:?}"), format!("{slow:?}"), "{line}");
+        }
+        for line in
+            ["--frob img", "--help", "-Z img", "--memory", "--cpu-shares many img", "-t=maybe img", "--rm", "--"]
+        {
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert!(Run::quick(&args).is_none(), "left to clap: {line}");
+        }
     }
 }

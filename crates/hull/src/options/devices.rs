@@ -1,7 +1,7 @@
-//! `--device`, `--device-*-bps/iops`, `--blkio-weight-device`, `--ulimit`, `--gpus`.
+//! `--device`, `--device-*-bps/iops`, `--blkio-weight-device`, `--ulimit`.
 
 use hull_types::Fault;
-use hull_wire::{DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit, WeightDevice};
+use hull_wire::{DeviceMapping, ThrottleDevice, Ulimit, WeightDevice};
 
 use super::{bytes, malformed};
 
@@ -111,15 +111,6 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, Fault> {
         return Err(wrong("the soft limit is above the hard limit"));
     }
     Ok(Ulimit { name: name.to_owned(), hard, soft })
-}
-
-/// `all`, or a number of GPUs.
-pub(crate) fn gpus(text: &str) -> Result<DeviceRequest, Fault> {
-    let count = match text {
-        "all" => -1,
-        number => number.parse().map_err(|_| malformed("gpus", text, "it must be `all` or a number"))?,
-    };
-    Ok(DeviceRequest { count, capabilities: vec![vec!["gpu".to_owned()]], ..DeviceRequest::default() })
 }
 
 #[cfg(test)]

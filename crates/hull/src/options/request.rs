@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hull_types::{Fault, GoDuration, Signal};
+use hull_types::{Fault, GoDuration, Name, Signal};
 use hull_wire::{
     ContainerConfig, ContainerCreateRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, LogConfig,
     NetworkingConfig, Resources,
@@ -11,6 +11,7 @@ use hull_wire::{
 use super::flags::{ContainerFlags, HealthFlags, IsolationFlags, LifeFlags, NetworkFlags};
 use super::security::Security;
 use super::{bytes, env, malformed, mounts, pairs, ports, resources, security};
+use crate::cli::parse::shortened;
 
 /// Which streams the client attaches to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,10 +61,12 @@ pub(crate) fn streams(flags: &ContainerFlags, detached: bool) -> Result<Streams,
 
 /// Flags that exclude each other, or that hull cannot honour.
 fn refuse(flags: &ContainerFlags) -> Result<(), Fault> {
-    if flags.life.rm && !matches!(flags.life.restart.as_str(), "" | "no") {
+    let (life, isolation) = (&flags.life, &flags.isolation);
+    let restart = resources::restart(&life.restart)?;
+    if life.rm && !matches!(restart.name.as_str(), "" | "no") {
         return Err(Fault::invalid("`--restart` and `--rm` exclude each other"));
     }
-    match flags.life.pull.as_str() {
+    match life.pull.as_str() {
         "missing" | "never" => {}
         "always" => {
             let why = "`--pull always` is not supported: this version has no registry client";
@@ -71,10 +74,30 @@ fn refuse(flags: &ContainerFlags) -> Result<(), Fault> {
         }
         other => return Err(malformed("pull", other, "it must be always, missing or never")),
     }
-    if flags.isolation.use_api_socket {
+    if let Some(name) = &life.name {
+        name.parse::<Name>()?;
+    }
+    if let Some(name) = flags.network.hostname.as_deref().filter(|name| !is_hostname(name)) {
+        return Err(malformed("hostname", name, "it has up to 64 letters, digits, `-`, `_` and `.`"));
+    }
+    if flags.resources.gpus.is_some() {
+        let why = "`--gpus` is not supported: this version has no device drivers";
+        return Err(Fault::unsupported(why).hint("give single devices with --device"));
+    }
+    if let Some(other) = isolation.runtime.as_deref().filter(|name| !matches!(*name, "" | "hull")) {
+        let other = shortened(other);
+        return Err(Fault::unsupported(format!("`--runtime {other}` is not supported: `hull` is the only runtime")));
+    }
+    if isolation.use_api_socket {
         return Err(Fault::unsupported("`--use-api-socket` is not supported"));
     }
     Ok(())
+}
+
+/// What the kernel keeps (64 bytes) of what a host name is made of.
+fn is_hostname(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    name.len() <= 64 && name.bytes().all(fits)
 }
 
 fn config(flags: &ContainerFlags, streams: Streams, image: &str, command: &[String]) -> Result<ContainerConfig, Fault> {
@@ -311,8 +334,13 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Change = fn(&mut ContainerFlags);
-        let table: [(Change, &str); 7] = [
+        let table: [(Change, &str); 12] = [
             (|f| (f.life.rm, f.life.restart) = (true, "always".into()), "--restart"),
+            (|f| (f.life.rm, f.life.restart) = (true, "sometimes".into()), "sometimes"),
+            (|f| f.life.name = Some("a/b".into()), "name"),
+            (|f| f.network.hostname = Some("bad host".into()), "--hostname"),
+            (|f| f.resources.gpus = Some("all".into()), "--gpus"),
+            (|f| f.isolation.runtime = Some("runc".into()), "--runtime runc"),
             (|f| f.life.pull = "always".into(), "--pull always"),
             (|f| f.life.pull = "x".into(), "--pull"),
             (|f| f.process.attach = vec!["out".into()], "--attach"),

@@ -35,7 +35,6 @@ pub(crate) fn resources(flags: &ResourceFlags) -> Result<Resources, Fault> {
             .iter()
             .map(|t| devices::cgroup_rule(t))
             .collect::<Result<_, _>>()?,
-        device_requests: flags.gpus.iter().map(|t| devices::gpus(t)).collect::<Result<_, _>>()?,
         memory_reservation: size("memory-reservation", &flags.memory_reservation)?,
         memory_swap: swap(flags.memory_swap.as_deref())?,
         memory_swappiness: swappiness(flags.memory_swappiness)?,

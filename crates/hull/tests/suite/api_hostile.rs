@@ -335,7 +335,9 @@ fn parameters_and_filters_are_checked() {
     for query in ["", "stdout=1&tail=x", "stdout=1&since=x", "stdout=1&until=..%2f", &format!("stdout=1&tail={huge}")] {
         rows.push(("GET", format!("/containers/target/logs?{query}")));
     }
-    rows.extend(["NOSUCH", "-1", "999", "%0a", "9%00"].map(|s| ("POST", format!("/containers/target/kill?signal={s}"))));
+    rows.extend(
+        ["NOSUCH", "-1", "999", "%0a", "9%00"].map(|s| ("POST", format!("/containers/target/kill?signal={s}"))),
+    );
     rows.push(("POST", "/containers/target/wait?condition=nonsense".into()));
     rows.push(("GET", "/containers/target/stats?stream=1&one-shot=1".into()));
     rows.extend(["x", huge].map(|l| ("GET", format!("/containers/json?limit={l}"))));
@@ -345,15 +347,26 @@ fn parameters_and_filters_are_checked() {
             rows.push(("POST", format!("/containers/create?name={name}")));
         }
     }
-    for query in ["", "fromSrc=http%3a%2f%2fx", "fromImage=..%2fx", "fromSrc=-&repo=UPPER", "fromSrc=-&repo=..%2f..%2fx"] {
+    for query in
+        ["", "fromSrc=http%3a%2f%2fx", "fromImage=..%2fx", "fromSrc=-&repo=UPPER", "fromSrc=-&repo=..%2f..%2fx"]
+    {
         rows.push(("POST", format!("/images/create?{query}")));
     }
-    for query in ["", "repo=UPPER", "repo=..%2f..%2fx", "repo=a%0ab", "repo=a&tag=..%2fx", "repo=a&tag=%00", &format!("repo={long}")] {
+    for query in [
+        "",
+        "repo=UPPER",
+        "repo=..%2f..%2fx",
+        "repo=a%0ab",
+        "repo=a&tag=..%2fx",
+        "repo=a&tag=%00",
+        &format!("repo={long}"),
+    ] {
         rows.push(("POST", format!("/images/busybox/tag?{query}")));
     }
     rows.extend(["x", "..%2f"].map(|m| ("GET", format!("/events?since={m}"))));
     rows.extend(["/v9.99/info", "/v1.1/info", "/v1.99999999999/info"].map(|p| ("GET", p.to_owned())));
-    let bad_filters = ["{", "[]", "\"x\"", "1", "{\"status\":1}", "{\"status\":[1]}", "{\"nosuch\":[\"x\"]}", "{\"a\":{\"b\":1}}"];
+    let bad_filters =
+        ["{", "[]", "\"x\"", "1", "{\"status\":1}", "{\"status\":[1]}", "{\"nosuch\":[\"x\"]}", "{\"a\":{\"b\":1}}"];
     for filters in bad_filters {
         let coded: String = filters.bytes().map(|b| format!("%{b:02x}")).collect();
         rows.extend(["/containers/json", "/images/json", "/events"].map(|p| ("GET", format!("{p}?filters={coded}"))));
@@ -381,7 +394,8 @@ fn parameters_and_filters_are_checked() {
 fn requests_that_two_readers_could_read_differently_are_refused() {
     let host = Host::new();
     let engine = host.engine_pid();
-    let headers = |text: &str| format!("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n{text}");
+    let headers =
+        |text: &str| format!("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n{text}");
     let million = "a".repeat(1 << 20);
     let many: String = (0..20_000).map(|n| format!("X-{n}: {n}\r\n")).collect();
     let rows = [
@@ -418,7 +432,9 @@ fn requests_that_two_readers_could_read_differently_are_refused() {
     }
     all_refused(&wrong);
     // Nothing behind a refused request is read as another one.
-    let smuggled = headers("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+    let smuggled = headers(
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n",
+    );
     let answer = host.raw(smuggled.as_bytes());
     assert!(answer.status == 400 && !answer.body.contains("HTTP/1.1"), "{answer:?}");
     for method in ["PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get"] {
@@ -468,7 +484,10 @@ fn half_open(host: &Host, id: &str, shut: bool) -> Vec<UnixStream> {
     if shut {
         streams.iter().for_each(|s| s.shutdown(Shutdown::Write).expect("shutdown"));
     }
-    for text in ["POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Le", "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"] {
+    for text in [
+        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Le",
+        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    ] {
         let mut stream = host.dial();
         stream.write_all(text.as_bytes()).expect("send");
         streams.push(stream);
@@ -501,9 +520,7 @@ fn half_open_connections_cost_nothing_once_their_clients_are_gone() {
     });
     let grown = resident_kib(engine).saturating_sub(memory);
     assert!(grown < 48 * 1024, "the engine kept {grown} KiB for {} connections", 8 * 40);
-    eventually("the execs have ended with their input", || {
-        host.hull(&["top", &id]).ok().lines().count() == 2
-    });
+    eventually("the execs have ended with their input", || host.hull(&["top", &id]).ok().lines().count() == 2);
     still_there(&host, engine);
 }
 

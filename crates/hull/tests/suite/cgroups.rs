@@ -117,12 +117,12 @@ fn devices_are_denied_unless_given() {
     let host = Host::new();
     let probe = "mknod /tmp/d c 1 1 2>&1; cat /tmp/d >/dev/null 2>&1 || echo denied; mknod /tmp/n c 1 3; cat /tmp/n && echo allowed";
     assert_eq!(host.sh(&[], probe), "denied\nallowed");
-    let kmsg = host.sh(&["--device", "/dev/kmsg:/dev/log1:r"], "stat -c %t:%T /dev/log1; (echo x > /dev/log1) 2>&1; dd if=/dev/log1 bs=1k count=0 2>/dev/null && echo readable");
+    let kmsg = host.sh(&["--cap-add=SYSLOG", "--device", "/dev/kmsg:/dev/log1:r"], "stat -c %t:%T /dev/log1; (echo x > /dev/log1) 2>&1; dd if=/dev/log1 bs=1k count=0 2>/dev/null && echo readable");
     assert!(kmsg.starts_with("1:b") && kmsg.contains("not permitted") && kmsg.ends_with("readable"), "{kmsg}");
     let err = host.hull(&["run", "--rm", "--device", "/dev/none", "busybox", "true"]).fails(125);
     assert!(err.contains("/dev/none"), "{err}");
     let ruled = host.sh(
-        &["--device-cgroup-rule", "c 1:11 r"],
+        &["--cap-add=SYSLOG", "--device-cgroup-rule", "c 1:11 r"],
         "mknod /tmp/k c 1 11; dd if=/tmp/k bs=1k count=0 2>/dev/null && echo readable",
     );
     assert_eq!(ruled, "readable");

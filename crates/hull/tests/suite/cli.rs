@@ -21,18 +21,18 @@ fn words_after_the_image_are_the_commands() {
 #[test]
 fn templates_reach_every_field() {
     let host = Host::new();
-    let id = host.sleeper(&["--name", "t", "--label", "a=b"]);
+    let id = host.sleeper(&["--name", "t1", "--label", "a=b"]);
     for (template, expected) in [
         ("{{.Id}}", id.as_str()),
         ("{{.State.Running}} {{json .Config.Labels}}", "true {\"a\":\"b\"}"),
         ("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}{{end}}", "a=b"),
         ("{{if .State.Paused}}p{{else}}r{{end}}", "r"),
         ("{{len .Config.Cmd}} {{index .Config.Cmd 1}}", "2 1000"),
-        ("{{.Name | printf \"%s!\" }}", "/t!"),
+        ("{{.Name | printf \"%s!\" }}", "/t1!"),
     ] {
-        assert_eq!(host.hull(&["inspect", "--format", template, "t"]).ok(), expected, "{template}");
+        assert_eq!(host.hull(&["inspect", "--format", template, "t1"]).ok(), expected, "{template}");
     }
-    host.hull(&["inspect", "--format", "{{.Nosuch", "t"]).fails(1);
+    host.hull(&["inspect", "--format", "{{.Nosuch", "t1"]).fails(1);
 }
 
 #[test]

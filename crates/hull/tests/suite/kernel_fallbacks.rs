@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hull_testkit::{Host, Inject, Settings, injected, injected_start, on_v2, run};
+use hull_testkit::{Host, Inject, Settings, eventually, injected, injected_start, run};
 
 /// A host whose keeper and engine never get these calls, and strace's log.
 fn host_without(calls: &[&str]) -> (Host, tempfile::NamedTempFile) {
@@ -38,14 +38,6 @@ fn an_ordinary_day(host: &Host) {
 #[test]
 fn without_clone3_containers_start() {
     let (host, log) = host_without(&["clone3"]);
-    if on_v2() {
-        // There the call also places the child in its cgroup.
-        let err = host.hull(&["run", "--rm", "busybox", "true"]);
-        if err.code != 0 {
-            assert!(err.code == 125 && err.stderr.contains("clone3"), "{}", err.stderr);
-            return;
-        }
-    }
     an_ordinary_day(&host);
     assert!(injected(log.path()) > 0, "nothing was injected");
 }
@@ -67,15 +59,24 @@ fn without_openat2_paths_are_walked() {
 #[test]
 fn without_all_that_is_optional_containers_start() {
     let optional = [
-        "close_range", "openat2", "faccessat2", "epoll_pwait2", "fchmodat2", "statmount", "listmount", "cachestat",
-        "futex_waitv", "memfd_secret", "landlock_create_ruleset", "process_mrelease", "io_uring_setup", "map_shadow_stack",
+        "close_range",
+        "openat2",
+        "faccessat2",
+        "epoll_pwait2",
+        "fchmodat2",
+        "statmount",
+        "listmount",
+        "cachestat",
+        "futex_waitv",
+        "memfd_secret",
+        "landlock_create_ruleset",
+        "process_mrelease",
+        "io_uring_setup",
+        "map_shadow_stack",
     ];
     // Names that this strace does not know are left out.
     let known = |call: &&str| run(Command::new("strace").args(["-e", &format!("trace={call}"), "true"]), b"").code == 0;
-    let mut calls: Vec<&str> = optional.into_iter().filter(known).collect();
-    if !on_v2() {
-        calls.push("clone3");
-    }
+    let calls: Vec<&str> = optional.into_iter().filter(known).collect();
     let (host, log) = host_without(&calls);
     an_ordinary_day(&host);
     assert!(injected(log.path()) > 0, "nothing was injected");
@@ -104,7 +105,12 @@ fn without_openat2_links_of_an_image_still_stay_in_it() {
         symlink("/proc/1/root", tree.join("magic")).expect("symlink");
     });
     let dir = canary.to_string_lossy().into_owned();
-    for target in [format!("/up{dir}/made"), "/out/made".into(), format!("/magic{dir}/made"), format!("/proc/self/root{dir}/made")] {
+    for target in [
+        format!("/up{dir}/made"),
+        "/out/made".into(),
+        format!("/magic{dir}/made"),
+        format!("/proc/self/root{dir}/made"),
+    ] {
         host.hull(&["run", "--rm", "--tmpfs", &target, "climb", "true"]);
         host.hull(&["run", "--rm", "-v", &format!("/tmp:{target}"), "climb", "true"]);
         host.hull(&["run", "--rm", "-w", &target, "climb", "true"]);
@@ -119,8 +125,7 @@ fn without_openat2_links_of_an_image_still_stay_in_it() {
 }
 
 /// What Linux 5.15 has: hull does not do without.
-const REQUIRED: [&str; 6] =
-    ["fsopen", "fsmount", "move_mount", "open_tree", "mount_setattr", "pidfd_send_signal"];
+const REQUIRED: [&str; 5] = ["fsopen", "fsmount", "move_mount", "open_tree", "mount_setattr"];
 
 #[test]
 fn a_kernel_below_the_floor_is_refused_by_name_or_made_up_for() {
@@ -162,6 +167,21 @@ fn a_call_that_is_missing_for_a_while_fails_one_start_and_leaves_nothing() {
     host.assert_clean();
 }
 
+#[test]
+fn without_pidfd_send_signal_a_stop_fails_by_name_and_works_later() {
+    let host = Host::new();
+    let id = host.sleeper(&[]);
+    {
+        let inject = Inject::attach(host.engine_pid(), &["pidfd_send_signal:error=ENOSYS"]).expect("the engine lives");
+        let out = host.hull(&["kill", &id]);
+        assert!(out.code == 1 && out.stderr.contains("pidfd_send_signal"), "{out:?}");
+        assert_eq!(host.inspect(&id)["State"]["Running"], true);
+        assert!(inject.count() > 0, "nothing was injected");
+    }
+    host.hull(&["stop", "-t", "0", &id]).ok();
+    assert_eq!(host.inspect(&id)["State"]["ExitCode"], 137);
+}
+
 /// The machine says that it runs an older kernel: what is chosen by version is chosen for that one.
 fn host_of_release(release: &str) -> (Host, tempfile::NamedTempFile) {
     let field = |text: &str| format!("{:\0<65}", text);
@@ -184,4 +204,55 @@ fn overlays_are_made_as_each_kernel_takes_them() {
         assert_eq!(host.sh(&[], "ls /bin/ls"), "/bin/ls", "{release}: the image is as it was");
         assert!(!fs::read_to_string(log.path()).expect("log").is_empty(), "nothing was injected");
     }
+}
+
+#[test]
+fn without_mfd_exec_the_keeper_starts_from_an_ordinary_memfd() {
+    let log = tempfile::NamedTempFile::new().expect("a scratch file");
+    let wrapper = injected_start(log.path(), &["memfd_create:error=EINVAL:when=1"]);
+    let host = Host::with(&Settings { wrapper, ..Settings::default() });
+    assert_eq!(host.sh(&[], "echo fine"), "fine");
+    let program = fs::read_link(format!("/proc/{}/exe", host.keeper_pid())).expect("exe");
+    assert!(program.to_string_lossy().contains("memfd:"), "{program:?}");
+    assert!(injected(log.path()) > 0, "nothing was injected");
+}
+
+#[test]
+fn without_session_keyrings_containers_start() {
+    let (host, log) = host_without(&["add_key"]);
+    assert_eq!(host.sh(&[], "echo fine"), "fine");
+    drop((host, log));
+    let log = tempfile::NamedTempFile::new().expect("a scratch file");
+    let wrapper = injected_start(log.path(), &["keyctl:error=EPERM"]);
+    let host = Host::with(&Settings { wrapper, ..Settings::default() });
+    assert_eq!(host.sh(&[], "echo fine"), "fine");
+    assert!(injected(log.path()) > 0, "nothing was injected");
+}
+
+#[test]
+fn without_idmapped_mounts_a_user_namespace_is_refused() {
+    let host = Host::new();
+    {
+        let _inject = Inject::attach(host.engine_pid(), &["mount_setattr:error=EINVAL"]).expect("the engine lives");
+        let out = host.hull(&["run", "--rm", "--userns=auto", "busybox", "id", "-u"]);
+        assert!(out.code == 125 && out.stderr.contains("mount_setattr"), "{out:?}");
+    }
+    assert_eq!(host.sh(&["--userns=auto"], "id -u"), "0");
+}
+
+#[test]
+fn without_pidfd_get_info_the_exit_code_of_an_orphan_is_said_to_be_unknown() {
+    let mut host = Host::new();
+    let id = host.sleeper(&[]);
+    let (pid, keeper) = (host.pid(&id), host.keeper_pid());
+    let inject = Inject::attach(host.engine_pid(), &["ioctl:error=ENOTTY"]).expect("the engine lives");
+    run(Command::new("kill").args(["-9", &keeper.to_string()]), b"").ok();
+    eventually("there is a new keeper", || host.hull(&["run", "--rm", "busybox", "true"]).code == 0);
+    run(Command::new("kill").args(["-9", &pid.to_string()]), b"").ok();
+    eventually("the exit is seen", || host.inspect(&id)["State"]["Running"] == false);
+    let state = host.inspect(&id)["State"].clone();
+    assert!(state["Error"].as_str().is_some_and(|e| e.contains("unknown")), "{state}");
+    drop(inject);
+    host.hull(&["rm", &id]).ok();
+    host.keeper_was_killed();
 }

@@ -99,8 +99,8 @@ fn names_are_unique_and_found_by_prefix() {
 #[test]
 fn a_running_container_is_not_removed_without_force() {
     let host = Host::new();
-    let id = host.sleeper(&["--name", "r"]);
-    let err = host.hull(&["rm", "r"]).fails(1);
+    let id = host.sleeper(&["--name", "r1"]);
+    let err = host.hull(&["rm", "r1"]).fails(1);
     assert!(err.contains("running"), "{err}");
     host.hull(&["rm", "-f", &id]).ok();
     host.hull(&["rm", "-f", "nosuch"]).ok();
@@ -145,10 +145,20 @@ fn ps_lists_filters_and_formats() {
 fn events_tell_the_life() {
     let host = Host::new();
     let since = host.hull(&["info", "--format", "{{.SystemTime}}"]).ok();
-    host.hull(&["run", "--rm", "--name", "e", "busybox", "sh", "-c", "exit 2"]).fails(2);
+    host.hull(&["run", "--rm", "--name", "e1", "busybox", "sh", "-c", "exit 2"]).fails(2);
     let until = || {
-        host.hull(&["events", "--since", &since, "--until", "0s", "--filter", "container=e", "--format", "{{.Action}}"])
-            .ok()
+        host.hull(&[
+            "events",
+            "--since",
+            &since,
+            "--until",
+            "0s",
+            "--filter",
+            "container=e1",
+            "--format",
+            "{{.Action}}",
+        ])
+        .ok()
     };
     eventually("it is destroyed", || until().contains("destroy"));
     let actions: Vec<String> = until().lines().map(String::from).collect();

@@ -5,7 +5,7 @@ use hull_testkit::Host;
 #[test]
 fn nonsense_is_refused_with_a_sentence_and_leaves_nothing() {
     let host = Host::new();
-    let long = "x".repeat(1 << 17);
+    let long = "x".repeat(1 << 16);
     let rows: &[(&[&str], &str)] = &[
         (&["--memory=1k"], "memory"),
         (&["--memory=12q"], "12q"),

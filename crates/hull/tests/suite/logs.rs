@@ -5,33 +5,33 @@ use hull_testkit::Host;
 #[test]
 fn logs_keep_streams_order_tail_and_time() {
     let host = Host::new();
-    host.hull(&["run", "--name", "l", "busybox", "sh", "-c", "for i in 1 2 3; do echo out$i; echo err$i >&2; done"])
+    host.hull(&["run", "--name", "l1", "busybox", "sh", "-c", "for i in 1 2 3; do echo out$i; echo err$i >&2; done"])
         .ok();
-    let all = host.hull(&["logs", "l"]);
+    let all = host.hull(&["logs", "l1"]);
     assert_eq!((all.stdout.as_str(), all.stderr.as_str()), ("out1\nout2\nout3\n", "err1\nerr2\nerr3\n"));
-    let tail = host.hull(&["logs", "--tail", "2", "l"]);
+    let tail = host.hull(&["logs", "--tail", "2", "l1"]);
     assert_eq!(tail.stdout.lines().count() + tail.stderr.lines().count(), 2);
-    let stamped = host.hull(&["logs", "-t", "l"]).ok();
+    let stamped = host.hull(&["logs", "-t", "l1"]).ok();
     assert!(
         stamped.lines().all(|l| l.split(' ').next().is_some_and(|t| t.ends_with('Z') && t.len() == 30)),
         "{stamped}"
     );
-    assert_eq!(host.hull(&["logs", "--since", "2100-01-01T00:00:00Z", "l"]).ok(), "");
-    assert_eq!(host.hull(&["logs", "--until", "2000-01-01T00:00:00Z", "l"]).ok(), "");
+    assert_eq!(host.hull(&["logs", "--since", "2100-01-01T00:00:00Z", "l1"]).ok(), "");
+    assert_eq!(host.hull(&["logs", "--until", "2000-01-01T00:00:00Z", "l1"]).ok(), "");
 }
 
 #[test]
 fn follow_ends_with_the_container() {
     let host = Host::new();
-    host.hull(&["run", "-d", "--name", "f", "busybox", "sh", "-c", "echo one; sleep 0.5; echo two"]).ok();
-    assert_eq!(host.hull(&["logs", "-f", "f"]).ok(), "one\ntwo");
+    host.hull(&["run", "-d", "--name", "f1", "busybox", "sh", "-c", "echo one; sleep 0.5; echo two"]).ok();
+    assert_eq!(host.hull(&["logs", "-f", "f1"]).ok(), "one\ntwo");
 }
 
 #[test]
 fn a_line_without_newline_is_not_lost() {
     let host = Host::new();
-    host.hull(&["run", "--name", "n", "busybox", "printf", "no newline"]).ok();
-    assert_eq!(host.hull(&["logs", "n"]).stdout, "no newline");
+    host.hull(&["run", "--name", "n1", "busybox", "printf", "no newline"]).ok();
+    assert_eq!(host.hull(&["logs", "n1"]).stdout, "no newline");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn the_exit_code_is_the_processes() {
     for code in [0, 1, 42, 255] {
         assert_eq!(host.hull(&["run", "--rm", "busybox", "sh", "-c", &format!("exit {code}")]).code, code);
     }
-    assert_eq!(host.hull(&["run", "--rm", "busybox", "sh", "-c", "kill -9 $$"]).code, 137);
+    assert_eq!(host.hull(&["run", "--rm", "--init", "busybox", "sh", "-c", "kill -9 $$"]).code, 137);
     assert_eq!(host.hull(&["run", "--rm", "--init", "busybox", "sh", "-c", "kill -TERM $$"]).code, 143);
 }
 
@@ -94,8 +94,8 @@ fn a_terminal_is_a_terminal_of_the_right_size() {
     assert!(out.stdout.contains("/dev/pts/0"), "{}", out.stdout);
     assert!(out.stdout.contains("33 101"), "{}", out.stdout);
     assert!(out.stdout.contains("console"), "{}", out.stdout);
-    host.sleeper(&["--name", "s"]);
-    let out = in_terminal(&host, "exec -it s sh -c 'tty; stty size'", b"");
+    host.sleeper(&["--name", "s1"]);
+    let out = in_terminal(&host, "exec -it s1 sh -c 'tty; stty size'", b"");
     assert!(out.stdout.contains("/dev/pts/") && out.stdout.contains("33 101"), "{}", out.stdout);
 }
 
@@ -111,17 +111,17 @@ fn a_terminal_is_refused_without_one() {
 fn detach_keys_leave_the_container_running() {
     let host = Host::new();
     let mut command = host.command("script");
-    let line = format!("{} run -it --name d busybox sh", hull_testkit::hull_binary().display());
+    let line = format!("{} run -it --name d1 busybox sh", hull_testkit::hull_binary().display());
     command.args(["-q", "-e", "-c", &line, "/dev/null"]);
     use std::io::Write;
     let mut child =
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("script");
-    eventually("it runs", || host.hull(&["inspect", "-f", "{{.State.Running}}", "d"]).stdout.trim() == "true");
+    eventually("it runs", || host.hull(&["inspect", "-f", "{{.State.Running}}", "d1"]).stdout.trim() == "true");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(&[16, 17]).expect("ctrl-p ctrl-q");
     eventually("the client ends", || child.try_wait().is_ok_and(|s| s.is_some()));
     drop(stdin);
-    assert_eq!(host.inspect("d")["State"]["Running"], true);
+    assert_eq!(host.inspect("d1")["State"]["Running"], true);
 }
 
 #[test]
@@ -171,9 +171,11 @@ fn init_reaps_and_forwards() {
 #[test]
 fn attach_shows_what_comes_and_its_exit_code() {
     let host = Host::new();
-    host.hull(&["run", "-d", "--name", "a", "busybox", "sh", "-c", "sleep 1; echo late; exit 9"]).ok();
-    let out = host.hull(&["attach", "a"]);
+    host.hull(&["run", "-d", "--name", "a1", "busybox", "sh", "-c", "sleep 1; echo late; exit 9"]).ok();
+    let out = host.hull(&["attach", "a1"]);
     assert_eq!((out.stdout.as_str(), out.code), ("late\n", 9));
-    host.hull(&["run", "-d", "-i", "--name", "b", "busybox", "cat"]).ok();
-    assert_eq!(host.hull_input(&["attach", "b"], b"echoed\n").stdout, "echoed\n");
+    // As with docker, stdin of `run -d -i` stays open for the next client; that of `create -i` ends with its first.
+    host.hull(&["create", "-i", "--name", "b1", "busybox", "cat"]).ok();
+    host.hull(&["start", "b1"]).ok();
+    assert_eq!(host.hull_input(&["attach", "b1"], b"echoed\n").stdout, "echoed\n");
 }

@@ -199,12 +199,21 @@ fn parse(what: &'static str, text: &[u8]) -> Result<Document> {
     }
 }
 
-/// An image's configuration, for this host's platform.
+/// An image's configuration. Another architecture is for `run` to refuse; another system has no layers
+/// that could be unpacked here.
 pub(super) fn config(bytes: &[u8]) -> Result<ImageConfig> {
     const WHAT: &str = "the image's configuration";
+    // Lists would be taken for an object's fields in order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Error::document(WHAT, "it is no JSON object"));
+    }
     let config: ImageConfig = serde_json::from_slice(bytes).map_err(|error| Error::document(WHAT, error))?;
     if config.rootfs.kind != "layers" {
         return Err(Error::document(WHAT, "its root file system is not made of layers"));
+    }
+    let platform = config.platform();
+    if platform.os != Platform::host().os {
+        return Err(Error::Platform { wanted: Platform::host(), found: platform.to_string() });
     }
     Ok(config)
 }

@@ -141,7 +141,11 @@ fn copy(from: &mut Reader<impl BufRead>, to: &mut Ingest) -> Result<()> {
         if bytes == 0 {
             return Ok(());
         }
-        to.write_all(piece).map_err(Error::Read)?;
+        to.write_all(piece).map_err(|source| hull_content::Error::File {
+            attempt: "write",
+            name: "a blob".to_owned(),
+            source,
+        })?;
         from.consume(bytes);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use hull_sys::process::{self, Vector};
 use hull_sys::Error;
+use hull_sys::process::{self, Vector};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -42,11 +42,7 @@ impl Child<'_> {
 
 /// As execvp(3): a missing file goes on, a forbidden one is remembered and goes on, all else ends it.
 /// A file that exists while its interpreter does not is `ENOENT`, too: it is preferred in the report.
-fn try_candidates<'a>(
-    candidates: &'a [std::ffi::CString],
-    argv: &Vector,
-    env: &Vector,
-) -> Refusal<'a> {
+fn try_candidates<'a>(candidates: &'a [std::ffi::CString], argv: &Vector, env: &Vector) -> Refusal<'a> {
     let mut worst = Refusal { path: c"", errno: Errno::NOENT, rank: 0 };
     for path in candidates {
         let errno = process::execve(path, argv, env);
@@ -69,8 +65,8 @@ fn head(path: &CStr) -> Vec<u8> {
     let Ok(file) = rustix::fs::openat(CWD, path, flags, Mode::empty()) else {
         return Vec::new();
     };
-    let regular = rustix::fs::fstat(&file)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    let regular =
+        rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     if !regular {
         return Vec::new();
     }

@@ -1,7 +1,7 @@
 //! Capability sets of the coming command.
 
-use hull_sys::caps::{self, Sets};
 use hull_sys::Result;
+use hull_sys::caps::{self, Sets};
 
 /// Reduces the bounding set, then writes the sets, then raises ambient ones. Only bits that the
 /// process has are asked for: the keeper (or the kernel) may lack some.

@@ -66,23 +66,12 @@ impl Child<'_> {
         mount::attach(mount, self.place(target)?)
     }
 
-    pub(super) fn new_mount(
-        &mut self,
-        fstype: &str,
-        options: &Options,
-        attrs: &Attrs,
-        target: &Target,
-    ) -> Result<()> {
+    pub(super) fn new_mount(&mut self, fstype: &str, options: &Options, attrs: &Attrs, target: &Target) -> Result<()> {
         let place = self.place(target)?;
         mount::attach(new_detached(fstype, options, attrs)?, place)
     }
 
-    pub(super) fn tmpfs_copy_up(
-        &mut self,
-        options: &Options,
-        attrs: &Attrs,
-        target: &Target,
-    ) -> Result<()> {
+    pub(super) fn tmpfs_copy_up(&mut self, options: &Options, attrs: &Attrs, target: &Target) -> Result<()> {
         let place = self.place(target)?;
         // Written to first, made read-only after.
         let writable = Attrs { set: attrs.set & !RDONLY, ..*attrs };
@@ -99,11 +88,13 @@ impl Child<'_> {
         let path = &target.path;
         self.refuse_linked_base(path)?;
         let root = self.root()?;
-        match target.create {
+        let place = match target.create {
             None => resolve::open_in_root(root, path, OFlags::PATH),
             Some(Node::Dir) => resolve::mkdir_in_root(root, path, 0o755),
             Some(Node::File) => resolve::mkfile_in_root(root, path, 0o644),
-        }
+        }?;
+        refuse_linked_proc(root, path, &place)?;
+        Ok(place)
     }
 
     /// CVE-2019-19921 and kin: an image whose `/proc`, `/sys` or `/dev` is a link would have what is
@@ -117,8 +108,10 @@ impl Child<'_> {
             return Ok(());
         };
         if !self.masks.checked[index] {
-            let base = Path::new("/").join(first);
-            if resolve::is_link_in_root(self.root()?, &base)? {
+            // One component, looked at without following it: nothing to resolve.
+            let stat = rustix::fs::statat(self.root()?, first, AtFlags::SYMLINK_NOFOLLOW);
+            if stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
+                let base = Path::new("/").join(first);
                 let call = format!("mount on {path:?}: {base:?} is a symbolic link in the image");
                 return Err(Error::new(call, Errno::LOOP));
             }
@@ -143,8 +136,7 @@ impl Child<'_> {
         let make = || rustix::fs::mknodat(&parent, name, kind, bits, dev);
         if let Err(errno) = make() {
             let stat = match errno {
-                Errno::EXIST => rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .named(describe)?,
+                Errno::EXIST => rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).named(describe)?,
                 errno => return Err(errno).named(describe),
             };
             match FileType::from_raw_mode(stat.st_mode) {
@@ -207,6 +199,22 @@ impl Child<'_> {
             result => result.map(Some),
         }
     }
+}
+
+/// CVE-2025-52881: what does not lie in the container's `/proc` by name must not come to lie there by a
+/// link of the image: labels and sysctls are written there.
+fn refuse_linked_proc(root: BorrowedFd<'_>, path: &Path, place: &OwnedFd) -> Result<()> {
+    let describe = || format!("mount on {path:?}: a link leads into /proc");
+    let on_procfs = rustix::fs::fstatfs(place).named(describe)?.f_type == hull_sys::proc::PROC_SUPER_MAGIC;
+    if !on_procfs || path.starts_with("/proc") {
+        return Ok(());
+    }
+    let own = resolve::open_in_root(root, "/proc", OFlags::PATH)?;
+    let device = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_dev).named(describe);
+    if device(&own)? == device(place)? {
+        return Err(Error::new(describe(), Errno::LOOP));
+    }
+    Ok(())
 }
 
 fn apply(mount: BorrowedFd<'_>, attrs: &Attrs) -> Result<()> {

@@ -41,12 +41,7 @@ fn describe(step: u32, error: &Error, file: Option<(Vec<u8>, Vec<u8>)>) -> Failu
 }
 
 /// The child gives up. If nobody listens, there is nobody to tell.
-pub(super) fn failure(
-    socket: BorrowedFd<'_>,
-    step: u32,
-    error: &Error,
-    file: Option<(Vec<u8>, Vec<u8>)>,
-) {
+pub(super) fn failure(socket: BorrowedFd<'_>, step: u32, error: &Error, file: Option<(Vec<u8>, Vec<u8>)>) {
     _ = send(socket, &Report::Failed(describe(step, error, file)), &[]);
 }
 
@@ -78,21 +73,31 @@ pub(super) fn await_go(socket: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// The keeper's side: the next packet, if one is there. `Ok(Some(None))` is the end.
-pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Option<(Report, Vec<OwnedFd>)>>> {
+/// What the keeper hears of a child.
+pub(crate) enum Heard {
+    /// Nothing for now.
+    Nothing,
+    /// A packet, with its descriptors.
+    Packet(Report, Vec<OwnedFd>),
+    /// The end: it became its command, or is gone.
+    End,
+}
+
+/// The keeper's side: reads once, never blocks.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Heard> {
     let mut packet = [0u8; PACKET];
     let received = loop {
         match fdpass::recv(socket, &mut packet) {
-            Err(error) if error.errno == Errno::AGAIN => return Ok(None),
+            Err(error) if error.errno == Errno::AGAIN => return Ok(Heard::Nothing),
             // The child ended with something of ours unread: said once, before what it had sent.
             Err(error) if error.errno == Errno::CONNRESET => {}
             received => break received?,
         }
     };
     if received.bytes == 0 {
-        return Ok(Some(None));
+        return Ok(Heard::End);
     }
     let report = postcard::from_bytes(&packet[..received.bytes])
         .map_err(|_| Error::new("a report of the child", Errno::BADMSG))?;
-    Ok(Some(Some((report, received.fds))))
+    Ok(Heard::Packet(report, received.fds))
 }

@@ -10,17 +10,11 @@ use super::{Child, report, walk};
 
 impl Child<'_> {
     /// A new pty: the master goes to the keeper, the peer becomes the controlling terminal and stdio.
-    pub(super) fn terminal(
-        &mut self,
-        (rows, columns): (u16, u16),
-        console: bool,
-        owner: u32,
-    ) -> Result<()> {
+    pub(super) fn terminal(&mut self, (rows, columns): (u16, u16), console: bool, owner: u32) -> Result<()> {
         let root = self.root()?;
         let (master, peer) = pty::open_in(root)?;
         pty::set_size(&master, rows, columns)?;
-        rustix::fs::fchown(&peer, Some(Uid::from_raw(owner)), None)
-            .named(|| format!("fchown(pty, {owner})"))?;
+        rustix::fs::fchown(&peer, Some(Uid::from_raw(owner)), None).named(|| format!("fchown(pty, {owner})"))?;
         if console {
             // CVE-2025-52565: the mount is of the peer's descriptor, on a file beneath the root.
             let place = resolve::mkfile_in_root(root, Path::new("/dev/console"), 0o600)?;

@@ -23,18 +23,15 @@ impl Child<'_> {
             Step::BecomeNamespaceRoot => caps::set_identity(0, 0, &[]),
             Step::Rebirth { new } => self.rebirth(*new),
             Step::Keyring => self.keyring(),
-            Step::Hostname(name) => rustix::system::sethostname(name.as_bytes())
-                .named(|| format!("sethostname({name:?})")),
+            Step::Hostname(name) => {
+                rustix::system::sethostname(name.as_bytes()).named(|| format!("sethostname({name:?})"))
+            }
             Step::Domainname(name) => process::set_domainname(name),
             Step::LoopbackUp => net::loopback_up(),
             Step::AttachRoot { mount } => self.attach_root(*mount),
             Step::Attach { mount, target, attrs } => self.attach(*mount, target, attrs),
-            Step::NewMount { fstype, options, attrs, target } => {
-                self.new_mount(fstype, options, attrs, target)
-            }
-            Step::TmpfsCopyUp { options, attrs, target } => {
-                self.tmpfs_copy_up(options, attrs, target)
-            }
+            Step::NewMount { fstype, options, attrs, target } => self.new_mount(fstype, options, attrs, target),
+            Step::TmpfsCopyUp { options, attrs, target } => self.tmpfs_copy_up(options, attrs, target),
             Step::Device { path, kind, major, minor, mode, uid, gid } => {
                 self.device(path, (*kind, *mode), (*major, *minor), (*uid, *gid))
             }
@@ -42,12 +39,8 @@ impl Child<'_> {
             Step::ReadonlyPath(path) => self.readonly_path(path),
             Step::MaskedPath(path) => self.masked_path(path),
             Step::Remount { path, attrs } => self.remount(path, attrs),
-            Step::Terminal { rows, columns, console, owner } => {
-                self.terminal((*rows, *columns), *console, *owner)
-            }
-            Step::Stdio { stdin, stdout, stderr, owner } => {
-                self.stdio([*stdin, *stdout, *stderr], *owner)
-            }
+            Step::Terminal { rows, columns, console, owner } => self.terminal((*rows, *columns), *console, *owner),
+            Step::Stdio { stdin, stdout, stderr, owner } => self.stdio([*stdin, *stdout, *stderr], *owner),
             Step::Session => session(),
             Step::PivotRoot => self.pivot_root(),
             Step::Sysctl { key, value } => self.sysctl(key, value),
@@ -63,11 +56,7 @@ impl Child<'_> {
                 caps::set_identity(*uid, *gid, groups)
             }
             Step::Capabilities { bounding, permitted, effective, inheritable, ambient } => {
-                let wanted = caps::Sets {
-                    effective: *effective,
-                    permitted: *permitted,
-                    inheritable: *inheritable,
-                };
+                let wanted = caps::Sets { effective: *effective, permitted: *permitted, inheritable: *inheritable };
                 super::identity::capabilities(*bounding, wanted, *ambient)
             }
             Step::Umask(mask) => {
@@ -117,9 +106,8 @@ impl Child<'_> {
 
     fn time_offsets(&self, monotonic: i64, boottime: i64) -> Result<()> {
         const SECOND: i64 = 1_000_000_000;
-        let line = |clock: &str, offset: i64| {
-            format!("{clock} {} {}\n", offset.div_euclid(SECOND), offset.rem_euclid(SECOND))
-        };
+        let line =
+            |clock: &str, offset: i64| format!("{clock} {} {}\n", offset.div_euclid(SECOND), offset.rem_euclid(SECOND));
         let text = line("monotonic", monotonic) + &line("boottime", boottime);
         self.given.proc.write("self/timens_offsets", &text)
     }
@@ -164,9 +152,7 @@ impl Child<'_> {
         let text = format!("exec {label}");
         match self.given.proc.write("thread-self/attr/apparmor/exec", &text) {
             // KERNEL(5.8): the file of its own; before, the shared one.
-            Err(error) if error.errno == Errno::NOENT => {
-                self.given.proc.write("thread-self/attr/exec", &text)
-            }
+            Err(error) if error.errno == Errno::NOENT => self.given.proc.write("thread-self/attr/exec", &text),
             result => result,
         }
     }
@@ -215,4 +201,12 @@ fn give(stream: &impl std::os::fd::AsFd, uid: u32) {
 
 pub(super) fn session() -> Result<()> {
     rustix::process::setsid().map(drop).named(|| "setsid()".to_owned())
+}
+
+/// Joins a v2 cgroup by its directory: 0 is the writer.
+pub(super) fn join_v2(cgroup: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+    let describe = || "write(cgroup.procs, \"0\")".to_owned();
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(cgroup, "cgroup.procs", flags, Mode::empty()).named(describe)?;
+    rustix::io::write(&file, b"0").map(drop).named(describe)
 }

@@ -35,11 +35,7 @@ pub(super) fn steps(confined: &Confined<'_>, steps: &mut Vec<Step>) {
     if !process.no_new_privileges {
         seccomp(confined, steps);
     }
-    steps.push(Step::Identity {
-        uid: confined.who.uid,
-        gid: confined.who.gid,
-        groups: confined.who.groups.clone(),
-    });
+    steps.push(Step::Identity { uid: confined.who.uid, gid: confined.who.gid, groups: confined.who.groups.clone() });
     // ORDER: the identity keeps capabilities for this step; the sets are final from here on.
     steps.push(capabilities(process.capabilities, confined.who.uid));
     if process.no_new_privileges {
@@ -68,13 +64,7 @@ pub(super) fn raise_limits(process: &Process, steps: &mut Vec<Step>) {
 /// docker. Never inheritable or ambient (CVE-2022-24769).
 fn capabilities(set: u64, uid: u32) -> Step {
     let own = if uid == 0 { set } else { 0 };
-    Step::Capabilities {
-        bounding: set,
-        permitted: own,
-        effective: own,
-        inheritable: 0,
-        ambient: 0,
-    }
+    Step::Capabilities { bounding: set, permitted: own, effective: own, inheritable: 0, ambient: 0 }
 }
 
 fn labels(confined: &Confined<'_>, steps: &mut Vec<Step>) {

@@ -47,10 +47,7 @@ pub(super) fn start(spec: &Spec, facts: &Facts) -> Entry {
 /// For a further process of a running container.
 pub(super) fn join(process: &Process, facts: &ExecFacts) -> Entry {
     let mut steps = Vec::new();
-    let mut clone = Clone3 {
-        join_pid: facts.own_pid.then_some(facts.target),
-        ..Clone3::default()
-    };
+    let mut clone = Clone3 { join_pid: facts.own_pid.then_some(facts.target), ..Clone3::default() };
     let userns = facts.namespaces.contains(Namespaces::USER);
     as_twin(facts.cgroup.as_ref(), process, userns, &mut clone, &mut steps);
     steps.push(Step::Enter { fd: facts.target, namespaces: facts.namespaces });
@@ -61,13 +58,7 @@ pub(super) fn join(process: &Process, facts: &ExecFacts) -> Entry {
 }
 
 /// What needs the keeper's own rights or the host's `/proc`.
-fn as_twin(
-    cgroup: Option<&CgroupJoin>,
-    process: &Process,
-    userns: bool,
-    clone: &mut Clone3,
-    steps: &mut Vec<Step>,
-) {
+fn as_twin(cgroup: Option<&CgroupJoin>, process: &Process, userns: bool, clone: &mut Clone3, steps: &mut Vec<Step>) {
     // ORDER: the cgroup first: all that follows is accounted to it.
     match cgroup {
         Some(CgroupJoin::V2(directory)) => clone.cgroup = Some(*directory),
@@ -87,10 +78,7 @@ fn new_clock(spec: &Spec, steps: &mut Vec<Step>) {
     steps.push(Step::Unshare { namespaces: Namespaces::TIME });
     if let Some(offsets) = spec.namespaces.time_offsets {
         // ORDER: the namespace takes no offsets once a process is in it.
-        steps.push(Step::TimeOffsets {
-            monotonic: offsets.monotonic,
-            boottime: offsets.boottime,
-        });
+        steps.push(Step::TimeOffsets { monotonic: offsets.monotonic, boottime: offsets.boottime });
     }
 }
 
@@ -150,4 +138,3 @@ fn own_names(spec: &Spec, facts: &Facts, steps: &mut Vec<Step>) {
         steps.push(Step::Sysctl { key: key.clone(), value: value.clone() });
     }
 }
-

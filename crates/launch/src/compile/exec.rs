@@ -46,12 +46,7 @@ fn value<'a>(env: &'a [String], key: &str) -> Option<&'a str> {
 }
 
 fn strings(what: &'static str, texts: &[String]) -> Result<Vec<CString>, Error> {
-    texts
-        .iter()
-        .map(|text| {
-            CString::new(text.as_str()).map_err(|_| Error::Nul { what, value: text.clone() })
-        })
-        .collect()
+    texts.iter().map(|text| CString::new(text.as_str()).map_err(|_| Error::Nul { what, value: text.clone() })).collect()
 }
 
 #[cfg(test)]

@@ -28,27 +28,23 @@ fn command(plan: &LaunchPlan, failure: &Failure) -> Fault {
     let name = plan.exec.argv.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let not_found = |text: String| Fault::new(Kind::CommandNotFound, text);
     let not_executable = |text: String| Fault::new(Kind::NotExecutable, text);
-    match Errno::from_raw_os_error(failure.errno) {
+    match errno(failure.errno) {
         Errno::NOENT | Errno::NOTDIR => match missing_interpreter(binary.as_ref()) {
             Some(interpreter) => not_found(format!(
                 "exec: {name:?}: its interpreter {interpreter:?} is missing: no such file or directory"
             ))
             .hint("the image lacks the loader or shell that this file names; install it, or use a static binary"),
-            None if name.contains('/') => {
-                not_found(format!("exec: {name:?}: stat {name}: no such file or directory"))
-            }
+            None if name.contains('/') => not_found(format!("exec: {name:?}: stat {name}: no such file or directory")),
             None => not_found(format!("exec: {name:?}: executable file not found in $PATH")),
         },
-        Errno::ACCESS | Errno::PERM => {
-            not_executable(format!("exec: {name:?}: permission denied"))
-                .hint("the file is no executable for this user, or its file system is mounted noexec")
-        }
+        Errno::ACCESS | Errno::PERM => not_executable(format!("exec: {name:?}: permission denied"))
+            .hint("the file is no executable for this user, or its file system is mounted noexec"),
         Errno::ISDIR => not_executable(format!("exec: {name:?}: is a directory")),
         Errno::NOEXEC => exec_format(&name, binary.as_ref()),
         Errno::TXTBSY => not_executable(format!("exec: {name:?}: text file busy")),
         Errno::TOOBIG => Fault::invalid(format!("exec: {name:?}: argument list too long"))
             .hint("shorten the arguments or the environment"),
-        _ => not_executable(format!("exec: {name:?}: {}", errno_text(failure.errno))).cause(&failure.call),
+        _ => not_executable(format!("exec: {name:?}: {}", reason(failure))).cause(&failure.call),
     }
 }
 
@@ -64,11 +60,10 @@ fn exec_format(name: &str, binary: Option<&Binary>) -> Fault {
     let host = host_architecture();
     let text = format!("exec: {name:?}: exec format error");
     match binary {
-        Some(Binary::Elf { machine, .. }) if *machine != host => Fault::new(
-            Kind::NotExecutable,
-            format!("{text}: the file is for {machine}, this machine is {host}"),
-        )
-        .hint(format!("use an image for {host}")),
+        Some(Binary::Elf { machine, .. }) if *machine != host => {
+            Fault::new(Kind::NotExecutable, format!("{text}: the file is for {machine}, this machine is {host}"))
+                .hint(format!("use an image for {host}"))
+        }
         Some(Binary::Unknown) => Fault::new(Kind::NotExecutable, text)
             .hint("the file is neither an ELF binary nor begins with `#!`; does a script lack its first line?"),
         _ => Fault::new(Kind::NotExecutable, format!("{text} on {host}")),
@@ -85,43 +80,28 @@ pub fn host_architecture() -> &'static str {
 }
 
 fn step_failed(step: &Step, failure: &Failure) -> Fault {
-    let errno = Errno::from_raw_os_error(failure.errno);
+    let errno = errno(failure.errno);
     let fault = |kind, text: String| Fault::new(kind, text).cause(cause(failure));
     match step {
         Step::Workdir { path, .. } => workdir(&path.display().to_string(), failure),
         Step::Attach { target, .. } | Step::NewMount { target, .. } | Step::TmpfsCopyUp { target, .. } => {
             mount(target, errno, failure)
         }
-        Step::Device { path, .. } => fault(
-            Kind::Internal,
-            format!("cannot make the device `{}`", path.display()),
-        ),
-        Step::Sysctl { key, value } => fault(
-            Kind::Invalid,
-            format!("cannot set the sysctl `{key}` to `{value}`"),
-        ),
+        Step::Device { path, .. } => fault(Kind::Internal, format!("cannot make the device `{}`", path.display())),
+        Step::Sysctl { key, value } => fault(Kind::Invalid, format!("cannot set the sysctl `{key}` to `{value}`")),
         Step::Rlimit { resource, soft, hard, .. } => rlimit(*resource, *soft, *hard, failure),
-        Step::OomScoreAdj { value, .. } => fault(
-            Kind::Forbidden,
-            format!("cannot set the OOM score adjustment to {value}"),
-        )
-        .hint("lowering it needs CAP_SYS_RESOURCE, which the engine does not have here"),
-        Step::Identity { uid, gid, .. } => fault(
-            Kind::Invalid,
-            format!("cannot become user {uid} and group {gid}"),
-        )
-        .hint("in a user namespace both must be mapped"),
-        Step::LsmLabel { label, .. } => fault(
-            Kind::Invalid,
-            format!("cannot apply the security label `{label}`"),
-        )
-        .hint("is the profile loaded?"),
+        Step::OomScoreAdj { value, .. } => {
+            fault(Kind::Forbidden, format!("cannot set the OOM score adjustment to {value}"))
+                .hint("lowering it needs CAP_SYS_RESOURCE, which the engine does not have here")
+        }
+        Step::Identity { uid, gid, .. } => fault(Kind::Invalid, format!("cannot become user {uid} and group {gid}"))
+            .hint("in a user namespace both must be mapped"),
+        Step::LsmLabel { label, .. } => {
+            fault(Kind::Invalid, format!("cannot apply the security label `{label}`")).hint("is the profile loaded?")
+        }
         Step::Seccomp { .. } => fault(Kind::Invalid, "the kernel refused the seccomp filter".to_owned()),
-        Step::Terminal { .. } => fault(
-            Kind::Internal,
-            "cannot open a terminal in the container".to_owned(),
-        )
-        .hint("`/dev/pts` must be the container's own"),
+        Step::Terminal { .. } => fault(Kind::Internal, "cannot open a terminal in the container".to_owned())
+            .hint("`/dev/pts` must be the container's own"),
         Step::Enter { .. } if errno == Errno::SRCH => {
             Fault::conflict("the container whose namespaces are joined is no longer running")
         }
@@ -130,13 +110,14 @@ fn step_failed(step: &Step, failure: &Failure) -> Fault {
 }
 
 fn workdir(path: &str, failure: &Failure) -> Fault {
-    match Errno::from_raw_os_error(failure.errno) {
+    match errno(failure.errno) {
         Errno::NOTDIR => Fault::invalid(format!("the working directory {path:?} is not a directory"))
             .hint("choose a directory with `-w`"),
-        Errno::NOENT => Fault::invalid(format!(
-            "chdir to the working directory {path:?}: no such file or directory"
-        )),
+        Errno::NOENT => Fault::invalid(format!("chdir to the working directory {path:?}: no such file or directory")),
         Errno::ACCESS => Fault::invalid(format!("chdir to the working directory {path:?}: permission denied")),
+        Errno::LOOP => Fault::invalid(format!("cannot use the working directory {path:?}"))
+            .cause(cause(failure))
+            .hint("links of `/proc` are not followed, as they may lead out of the container"),
         _ => Fault::invalid(format!("cannot use the working directory {path:?}")).cause(cause(failure)),
     }
 }
@@ -189,6 +170,15 @@ fn describe(step: &Step) -> String {
     }
 }
 
+/// The kernel's number; one outside its range (0: the process was killed) is no number of its.
+fn errno(number: i32) -> Errno {
+    if (1..4096).contains(&number) { Errno::from_raw_os_error(number) } else { Errno::CANCELED }
+}
+
+fn reason(failure: &Failure) -> String {
+    if failure.errno == 0 { failure.call.clone() } else { errno_text(failure.errno) }
+}
+
 fn cause(failure: &Failure) -> String {
     match failure.errno {
         0 => failure.call.clone(),
@@ -199,7 +189,7 @@ fn cause(failure: &Failure) -> String {
 
 /// The words that Go, and so docker, has for an error number; clients match on some.
 pub fn errno_text(errno: i32) -> String {
-    let known = match Errno::from_raw_os_error(errno) {
+    let known = match self::errno(errno) {
         Errno::NOEXEC => "exec format error",
         Errno::NOMEM => "cannot allocate memory",
         Errno::LOOP => "too many levels of symbolic links",

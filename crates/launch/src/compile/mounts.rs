@@ -20,9 +20,7 @@ pub(super) fn covers_dev(spec: &Spec) -> bool {
 
 /// All of them.
 pub(super) fn user_mounts(spec: &Spec, facts: &Facts, steps: &mut Vec<Step>) {
-    let etc = facts.etc.iter().filter(|file| {
-        !spec.mounts.iter().any(|mount| mount.target == file.path)
-    });
+    let etc = facts.etc.iter().filter(|file| !spec.mounts.iter().any(|mount| mount.target == file.path));
     let mut all: Vec<(usize, Vec<Step>)> = etc.map(|file| (depth(&file.path), etc_file(spec, file))).collect();
     for (wish, fact) in spec.mounts.iter().zip(&facts.mounts) {
         all.push((depth(&wish.target), user_mount(spec, facts, wish, fact)));
@@ -66,12 +64,7 @@ fn user_mount(spec: &Spec, facts: &Facts, wish: &MountWish, fact: &MountFact) ->
     }
 }
 
-fn tmpfs(
-    wish: &MountWish,
-    options: Vec<(String, Option<String>)>,
-    set: u64,
-    copy_up: bool,
-) -> Step {
+fn tmpfs(wish: &MountWish, options: Vec<(String, Option<String>)>, set: u64, copy_up: bool) -> Step {
     let target = Target { path: wish.target.clone(), create: Some(Node::Dir) };
     let attrs = Attrs { set, ..Attrs::default() };
     if copy_up {
@@ -81,13 +74,7 @@ fn tmpfs(
     }
 }
 
-fn detached(
-    wish: &MountWish,
-    mount: Slot,
-    directory: bool,
-    readonly: Readonly,
-    propagation: Propagation,
-) -> Vec<Step> {
+fn detached(wish: &MountWish, mount: Slot, directory: bool, readonly: Readonly, propagation: Propagation) -> Vec<Step> {
     let create = Some(if directory { Node::Dir } else { Node::File });
     let target = Target { path: wish.target.clone(), create };
     let (kind, tree) = propagation_bits(propagation);

@@ -209,12 +209,7 @@ fn set(bits: u64) -> Attrs {
 }
 
 fn new_mount(fstype: &str, options: Options, attrs: u64, target: impl AsRef<Path>) -> Step {
-    Step::NewMount {
-        fstype: fstype.to_owned(),
-        options,
-        attrs: set(attrs),
-        target: directory(target),
-    }
+    Step::NewMount { fstype: fstype.to_owned(), options, attrs: set(attrs), target: directory(target) }
 }
 
 fn attach(mount: Slot, target: &str, attrs: u64, recursive: bool) -> Step {
@@ -225,4 +220,3 @@ fn attach(mount: Slot, target: &str, attrs: u64, recursive: bool) -> Step {
 fn directory(path: impl AsRef<Path>) -> Target {
     Target { path: path.as_ref().to_owned(), create: Some(Node::Dir) }
 }
-

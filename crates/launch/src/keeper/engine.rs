@@ -17,10 +17,12 @@ const MOUNT_NAMESPACE: u32 = 0x0002_0000;
 
 /// An engine that lived this long was healthy: the next one starts at once.
 const HEALTHY: Duration = Duration::from_secs(1);
-/// The first delay, doubled for each early death.
-const FIRST_DELAY: Duration = Duration::from_millis(20);
+/// So many early deaths in a row are met with a start at once.
+const AT_ONCE: u32 = 3;
+/// The first delay, doubled for each further early death.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// The longest.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// When the next start is due.
 #[derive(Debug, Default)]
@@ -40,9 +42,9 @@ impl Restarts {
     pub(super) fn died(&mut self, now: Instant) {
         let lived = self.started.map_or(Duration::ZERO, |started| now - started);
         self.early_deaths = if lived >= HEALTHY { 0 } else { self.early_deaths + 1 };
-        let delay = match self.early_deaths {
-            0 | 1 => Duration::ZERO,
-            n => FIRST_DELAY.saturating_mul(1 << (n - 2).min(16)).min(LONGEST_DELAY),
+        let delay = match self.early_deaths.checked_sub(AT_ONCE + 1) {
+            None => Duration::ZERO,
+            Some(n) => FIRST_DELAY.saturating_mul(1 << n.min(16)).min(LONGEST_DELAY),
         };
         self.due = Some(now + delay);
     }
@@ -56,9 +58,8 @@ impl Restarts {
 /// Starts the engine with the given arguments.
 pub(super) fn start(parts: &Parts, arguments: &[OsString]) -> Result<RunningEngine> {
     let program = place::own_program()?;
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .named(|| "socketpair()".to_owned())?;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .named(|| "socketpair()".to_owned())?;
     rustix::io::ioctl_fionbio(&ours, true).named(|| "ioctl(FIONBIO)".to_owned())?;
     let argv = std::iter::once(OsString::from("hull")).chain(arguments.iter().cloned());
     let argv = Vector::new(argv.map(place::c_string).collect());
@@ -69,9 +70,7 @@ pub(super) fn start(parts: &Parts, arguments: &[OsString]) -> Result<RunningEngi
             eprintln!("hull keeper: cannot start the engine: {error}");
             process::exit_now(127)
         }
-        Cloned::Parent { pid, pidfd: _ } => {
-            Ok(RunningEngine { pid: pid.as_raw_nonzero().get(), link: ours })
-        }
+        Cloned::Parent { pid, pidfd: _ } => Ok(RunningEngine { pid: pid.as_raw_nonzero().get(), link: ours }),
     }
 }
 
@@ -83,19 +82,13 @@ fn environment(base: &Environment, link: &OwnedFd, listener: &OwnedFd) -> Vec<CS
         .iter()
         .filter(|(name, _)| hidden.iter().all(|hidden| name != hidden.as_bytes()))
         .filter_map(|(name, value)| CString::new([name, &b"="[..], value].concat()).ok());
-    let added = ours.iter().map(|(name, fd)| {
-        CString::new(format!("{name}={}", fd.as_raw_fd())).expect("no NUL in a number")
-    });
+    let added =
+        ours.iter().map(|(name, fd)| CString::new(format!("{name}={}", fd.as_raw_fd())).expect("no NUL in a number"));
     inherited.chain(added).collect()
 }
 
 /// In the child. Returns only the error.
-fn become_engine(
-    parts: &Parts,
-    program: &OwnedFd,
-    link: &OwnedFd,
-    (argv, env): (&Vector, &Vector),
-) -> Error {
+fn become_engine(parts: &Parts, program: &OwnedFd, link: &OwnedFd, (argv, env): (&Vector, &Vector)) -> Error {
     let prepare = || -> Result<()> {
         fds::close_on_exec_from(3)?;
         signals::reset_mask_and_pipe();
@@ -122,7 +115,7 @@ mod tests {
         let mut restarts = Restarts::default();
         let mut now = Instant::now();
         assert_eq!(restarts.wait(now), None);
-        for expected_ms in [0, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000] {
+        for expected_ms in [0, 0, 0, 50, 100, 200, 400, 800, 1000, 1000] {
             restarts.started(now);
             assert_eq!(restarts.wait(now), None);
             now += Duration::from_millis(10);

@@ -23,8 +23,7 @@ pub(super) fn write(directory: &OwnedFd, record: &ExitRecord) -> Result<()> {
     let describe = || format!("write(exit record {name:?})");
     let json = serde_json::to_vec(record).expect("plain data encodes into memory");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, &temporary, flags, Mode::from_raw_mode(0o600))
-        .named(describe)?;
+    let file = rustix::fs::openat(directory, &temporary, flags, Mode::from_raw_mode(0o600)).named(describe)?;
     let mut rest = &json[..];
     while !rest.is_empty() {
         let n = rustix::io::write(&file, rest).named(describe)?;

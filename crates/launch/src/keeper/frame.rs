@@ -84,6 +84,7 @@ impl Incoming {
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool, FrameError> {
         let start = self.bytes.len();
         let room = self.missing().clamp(4096, 1 << 20);
+        self.make_room(start + room);
         self.bytes.resize(start + room, 0);
         let received = fdpass::recv(socket, &mut self.bytes[start..]);
         let bytes = received.as_ref().map_or(0, |r| r.bytes);
@@ -101,9 +102,7 @@ impl Incoming {
     }
 
     /// Takes the first whole frame.
-    pub(crate) fn take<T: DeserializeOwned>(
-        &mut self,
-    ) -> Result<Option<(T, Vec<OwnedFd>)>, FrameError> {
+    pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<OwnedFd>)>, FrameError> {
         let Some((length, fds)) = self.header() else {
             return Ok(None);
         };
@@ -116,16 +115,31 @@ impl Incoming {
         if self.fds.len() < fds {
             return Err(FrameError::Malformed);
         }
-        let message = postcard::from_bytes(&self.bytes[HEADER..HEADER + length])
-            .map_err(|_| FrameError::Malformed)?;
-        // A plan bears secrets (its environment): they do not stay behind in freed memory, which
-        // every child of the keeper gets a copy of.
-        self.bytes[..HEADER + length].fill(0);
-        self.bytes.drain(..HEADER + length);
+        let message = postcard::from_bytes(&self.bytes[HEADER..HEADER + length]).map_err(|_| FrameError::Malformed)?;
+        self.forget(HEADER + length);
+        Ok(Some((message, self.fds.drain(..fds).collect())))
+    }
+
+    /// Grows without leaving a copy behind in freed memory: see [`Self::forget`].
+    fn make_room(&mut self, size: usize) {
+        if self.bytes.capacity() < size {
+            let mut bigger = Vec::with_capacity(size);
+            bigger.extend_from_slice(&self.bytes);
+            self.bytes.fill(0);
+            self.bytes = bigger;
+        }
+    }
+
+    /// Drops the first bytes. A plan bears secrets (its environment): they are overwritten, since every
+    /// child of the keeper gets a copy of its memory, freed or not.
+    fn forget(&mut self, length: usize) {
+        let rest = self.bytes.len() - length;
+        self.bytes.copy_within(length.., 0);
+        self.bytes[rest..].fill(0);
+        self.bytes.truncate(rest);
         if self.bytes.is_empty() && self.bytes.capacity() > 64 << 10 {
             self.bytes = Vec::new();
         }
-        Ok(Some((message, self.fds.drain(..fds).collect())))
     }
 
     /// Whether nothing is half read.
@@ -153,8 +167,7 @@ mod tests {
 
     #[test]
     fn frames_arrive_whole_and_with_their_descriptors() {
-        let (a, b) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let cases = [("short", 0), ("with one", 1), ("with many", 600), ("none again", 0)];
         let writer = std::thread::spawn(move || {
             for (text, fds) in cases {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{Failure, Seq};
-use crate::child::{self, CELL_EXEC, Inheritance, Report};
+use crate::child::{self, CELL_EXEC, Heard, Inheritance, Report};
 use crate::plan::{LaunchPlan, Namespaces, STEP_CLONE, Slot};
 
 /// `CLONE_NEWPID`.
@@ -79,9 +79,11 @@ impl Launcher {
         hold: Vec<(String, Slot)>,
         fds: Vec<OwnedFd>,
     ) -> Result<Pending> {
-        let cell = self.used.iter().position(|used| !used).ok_or_else(|| {
-            Error::new(format!("more than {CELLS} launches at once"), Errno::AGAIN)
-        })?;
+        let cell = self
+            .used
+            .iter()
+            .position(|used| !used)
+            .ok_or_else(|| Error::new(format!("more than {CELLS} launches at once"), Errno::AGAIN))?;
         let (ours, theirs) = report_sockets()?;
         let result = self.clone_child(&plan, &fds, &theirs, cell);
         let key = std::mem::take(&mut plan.key);
@@ -125,15 +127,20 @@ impl Launcher {
                 .map(AsFd::as_fd)
                 .ok_or_else(|| Error::new(format!("slot {} of {}", slot.0, fds.len()), Errno::BADF))
         };
-        let args = CloneArgs {
-            flags: u64::from(plan.clone.new.0),
-            cgroup: plan.clone.cgroup.map(slot).transpose()?,
-        };
+        let args = CloneArgs { flags: u64::from(plan.clone.new.0), cgroup: plan.clone.cgroup.map(slot).transpose()? };
         self.cells.set(cell, STEP_CLONE);
         if let Some(joined) = plan.clone.join_pid {
             process::setns(slot(joined)?, PID_NAMESPACE)?;
         }
-        let cloned = process::clone_single_threaded(args);
+        let mut join_cgroup = None;
+        let cloned = match process::clone_single_threaded(args) {
+            // KERNEL(5.7): without CLONE_INTO_CGROUP the child joins as the first thing it does.
+            Err(error) if error.errno == Errno::NOSYS && args.cgroup.is_some() => {
+                join_cgroup = args.cgroup;
+                process::clone_single_threaded(CloneArgs { cgroup: None, ..args })
+            }
+            cloned => cloned,
+        };
         if plan.clone.join_pid.is_some() && !matches!(cloned, Ok(Cloned::Child)) {
             process::setns(&self.own_pids, PID_NAMESPACE)?;
         }
@@ -147,13 +154,14 @@ impl Launcher {
                 cell,
                 nofile: self.nofile,
                 await_maps: plan.clone.id_maps.is_some(),
+                join_cgroup,
             }),
             Cloned::Parent { pid, pidfd } => {
-                if let Some(maps) = &plan.clone.id_maps {
-                    if let Err(error) = write_maps(pid, maps) {
-                        _ = hull_sys::pidfd::send_signal(&pidfd, 9);
-                        return Err(error);
-                    }
+                if let Some(maps) = &plan.clone.id_maps
+                    && let Err(error) = write_maps(pid, maps)
+                {
+                    _ = hull_sys::pidfd::send_signal(&pidfd, 9);
+                    return Err(error);
                 }
                 Ok((pid.as_raw_nonzero().get(), pidfd))
             }
@@ -203,9 +211,9 @@ impl Pending {
         let mut warnings = Vec::new();
         loop {
             match child::receive(self.report.as_fd()) {
-                Ok(None) => return warnings,
-                Ok(Some(Some((report, fds)))) => self.note(report, fds, &mut warnings),
-                Ok(Some(None)) => {
+                Ok(Heard::Nothing) => return warnings,
+                Ok(Heard::Packet(report, fds)) => self.note(report, fds, &mut warnings),
+                Ok(Heard::End) => {
                     self.ended = true;
                     return warnings;
                 }
@@ -238,13 +246,8 @@ impl Pending {
 
 /// The keeper's end does not block.
 fn report_sockets() -> Result<(OwnedFd, OwnedFd)> {
-    let pair = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .named(|| "socketpair()".to_owned())?;
+    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .named(|| "socketpair()".to_owned())?;
     rustix::io::ioctl_fionbio(&pair.0, true).named(|| "ioctl(FIONBIO)".to_owned())?;
     Ok(pair)
 }
@@ -255,18 +258,14 @@ fn write_maps(pid: rustix::process::Pid, maps: &crate::plan::IdMaps) -> Result<(
 }
 
 /// The maps as `sys` takes them.
-pub(super) fn map_lines(
-    maps: &crate::plan::IdMaps,
-) -> (Vec<namespace::MapLine>, Vec<namespace::MapLine>) {
-    let lines = |ranges: &[crate::plan::IdRange]| {
-        ranges.iter().map(|r| (r.inside, r.outside, r.length)).collect()
-    };
+pub(super) fn map_lines(maps: &crate::plan::IdMaps) -> (Vec<namespace::MapLine>, Vec<namespace::MapLine>) {
+    let lines = |ranges: &[crate::plan::IdRange]| ranges.iter().map(|r| (r.inside, r.outside, r.length)).collect();
     (lines(&maps.uids), lines(&maps.gids))
 }
 
 /// Arguments and environment may hold secrets. The next child gets a copy of the keeper's memory, and
 /// as an init it keeps it: they are overwritten, not only freed.
-fn wipe(plan: LaunchPlan) {
+pub(super) fn wipe(plan: LaunchPlan) {
     for text in plan.exec.env.into_iter().chain(plan.exec.argv) {
         let mut bytes = text.into_bytes();
         bytes.fill(0);

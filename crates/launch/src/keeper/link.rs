@@ -63,6 +63,26 @@ impl Link {
         Ok(())
     }
 
+    /// The next reply and its descriptors, if the socket has one now. Waits only for the rest of a
+    /// reply that has begun to arrive.
+    pub fn try_recv(&self) -> Result<Option<(Reply, Vec<OwnedFd>)>, LinkError> {
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(frame) = incoming.take()? {
+                return Ok(Some(frame));
+            }
+            if incoming.is_empty() && !readable(self.socket.as_fd()) {
+                return Ok(None);
+            }
+            incoming.fill(self.socket.as_fd())?;
+        }
+    }
+
+    /// A duplicate of the socket, to wait on.
+    pub fn watch(&self) -> std::io::Result<OwnedFd> {
+        self.socket.try_clone()
+    }
+
     /// Waits for the next reply and its descriptors.
     pub fn recv(&self) -> Result<(Reply, Vec<OwnedFd>), LinkError> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,4 +93,11 @@ impl Link {
             incoming.fill(self.socket.as_fd())?;
         }
     }
+}
+
+fn readable(socket: BorrowedFd<'_>) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    let nothing = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut fds, Some(&nothing)), Ok(1..))
 }

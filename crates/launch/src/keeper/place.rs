@@ -34,9 +34,8 @@ pub(super) fn is_sealed() -> Result<bool> {
 /// Replaces this process by a sealed copy of the program on disk. Returns only the error.
 pub(super) fn exec_sealed() -> Result<KeeperError> {
     let program = memfd::sealed_copy("hull", std::fs::File::from(own_program()?))?;
-    let environment: Environment = std::env::vars_os()
-        .map(|(name, value)| (name.into_vec(), value.into_vec()))
-        .collect();
+    let environment: Environment =
+        std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
     let state = super::state::write_environment(&environment)?;
     Ok(exec(&program, &state).into())
 }
@@ -69,8 +68,8 @@ pub(super) fn enter_own_mounts() -> Result<()> {
     }
     let base = context.mount(0)?;
     fill(&base)?;
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .named(|| "open(\"/\")".to_owned())?;
+    let root =
+        rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).named(|| "open(\"/\")".to_owned())?;
     mount::attach(&base, root)?;
     // ORDER: proc and sysfs are attached once their place is in this namespace.
     for (fstype, path) in [("proc", "/proc"), ("sysfs", "/sys")] {
@@ -92,8 +91,7 @@ pub(super) fn enter_own_mounts() -> Result<()> {
 
 fn fill(base: &OwnedFd) -> Result<()> {
     for name in ["proc", "sys"] {
-        rustix::fs::mkdirat(base, name, Mode::from_raw_mode(0o755))
-            .named(|| format!("mkdir({name:?})"))?;
+        rustix::fs::mkdirat(base, name, Mode::from_raw_mode(0o755)).named(|| format!("mkdir({name:?})"))?;
     }
     let name = NULL_DEVICE.trim_start_matches('/');
     let device = rustix::fs::makedev(1, 3);
@@ -104,8 +102,7 @@ fn fill(base: &OwnedFd) -> Result<()> {
         result => {
             result.named(|| "mknod(\"/null\", 1:3)".to_owned())?;
             // The umask took bits away.
-            rustix::fs::chmodat(base, name, mode, rustix::fs::AtFlags::empty())
-                .named(|| "chmod(\"/null\")".to_owned())
+            rustix::fs::chmodat(base, name, mode, rustix::fs::AtFlags::empty()).named(|| "chmod(\"/null\")".to_owned())
         }
     }
 }
@@ -113,7 +110,6 @@ fn fill(base: &OwnedFd) -> Result<()> {
 /// The procfs of the keeper's namespace, held open: it shows the keeper's pid namespace.
 pub(super) fn own_proc() -> Result<hull_sys::proc::Proc> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(CWD, "/proc", flags, Mode::empty())
-        .named(|| "open(\"/proc\")".to_owned())?;
+    let fd = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).named(|| "open(\"/proc\")".to_owned())?;
     hull_sys::proc::Proc::verified(fd)
 }

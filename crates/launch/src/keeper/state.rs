@@ -78,6 +78,15 @@ pub(super) struct Saved {
 enum Memory {
     Fresh(Environment),
     Upgraded(Saved),
+    Orphaned(Legacy),
+}
+
+/// What an engine whose keeper died hands to the keeper that it starts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Legacy {
+    pub environment: Environment,
+    pub listener: RawFd,
+    pub held: Vec<(String, String, RawFd)>,
 }
 
 /// What the former program left.
@@ -86,6 +95,8 @@ pub(super) enum Inherited {
     Fresh(Environment),
     /// Everything.
     Upgraded(Saved),
+    /// What an engine could save of a keeper that died.
+    Orphaned(Legacy),
 }
 
 fn write(memory: &Memory) -> hull_sys::Result<OwnedFd> {
@@ -98,6 +109,11 @@ pub(super) fn write_environment(environment: &Environment) -> hull_sys::Result<O
     write(&Memory::Fresh(environment.clone()))
 }
 
+/// For a keeper that an engine starts in place of one that died.
+pub(super) fn write_legacy(legacy: Legacy) -> hull_sys::Result<OwnedFd> {
+    write(&Memory::Orphaned(legacy))
+}
+
 /// Reads what the former program left.
 pub(super) fn inherited() -> Result<Inherited, KeeperError> {
     let Some(fd) = fds::adopt_from_env(STATE_FD)? else {
@@ -108,6 +124,7 @@ pub(super) fn inherited() -> Result<Inherited, KeeperError> {
     match postcard::from_bytes(&bytes).map_err(|_| KeeperError::BadState)? {
         Memory::Fresh(environment) => Ok(Inherited::Fresh(environment)),
         Memory::Upgraded(saved) => Ok(Inherited::Upgraded(saved)),
+        Memory::Orphaned(legacy) => Ok(Inherited::Orphaned(legacy)),
     }
 }
 
@@ -172,16 +189,29 @@ impl Parts {
         }))
     }
 
+    /// As [`Parts::fresh`], with the socket and the descriptors that an engine saved.
+    pub(super) fn orphaned(args: &KeeperArgs, legacy: Legacy) -> Result<Self, KeeperError> {
+        let listener = fds::adopt_inherited(legacy.listener)?;
+        let mut held = BTreeMap::new();
+        for (key, name, fd) in legacy.held {
+            held.insert((key, name), fds::adopt_inherited(fd)?);
+        }
+        Ok(Self { held, ..Self::start(args, legacy.environment, Some(listener))? })
+    }
+
     /// Takes the lock, opens what is on the host, then leaves the host's mount namespace.
     pub(super) fn fresh(args: &KeeperArgs, environment: Environment) -> Result<Self, KeeperError> {
+        Self::start(args, environment, None)
+    }
+
+    fn start(args: &KeeperArgs, environment: Environment, listener: Option<OwnedFd>) -> Result<Self, KeeperError> {
         make_directory(&args.run, 0o711)?;
         let lock = lock(&args.run)?;
         let exits = args.run.join(EXITS);
         make_directory(&exits, 0o700)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let exits = rustix::fs::open(&exits, flags, Mode::empty())
-            .named(|| format!("open({exits:?})"))?;
-        let listener = match activated(&environment)? {
+        let exits = rustix::fs::open(&exits, flags, Mode::empty()).named(|| format!("open({exits:?})"))?;
+        let listener = match listener.map_or_else(|| activated(&environment), |l| Ok(Some(l)))? {
             Some(listener) => listener,
             None => listen(&args.socket, args.socket_group)?,
         };
@@ -204,11 +234,7 @@ impl Parts {
 }
 
 fn make_directory(path: &Path, mode: u32) -> hull_sys::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .named(|| format!("mkdir({path:?})"))
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).named(|| format!("mkdir({path:?})"))
 }
 
 fn lock(run: &Path) -> Result<OwnedFd, KeeperError> {

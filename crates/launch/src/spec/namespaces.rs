@@ -17,7 +17,7 @@ pub enum NamespaceWish {
 }
 
 /// The wish for each kind. The mount namespace is always new.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceWishes {
     /// Process ids.
     pub pid: NamespaceWish,
@@ -39,6 +39,23 @@ pub struct NamespaceWishes {
     pub user: Userns,
 }
 
+impl Default for NamespaceWishes {
+    /// docker's defaults: all new but for users and clocks.
+    fn default() -> Self {
+        Self {
+            pid: NamespaceWish::New,
+            uts: NamespaceWish::New,
+            ipc: NamespaceWish::New,
+            ipc_shareable: false,
+            net: NamespaceWish::New,
+            cgroup: NamespaceWish::New,
+            time: NamespaceWish::Host,
+            time_offsets: None,
+            user: Userns::Host,
+        }
+    }
+}
+
 /// Offsets of a new time namespace, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeOffsets {
@@ -54,7 +71,7 @@ pub enum Userns {
     /// The engine's own.
     #[default]
     Host,
-    /// A new one whose ids are a free range of the host of this length, chosen at each start.
+    /// A new one whose ids are a free range of the host of this length, chosen at the first start.
     Auto {
         /// How many ids.
         size: u32,

@@ -25,6 +25,8 @@ pub struct Keeper {
     pub server: UnixListener,
     seq: u64,
     exits: Vec<ExitRecord>,
+    /// Killed at the end, so that no test leaves a process behind.
+    started: Vec<OwnedFd>,
 }
 
 /// What a launch answered.
@@ -48,12 +50,27 @@ fn meet(server: &UnixListener) -> (Link, OwnedFd, UnixStream, i32) {
 
 impl Keeper {
     pub fn start() -> Self {
-        let run = tempfile::tempdir().unwrap();
+        Self::start_as("keeper")
+    }
+
+    /// In another role: `keeper-enosys` is a keeper whose kernel lacks the newer calls.
+    pub fn start_as(role: &str) -> Self {
+        // As in life, the run directory is a tmpfs.
+        let run = tempfile::tempdir_in("/dev/shm").unwrap();
         let server = UnixListener::bind(run.path().join("test.sock")).unwrap();
-        let process = Command::new(ROLE).arg("keeper").arg(run.path()).spawn().unwrap();
+        let process = Command::new(ROLE).arg(role).arg(run.path()).spawn().unwrap();
         let (link, listener, engine, engine_pid) = meet(&server);
         Self {
-            process, run, link, engine, engine_pid, listener, server, seq: 0, exits: Vec::new(),
+            process,
+            run,
+            link,
+            engine,
+            engine_pid,
+            listener,
+            server,
+            seq: 0,
+            exits: Vec::new(),
+            started: Vec::new(),
         }
     }
 
@@ -79,8 +96,7 @@ impl Keeper {
 
     pub fn send(&mut self, launch: Launch) -> u64 {
         let seq = self.next_seq();
-        let request =
-            Request::Launch { seq, plan: Box::new(launch.plan), hold: launch.hold };
+        let request = Request::Launch { seq, plan: Box::new(launch.plan), hold: launch.hold };
         let fds: Vec<_> = launch.fds.iter().map(|fd| fd.as_fd()).collect();
         self.link.send(&request, &fds).unwrap();
         seq
@@ -94,6 +110,7 @@ impl Keeper {
                 Reply::Launched { seq, pid, terminal } if seq == wanted => {
                     let mut fds = fds.into_iter();
                     let pidfd = fds.next().unwrap();
+                    self.started.push(pidfd.try_clone().unwrap());
                     let terminal = terminal.then(|| fds.next().unwrap());
                     return Ok(Launched { pid, pidfd, terminal, warnings });
                 }
@@ -141,6 +158,9 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        for pidfd in &self.started {
+            _ = hull_sys::pidfd::send_signal(pidfd, 9);
+        }
         _ = self.link.send(&Request::Shutdown, &[]);
         _ = self.engine.shutdown(std::net::Shutdown::Both);
         _ = self.process.wait();
@@ -198,10 +218,7 @@ pub fn target(path: &str) -> Target {
 }
 
 pub fn new_mount(fstype: &str, path: &str, options: &[(&str, &str)]) -> Step {
-    let options = options
-        .iter()
-        .map(|(k, v)| ((*k).into(), (!v.is_empty()).then(|| (*v).into())))
-        .collect();
+    let options = options.iter().map(|(k, v)| ((*k).into(), (!v.is_empty()).then(|| (*v).into()))).collect();
     Step::NewMount { fstype: fstype.into(), options, attrs: Attrs::default(), target: target(path) }
 }
 
@@ -226,11 +243,8 @@ pub fn open_path(path: &Path) -> OwnedFd {
 /// An ordinary container: own pid, mount, uts, ipc and network namespace, proc, dev, the root.
 pub fn container(key: &str, rootfs: &Path, argv: &[&str]) -> Launch {
     let mut launch = Launch::new(key, argv);
-    launch.plan.clone.new = Namespaces::PID
-        .and(Namespaces::MOUNT)
-        .and(Namespaces::UTS)
-        .and(Namespaces::IPC)
-        .and(Namespaces::NETWORK);
+    launch.plan.clone.new =
+        Namespaces::PID.and(Namespaces::MOUNT).and(Namespaces::UTS).and(Namespaces::IPC).and(Namespaces::NETWORK);
     let mount: MountFd = hull_mount::bind(open_path(rootfs), false).unwrap();
     let mount = launch.slot(mount.into_fd());
     launch.step(Step::Hostname("inside".into())).step(Step::LoopbackUp);
@@ -241,7 +255,13 @@ pub fn container(key: &str, rootfs: &Path, argv: &[&str]) -> Launch {
     launch.step(new_mount("devpts", "/dev/pts", &pts));
     launch.step(Step::Symlink { path: "/dev/ptmx".into(), to: "pts/ptmx".into() });
     launch.step(Step::Device {
-        path: "/dev/null".into(), kind: 0o020_000, major: 1, minor: 3, mode: 0o666, uid: 0, gid: 0,
+        path: "/dev/null".into(),
+        kind: 0o020_000,
+        major: 1,
+        minor: 3,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
     });
     launch.step(Step::PivotRoot);
     launch

@@ -107,8 +107,8 @@ fn mount_id(fd: BorrowedFd<'_>) -> CallResult<u64> {
 /// thread's root beneath it.
 fn mount_and_clone(overlay: &Overlay<'_>, layers: &Layers<'_>) -> CallResult<OwnedFd> {
     let base = mount::FsContext::open("tmpfs")?.mount(0)?;
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .named(|| "open(\"/\")".to_owned())?;
+    let root =
+        rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).named(|| "open(\"/\")".to_owned())?;
     mount::attach(&base, &root)?;
     for (index, layer) in overlay.detached.iter().enumerate() {
         let place = resolve::mkdir_in_root(&base, index.to_string(), 0o755)?;

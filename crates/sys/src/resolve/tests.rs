@@ -72,7 +72,4 @@ fn missing_directories_are_made_beneath_the_root() {
     assert!(root.join("f/g/h").is_file());
     assert!(!Path::new("/made").exists());
     assert_eq!(mkdir_in_root(&tree.root, "/etc/passwd/x", 0o755).unwrap_err().errno, Errno::NOTDIR);
-    assert!(is_link_in_root(&tree.root, Path::new("/abs")).unwrap());
-    assert!(!is_link_in_root(&tree.root, Path::new("/etc")).unwrap());
-    assert!(!is_link_in_root(&tree.root, Path::new("/none/none")).unwrap());
 }

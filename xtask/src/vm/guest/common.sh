@@ -7,7 +7,11 @@ mapfile -t FILTERS </load/filters
 prepare() {
   modprobe -a overlay nf_tables veth bridge fuse 2>/dev/null
   [ ! -e /load/docker ] || ln -sf /load/docker /usr/local/bin/docker
-  ln -sf /load/hull /usr/local/bin/hull
+  local name path
+  while read -r name path; do
+    ln -sf "/load/$name" /usr/local/bin/
+    mkdir -p "$(dirname "$path")" && ln -sf "/load/$name" "$path"
+  done </load/links
   echo "kernel $(uname -r), $(nproc) processors, cgroup controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 }
 

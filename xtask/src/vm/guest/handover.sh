@@ -9,5 +9,5 @@ while [ ! -b /dev/vdb ]; do
 done
 /bin/busybox mount -t ext4 /dev/vda /root
 /bin/busybox mkdir -p /root/load
-/bin/busybox mount -t ext4 -o ro /dev/vdb /root/load
+/bin/busybox mount -t ext4 /dev/vdb /root/load
 exec /bin/busybox switch_root /root /bin/bash /load/init

@@ -3,6 +3,9 @@ echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 echo vm >/etc/hostname
 rm -f /etc/fstab
 cat >/etc/systemd/system/hull-vm.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+
 [Service]
 Type=oneshot
 ExecStart=/bin/bash /load/under-systemd.sh

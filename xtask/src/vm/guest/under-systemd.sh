@@ -13,6 +13,9 @@ echo "PID 1 is $(cat /proc/1/comm), this is $(cat /proc/self/cgroup)"
 for t in /load/tests/*; do
   name=$(basename "$t")
   cat >"/run/systemd/system/hull-test-$name.service" <<UNIT
+[Unit]
+DefaultDependencies=no
+
 [Service]
 Type=oneshot
 Delegate=yes

@@ -35,8 +35,7 @@ fn level(from: BorrowedFd<'_>, to: BorrowedFd<'_>, device: u64, depth: usize) ->
         if name == c"." || name == c".." {
             continue;
         }
-        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
-            .named(|| format!("stat({name:?})"))?;
+        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).named(|| format!("stat({name:?})"))?;
         if stat.st_dev == device {
             node(from, to, name, &stat, depth)?;
         }
@@ -44,13 +43,7 @@ fn level(from: BorrowedFd<'_>, to: BorrowedFd<'_>, device: u64, depth: usize) ->
     Ok(())
 }
 
-fn node(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    name: &CStr,
-    stat: &Stat,
-    depth: usize,
-) -> Result<()> {
+fn node(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, stat: &Stat, depth: usize) -> Result<()> {
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
     let kind = FileType::from_raw_mode(stat.st_mode);
     let describe = || format!("copy-up of {name:?}");
@@ -83,12 +76,10 @@ fn file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, mode: Mode) -> st
 fn own(directory: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<()> {
     let describe = || format!("chown({name:?})");
     let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
-    rustix::fs::chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .named(describe)?;
+    rustix::fs::chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).named(describe)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-        rustix::fs::chmodat(directory.as_fd(), name, mode, AtFlags::empty())
-            .named(|| format!("chmod({name:?})"))?;
+        rustix::fs::chmodat(directory.as_fd(), name, mode, AtFlags::empty()).named(|| format!("chmod({name:?})"))?;
     }
     Ok(())
 }

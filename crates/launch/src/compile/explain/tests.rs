@@ -33,10 +33,13 @@ fn foreign() -> (Vec<u8>, &'static str) {
     (head, name)
 }
 
+/// Name, error, first bytes of the file; class and words of the sentence.
+type Row<'a> = (&'a str, Errno, Option<&'a [u8]>, Kind, &'a [&'a str]);
+
 #[test]
 fn commands_that_do_not_run() {
     let (elf, machine) = foreign();
-    let rows: &[(&str, Errno, Option<&[u8]>, Kind, &[&str])] = &[
+    let rows: &[Row<'_>] = &[
         ("foo", Errno::NOENT, Some(b""), Kind::CommandNotFound, &["exec: \"foo\": executable file not found in $PATH"]),
         ("/no", Errno::NOENT, None, Kind::CommandNotFound, &["no such file or directory"]),
         ("/s", Errno::NOENT, Some(b"#!/no/sh\n"), Kind::CommandNotFound, &["interpreter \"/no/sh\"", "missing"]),

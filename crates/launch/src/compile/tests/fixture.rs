@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use crate::compile::{
-    CgroupJoin, CgroupMount, Compiled, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue,
-    Streams, Who, compile,
+    CgroupJoin, CgroupMount, Compiled, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue, Streams, Who,
+    compile,
 };
 use crate::plan::{IdMaps, IdRange, Namespaces, Slot, Step};
-use crate::spec::{
-    LogWish, Lsm, MountKind, NamespaceWishes, Process, Resolver, SeccompWish, Shm, Spec, Stop,
-};
+use crate::spec::{LogWish, Lsm, MountKind, NamespaceWishes, Process, Resolver, SeccompWish, Shm, Spec, Stop};
 
 pub const ROOT: Slot = Slot(1);
 pub const TASKS: Slot = Slot(2);

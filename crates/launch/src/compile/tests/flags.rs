@@ -3,12 +3,9 @@
 use super::fixture::*;
 use crate::compile::{CgroupJoin, CgroupMount, Mqueue, Streams};
 use crate::plan::{Attrs, Namespaces, Slot, Step};
-use crate::spec::{
-    NamespaceWish, OomScore, RlimitWish, Shm, TimeOffsets, Userns,
-};
+use crate::spec::{NamespaceWish, OomScore, RlimitWish, Shm, TimeOffsets, Userns};
 
-const ALL_NEW: Namespaces =
-    Namespaces::MOUNT.and(Namespaces::PID).and(Namespaces::UTS).and(Namespaces::IPC);
+const ALL_NEW: Namespaces = Namespaces::MOUNT.and(Namespaces::PID).and(Namespaces::UTS).and(Namespaces::IPC);
 
 #[test]
 fn a_plain_container_gets_new_namespaces_and_joins_the_pooled_network() {
@@ -40,9 +37,8 @@ fn the_hosts_namespaces_are_neither_made_nor_joined() {
     })
     .plan;
     assert_eq!(plan.clone.new, Namespaces::MOUNT);
-    let touches = |step: &Step| {
-        matches!(step, Step::Enter { .. } | Step::Unshare { .. } | Step::Hostname(_) | Step::LoopbackUp)
-    };
+    let touches =
+        |step: &Step| matches!(step, Step::Enter { .. } | Step::Unshare { .. } | Step::Hostname(_) | Step::LoopbackUp);
     assert!(!plan.steps.iter().any(touches));
 }
 
@@ -54,9 +50,9 @@ fn another_containers_namespaces_are_entered_by_one_descriptor() {
             *one = NamespaceWish::Container("x".into());
         }
         let joined = &mut facts.joined;
-        for one in [
-            &mut joined.pid, &mut joined.uts, &mut joined.ipc, &mut joined.net, &mut joined.cgroup, &mut joined.time,
-        ] {
+        for one in
+            [&mut joined.pid, &mut joined.uts, &mut joined.ipc, &mut joined.net, &mut joined.cgroup, &mut joined.time]
+        {
             *one = Some(OTHER);
         }
         spec.shm = Shm::Shared;
@@ -64,11 +60,8 @@ fn another_containers_namespaces_are_entered_by_one_descriptor() {
     })
     .plan;
     assert_eq!((plan.clone.new, plan.clone.join_pid), (Namespaces::MOUNT, Some(OTHER)));
-    let all = Namespaces::UTS
-        .and(Namespaces::IPC)
-        .and(Namespaces::NETWORK)
-        .and(Namespaces::CGROUP)
-        .and(Namespaces::TIME);
+    let all =
+        Namespaces::UTS.and(Namespaces::IPC).and(Namespaces::NETWORK).and(Namespaces::CGROUP).and(Namespaces::TIME);
     assert!(plan.steps.contains(&Step::Enter { fd: OTHER, namespaces: all }));
     assert!(matches!(mounted(&plan.steps, "/dev/shm"), Step::Attach { mount: Slot(30), .. }));
     assert!(!plan.steps.iter().any(|step| matches!(step, Step::Hostname(_) | Step::Unshare { .. })));
@@ -139,7 +132,7 @@ fn cgroup_v1_is_joined_by_the_child_and_shown_below_a_tmpfs() {
     assert_eq!(attrs.set & 1, 1, "read-only");
     let link = Step::Symlink { path: "/sys/fs/cgroup/cpuacct".into(), to: "cpu,cpuacct".into() };
     assert!(steps.contains(&link));
-    let remount = at(steps, |step| matches!(step, Step::Remount { path, .. } if path == "/sys/fs/cgroup".as_ref()));
+    let remount = at(steps, |step| matches!(step, Step::Remount { path, .. } if path.as_os_str() == "/sys/fs/cgroup"));
     assert!(remount > at(steps, |step| *step == link));
 }
 
@@ -226,11 +219,10 @@ fn a_limit_is_set_late_and_only_raised_early_in_a_user_namespace() {
         facts.joined.user = Some(USERNS);
     });
     let found = rlimits(&inside);
-    assert_eq!(found.iter().map(|(_, r, s, h)| (*r, *s, *h)).collect::<Vec<_>>(), [
-        (7, 100_000, 100_000),
-        (7, 10, 100_000),
-        (6, 5, 5)
-    ]);
+    assert_eq!(
+        found.iter().map(|(_, r, s, h)| (*r, *s, *h)).collect::<Vec<_>>(),
+        [(7, 100_000, 100_000), (7, 10, 100_000), (6, 5, 5)]
+    );
     assert!(found[0].0 < at(&inside, |step| *step == Step::BecomeNamespaceRoot));
 }
 

@@ -48,7 +48,7 @@ fn attributes_and_propagation_of_binds() {
         let Step::Attach { attrs, target, .. } = mounted(&steps, "/b") else { panic!() };
         assert_eq!((attrs, target.create), (first, Some(Node::Dir)), "{readonly:?} {propagation:?}");
         let remount = steps.iter().find_map(|step| match step {
-            Step::Remount { path, attrs } if path == "/b".as_ref() => Some(*attrs),
+            Step::Remount { path, attrs } if path.as_os_str() == "/b" => Some(*attrs),
             _ => None,
         });
         assert_eq!(remount, *then, "{readonly:?} {propagation:?}");
@@ -77,7 +77,8 @@ fn parents_are_mounted_before_what_lies_below() {
             tmpfs("/a/b", &[], false),
         ];
     });
-    let order: Vec<&std::path::Path> = steps.iter().filter_map(target).skip_while(|path| !path.starts_with("/etc")).collect();
+    let order: Vec<&std::path::Path> =
+        steps.iter().filter_map(target).skip_while(|path| !path.starts_with("/etc")).collect();
     assert_eq!(order, ["/etc", "/a", "/etc/hosts", "/a/b", "/a/b/c"].map(std::path::Path::new));
 }
 
@@ -100,10 +101,10 @@ fn nothing_is_made_in_a_dev_that_the_user_brings() {
     });
     let below = |step: &Step| match step {
         Step::Device { path, .. } | Step::Symlink { path, .. } => path.starts_with("/dev"),
-        other => target(other).is_some_and(|path| path.starts_with("/dev/")),
+        other => target(other).is_some_and(|path| path.starts_with("/dev") && path.as_os_str() != "/dev"),
     };
     assert!(!steps.iter().any(below));
-    assert!(steps.iter().any(|step| matches!(step, Step::Device { path, .. } if path == "/x/node".as_ref())));
+    assert!(steps.iter().any(|step| matches!(step, Step::Device { path, .. } if path.as_os_str() == "/x/node")));
     assert!(steps.iter().any(|step| matches!(step, Step::Terminal { console: false, .. })));
 }
 

@@ -45,7 +45,7 @@ fn phase(step: &Step) -> u32 {
         Step::AttachRoot { .. } => 8,
         Step::Attach { .. } | Step::NewMount { .. } | Step::TmpfsCopyUp { .. } => 9,
         Step::Device { .. } | Step::Symlink { .. } => 9,
-        Step::Remount { path, .. } if path != "/".as_ref() => 9,
+        Step::Remount { path, .. } if path.as_os_str() != "/" => 9,
         Step::ReadonlyPath(_) => 10,
         Step::MaskedPath(_) => 11,
         Step::Terminal { .. } | Step::Session | Step::Stdio { .. } => 12,

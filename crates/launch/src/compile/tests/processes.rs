@@ -15,13 +15,8 @@ fn exec(change: impl FnOnce(&mut Process, &mut crate::compile::ExecFacts)) -> cr
 fn only_root_holds_its_capabilities() {
     for (uid, own) in [(0, 0xa804_25fb), (1000, 0)] {
         let steps = steps(|_, facts| facts.who.uid = uid);
-        let set = Step::Capabilities {
-            bounding: 0xa804_25fb,
-            permitted: own,
-            effective: own,
-            inheritable: 0,
-            ambient: 0,
-        };
+        let set =
+            Step::Capabilities { bounding: 0xa804_25fb, permitted: own, effective: own, inheritable: 0, ambient: 0 };
         assert!(steps.contains(&set), "{uid}");
     }
 }
@@ -69,10 +64,7 @@ fn the_environment_gets_a_home() {
 
 #[test]
 fn nul_bytes_are_refused() {
-    for change in [
-        (|p: &mut Process| p.argv.push("a\0b".into())) as fn(&mut Process),
-        |p| p.env.push("A=\0".into()),
-    ] {
+    for change in [(|p: &mut Process| p.argv.push("a\0b".into())) as fn(&mut Process), |p| p.env.push("A=\0".into())] {
         let mut process = process();
         change(&mut process);
         let spec = ExecSpec { process, privileged: false };
