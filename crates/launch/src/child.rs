@@ -21,7 +21,7 @@ use hull_sys::proc::Proc;
 use hull_sys::process::exit_now;
 use hull_sys::{Error, Result, fds, signals};
 
-use crate::plan::{LaunchPlan, STEP_EXEC, Slot};
+use crate::plan::{LaunchPlan, STEP_EXEC, Slot, Step};
 
 pub(crate) use report::{Heard, Report, receive};
 
@@ -103,6 +103,9 @@ impl<'a> Child<'a> {
             self.take(step)?;
         }
         self.step = STEP_EXEC;
+        if !plan.steps.iter().any(|step| matches!(step, Step::Seccomp { .. })) {
+            self.end_without_keeper();
+        }
         if !self.umask_set {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         }
@@ -111,8 +114,11 @@ impl<'a> Child<'a> {
 
     /// What holds for every plan.
     fn prepare(&mut self) -> Result<()> {
-        // ORDER: first, so that nothing can leak whatever follows; nothing is closed yet.
-        fds::close_on_exec_from(3)?;
+        // ORDER: first. What is left is its own and close-on-exec: nothing can leak, whatever follows, and
+        // the report socket ends here when the keeper does.
+        let own = [self.given.report, self.given.proc.as_fd()];
+        let own: Vec<_> = self.given.fds.iter().map(AsFd::as_fd).chain(own).collect();
+        fds::close_all_but(&own)?;
         signals::reset_mask_and_pipe();
         if let Some(cgroup) = self.given.join_cgroup {
             walk::join_v2(cgroup)?;

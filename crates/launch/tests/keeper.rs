@@ -292,3 +292,28 @@ fn an_engine_killed_at_any_moment_loses_no_process_and_no_exit() {
     assert!(list(&mut keeper).0.is_empty());
     assert_eq!(descriptors(&keeper), before);
 }
+
+#[test]
+fn a_launch_whose_keeper_is_killed_never_starts_its_command() {
+    let mut keeper = Keeper::start();
+    let root = rootfs();
+    let mut launch = container("half", root.path(), &["/bin/sh", "-c", "echo ran"]);
+    let mut output = launch.capture();
+    // A step that blocks until the test lets it go: a write to a full pipe.
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let full = launch.slot(writer);
+    launch.plan.steps.insert(0, Step::JoinCgroups { tasks: vec![full] });
+    keeper.send(launch);
+    // Answered after the launch has begun.
+    list(&mut keeper);
+    keeper.process.kill().unwrap();
+    keeper.process.wait().unwrap();
+    let mut reader = std::fs::File::from(reader);
+    assert!(reader.read(&mut [0; 65536]).unwrap() > 0);
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "");
+}

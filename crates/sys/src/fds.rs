@@ -1,6 +1,6 @@
 //! The descriptor table of the caller: closing ranges, close-on-exec, `dup`, adopting inherited ones.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::{Errno, FdFlags};
 
@@ -50,6 +50,39 @@ pub fn close_all() -> Result<()> {
     // SAFETY: as the doc demands; a descriptor used nevertheless is EBADF, since nothing is opened
     // by such a process.
     unsafe { close_from(0, Range::Close) }
+}
+
+/// Closes every descriptor from 3 on that is not among `keep`. Only for a freshly cloned child that
+/// never again uses or drops an `OwnedFd` of the others: the copies in its memory stand for nothing.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep {
+        if first < fd {
+            close_between(first, fd - 1)?;
+        }
+        first = fd + 1;
+    }
+    // SAFETY: as the doc demands.
+    unsafe { close_from(first, Range::Close) }
+}
+
+fn close_between(first: RawFd, last: RawFd) -> Result<()> {
+    // SAFETY: as the doc of `close_all_but` demands.
+    let result = check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
+    match result {
+        Err(Errno::NOSYS) => {
+            for fd in open_descriptors().named(|| "readdir(\"/proc/self/fd\")".to_owned())? {
+                if (first..=last).contains(&fd) {
+                    // SAFETY: as above.
+                    unsafe { libc::close(fd) };
+                }
+            }
+            Ok(())
+        }
+        result => result.map(drop).named(|| format!("close_range({first}, {last})")),
+    }
 }
 
 /// # Safety

@@ -207,6 +207,12 @@ impl Host {
         self.hull(&args).ok()
     }
 
+    /// Waits until the container has printed `ready`.
+    #[track_caller]
+    pub fn ready(&self, who: &str) {
+        eventually("the container says that it is ready", || self.hull(&["logs", who]).stdout.contains("ready"));
+    }
+
     /// `inspect` of one object.
     #[track_caller]
     pub fn inspect(&self, who: &str) -> Value {
@@ -260,7 +266,8 @@ impl Host {
         }
         // Stopped first, so that none sees another one end.
         for signal in ["-STOP", "-KILL"] {
-            let _ = Command::new("kill").arg(signal).args(pids.iter().map(u32::to_string)).stderr(Stdio::null()).status();
+            let _ =
+                Command::new("kill").arg(signal).args(pids.iter().map(u32::to_string)).stderr(Stdio::null()).status();
         }
         if let Some(mut keeper) = self.keeper.take() {
             let _ = keeper.wait();

@@ -49,9 +49,8 @@ impl Answer {
 
 /// A well-formed request that is the last one of its connection.
 pub fn request(method: &str, target: &str, body: Option<&str>) -> Vec<u8> {
-    let length = body.map_or(String::new(), |body| {
-        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
-    });
+    let length = body
+        .map_or(String::new(), |body| format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     let body = body.unwrap_or_default();
     format!("{method} {target} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n{length}\r\n{body}").into_bytes()
 }

@@ -182,6 +182,18 @@ fn without_pidfd_send_signal_a_stop_fails_by_name_and_works_later() {
     assert_eq!(host.inspect(&id)["State"]["ExitCode"], 137);
 }
 
+#[test]
+fn without_setns_an_exec_is_refused_by_name() {
+    let host = Host::new();
+    let id = host.sleeper(&[]);
+    {
+        let _inject = Inject::attach(host.keeper_pid(), &["setns:error=EINVAL"]).expect("the keeper lives");
+        let out = host.hull(&["exec", &id, "echo", "fine"]);
+        assert!(out.code != 0 && out.stderr.contains("setns"), "{out:?}");
+    }
+    assert_eq!(host.hull(&["exec", &id, "echo", "fine"]).ok(), "fine");
+}
+
 /// The machine says that it runs an older kernel: what is chosen by version is chosen for that one.
 fn host_of_release(release: &str) -> (Host, tempfile::NamedTempFile) {
     let field = |text: &str| format!("{:\0<65}", text);
@@ -245,9 +257,9 @@ fn without_pidfd_get_info_the_exit_code_of_an_orphan_is_said_to_be_unknown() {
     let mut host = Host::new();
     let id = host.sleeper(&[]);
     let (pid, keeper) = (host.pid(&id), host.keeper_pid());
-    let inject = Inject::attach(host.engine_pid(), &["ioctl:error=ENOTTY"]).expect("the engine lives");
     run(Command::new("kill").args(["-9", &keeper.to_string()]), b"").ok();
     eventually("there is a new keeper", || host.hull(&["run", "--rm", "busybox", "true"]).code == 0);
+    let inject = Inject::attach(host.engine_pid(), &["ioctl:error=ENOTTY"]).expect("the engine lives");
     run(Command::new("kill").args(["-9", &pid.to_string()]), b"").ok();
     eventually("the exit is seen", || host.inspect(&id)["State"]["Running"] == false);
     let state = host.inspect(&id)["State"].clone();

@@ -27,11 +27,15 @@ fn a_life_from_create_to_rm() {
 #[test]
 fn stop_sends_term_waits_and_kills() {
     let host = Host::new();
-    let polite =
-        host.hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).ok();
+    let polite = host
+        .hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"])
+        .ok();
+    host.ready(&polite);
     host.hull(&["stop", &polite]).ok();
     assert_eq!(host.inspect(&polite)["State"]["ExitCode"], 5);
-    let deaf = host.hull(&["run", "-d", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]).ok();
+    let deaf =
+        host.hull(&["run", "-d", "busybox", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]).ok();
+    host.ready(&deaf);
     let begin = std::time::Instant::now();
     host.hull(&["stop", "-t", "1", &deaf]).ok();
     assert!(begin.elapsed().as_secs_f64() >= 1.0);
@@ -44,9 +48,10 @@ fn stop_sends_term_waits_and_kills() {
             "busybox",
             "sh",
             "-c",
-            "trap 'exit 6' USR1; while :; do sleep 0.05; done",
+            "trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done",
         ])
         .ok();
+    host.ready(&own);
     host.hull(&["stop", &own]).ok();
     assert_eq!(host.inspect(&own)["State"]["ExitCode"], 6);
 }
@@ -54,8 +59,10 @@ fn stop_sends_term_waits_and_kills() {
 #[test]
 fn kill_sends_the_signal_named() {
     let host = Host::new();
-    let id = host.hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 8' HUP; while :; do sleep 0.05; done"]).ok();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    let id = host
+        .hull(&["run", "-d", "busybox", "sh", "-c", "trap 'exit 8' HUP; echo ready; while :; do sleep 0.05; done"])
+        .ok();
+    host.ready(&id);
     host.hull(&["kill", "-s", "HUP", &id]).ok();
     assert_eq!(host.hull(&["wait", &id]).ok(), "8");
     host.hull(&["kill", &id]).fails(1);

@@ -48,7 +48,7 @@ fn a_flood_is_bounded_and_the_engine_answers() {
             "busybox",
             "sh",
             "-c",
-            "yes 0123456789012345678901234567890123456789 | head -c 60000000; echo the end",
+            "yes 0123456789012345678901234567890123456789 | head -c 60000000; echo; echo the end",
         ])
         .ok();
     host.hull(&["ps"]).ok();

@@ -70,9 +70,9 @@ fn each_namespace_can_be_another_containers() {
 #[test]
 fn joining_a_container_that_does_not_run_is_refused_by_name() {
     let host = Host::new();
-    host.hull(&["create", "--name", "idle", "busybox", "true"]).ok();
+    let id = host.hull(&["create", "--name", "idle", "busybox", "true"]).ok();
     let err = host.hull(&["run", "--rm", "--pid=container:idle", "busybox", "true"]).fails(125);
-    assert!(err.contains("idle") && err.contains("not running"), "{err}");
+    assert!(err.contains(&id[..12]) && err.contains("non running container"), "{err}");
     let err = host.hull(&["run", "--rm", "--pid=container:nobody", "busybox", "true"]).fails(125);
     assert!(err.contains("No such container: nobody"), "{err}");
 }
@@ -94,7 +94,7 @@ fn a_user_namespace_maps_root_to_nobody_in_particular() {
 #[test]
 fn two_auto_user_namespaces_do_not_overlap() {
     let host = Host::new();
-    let ranges: Vec<(u64, u64)> = ["a", "b"]
+    let ranges: Vec<(u64, u64)> = ["one", "two"]
         .iter()
         .map(|name| {
             host.sleeper(&["--name", name, "--userns=auto"]);

@@ -7,9 +7,18 @@ use hull_testkit::{Host, on_v2};
 #[test]
 fn writes_stay_in_the_container() {
     let host = Host::new();
-    host.hull(&["run", "--name", "writer", "busybox", "sh", "-c", "echo mine > /root/file; rm /bin/vi"]).ok();
+    host.hull(&[
+        "run",
+        "--name",
+        "writer",
+        "busybox",
+        "sh",
+        "-c",
+        "test -e /root/file && exit 7; echo mine > /root/file; rm /bin/vi",
+    ])
+    .ok();
     assert_eq!(host.sh(&[], "ls /root/file 2>/dev/null; ls /bin/vi"), "/bin/vi");
-    assert_eq!(host.hull(&["start", "-a", "writer"]).code, 0, "and are there when it starts again");
+    assert_eq!(host.hull(&["start", "-a", "writer"]).code, 7, "and are there when it starts again");
 }
 
 #[test]
@@ -90,12 +99,12 @@ fn a_read_only_root_is_read_only_but_its_mounts_are_not() {
 #[test]
 fn masked_paths_show_nothing_and_read_only_ones_refuse() {
     let host = Host::new();
-    let seen = host.sh(&[], "cat /proc/kcore 2>&1 | wc -c; cat /proc/keys | wc -c; ls /sys/firmware | wc -l; (echo c > /proc/sysrq-trigger) 2>&1; (echo x > /proc/sys/kernel/core_pattern) 2>&1");
+    let seen = host.sh(&[], "cat /proc/kcore 2>&1 | wc -c; cat /proc/keys | wc -c; ls /sys/firmware | wc -l; for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do test -e $f && (echo x > $f) 2>&1; done; true");
     let lines: Vec<&str> = seen.lines().collect();
     assert_eq!(&lines[..3], ["0", "0", "0"], "{seen}");
-    assert!(lines[3].contains("Read-only file system") && lines[4].contains("Read-only file system"), "{seen}");
+    assert!(lines.len() > 3 && lines[3..].iter().all(|l| l.contains("Read-only file system")), "{seen}");
     let open = host.sh(&["--security-opt", "systempaths=unconfined"], "cat /proc/mounts");
-    assert!(!open.contains("/proc/sysrq-trigger"), "{open}");
+    assert!(!open.contains(" /proc/"), "{open}");
 }
 
 #[test]
@@ -108,7 +117,11 @@ fn hosts_resolv_conf_and_hostname_are_files_of_the_container() {
     assert!(seen.contains("127.0.0.1\tlocalhost"), "{seen}");
     assert!(seen.contains("10.1.2.3\tdb"), "{seen}");
     assert!(seen.contains("nameserver 192.0.2.1") && seen.contains("search example.test"), "{seen}");
-    assert_eq!(host.sh(&[], "echo '1.2.3.4 x' >> /etc/hosts && grep -c x$ /etc/hosts"), "1", "and can be written");
+    assert_eq!(
+        host.sh(&[], "echo '1.2.3.4 x' >> /etc/hosts && grep -c '1.2.3.4 x' /etc/hosts"),
+        "1",
+        "and can be written"
+    );
 }
 
 #[test]

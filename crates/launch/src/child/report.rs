@@ -60,6 +60,13 @@ pub(super) fn reborn(socket: BorrowedFd<'_>, pid: i32, pidfd: &OwnedFd) -> Resul
     send(socket, &Report::Reborn { pid }, &[pidfd.as_fd()])
 }
 
+/// Whether the keeper still has its end.
+pub(super) fn is_heard(socket: BorrowedFd<'_>) -> bool {
+    let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+    let received = rustix::net::recv(socket, &mut [0u8; 1], flags);
+    !matches!(received, Ok((0, _)) | Err(Errno::CONNRESET))
+}
+
 /// Waits until the keeper has written the id maps.
 pub(super) fn await_go(socket: BorrowedFd<'_>) -> Result<()> {
     let mut byte = [0u8; 1];

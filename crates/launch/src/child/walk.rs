@@ -66,11 +66,22 @@ impl Child<'_> {
             }
             Step::Workdir { path, create } => self.workdir(path, *create),
             Step::NoNewPrivileges => caps::set_no_new_privileges(),
-            Step::Seccomp { program, flags } => seccomp::load(program, *flags),
+            Step::Seccomp { program, flags } => {
+                // ORDER: the filter may forbid to ask.
+                self.end_without_keeper();
+                seccomp::load(program, *flags)
+            }
             Step::Init => {
                 self.init = true;
                 Ok(())
             }
+        }
+    }
+
+    /// When the keeper died meanwhile nobody would know of the command: it is not started.
+    pub(super) fn end_without_keeper(&self) {
+        if !report::is_heard(self.given.report) {
+            process::exit_now(super::FAILED);
         }
     }
 

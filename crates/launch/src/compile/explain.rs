@@ -13,6 +13,11 @@ use crate::plan::{LaunchPlan, STEP_CLONE, STEP_EXEC, Step, Target};
 
 /// One sentence, the cause below it, and what to do.
 pub fn explain_failure(plan: &LaunchPlan, failure: &Failure) -> Fault {
+    if failure.errno == 0 && failure.call.starts_with("killed") {
+        return Fault::internal("the container's process was killed before its command ran")
+            .cause(&failure.call)
+            .hint("the memory limit may be too low for any process");
+    }
     match failure.step {
         STEP_EXEC => command(plan, failure),
         STEP_CLONE => Fault::internal("cannot make the container's process").cause(cause(failure)),
