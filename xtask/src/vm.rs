@@ -107,7 +107,7 @@ pub fn test(args: &[String]) -> Result<Total> {
     listen(&Machine::make(Flavour::Test, &Wish::parse(args, &load::PACKAGES)?)?)
 }
 
-/// As [`test`], under systemd, each executable in a unit with `Delegate=yes`.
+/// As [`test()`], under systemd, each executable in a unit with `Delegate=yes`.
 pub fn systemd(args: &[String]) -> Result<Total> {
     listen(&Machine::make(Flavour::Systemd, &Wish::parse(args, &["hull-cgroup"])?)?)
 }

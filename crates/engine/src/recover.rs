@@ -120,6 +120,7 @@ fn examine(
         Verdict::UnknownExit { .. } => state.phase = Phase::Running,
         Verdict::Start => state.phase = Phase::Backoff,
         Verdict::Remove => state.phase = Phase::Exited,
+        Verdict::Rest if state.phase == Phase::Starting => state.phase = Phase::Exited,
         Verdict::Rest => {}
     }
     let spool = match hull_logs::Spool::open(core.container_dir(&id).join("log"), log_bound(&definition)) {

@@ -4,7 +4,7 @@
 //! to the keeper over one close-on-exec socket: when that ends, and the shared cell says that
 //! `execve` was reached, the command runs. It must not return, unwind or write anywhere else.
 //!
-//! Invariants: every descriptor is close-on-exec from the first step on; every path of the container
+//! Invariants: it has no descriptor but its plan's, all close-on-exec; every path of the container
 //! is resolved beneath the root descriptor; every mount is attached to a descriptor.
 
 mod exec;

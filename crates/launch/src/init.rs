@@ -20,6 +20,8 @@ const SIGTTOU: i32 = 22;
 pub(crate) fn start(cells: &Cells) -> Result<()> {
     // ORDER: blocked before the fork, so that no signal is lost between it and the first wait.
     signals::block_all();
+    // ORDER: before the fork, so that the command never sees its parent under another name.
+    _ = caps::set_name(c"hull-init");
     match process::clone_single_threaded(CloneArgs::default())? {
         Cloned::Child => {
             foreground();
@@ -27,7 +29,6 @@ pub(crate) fn start(cells: &Cells) -> Result<()> {
             Ok(())
         }
         Cloned::Parent { pid, .. } => {
-            _ = caps::set_name(c"hull-init");
             cells.leave();
             // ORDER: the report socket too, or the keeper would never see it end.
             _ = fds::close_all();

@@ -623,3 +623,26 @@ fn the_launching_program_cannot_be_reached_by_its_name() {
     let exe = std::fs::read(format!("/proc/{}/exe", keeper.process.id())).unwrap();
     assert_eq!(exe, role);
 }
+
+#[test]
+fn a_v2_cgroup_is_joined_at_birth_or_as_the_first_act() {
+    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let Some(base) = mounts.iter().find(|path| std::path::Path::new(path).join("cgroup.procs").exists()) else {
+        return; // no v2 hierarchy
+    };
+    let name = format!("hull-launch-v2-{}", std::process::id());
+    let group = std::path::Path::new(base).join(&name);
+    for role in ["keeper", "keeper-enosys"] {
+        std::fs::create_dir(&group).unwrap();
+        let mut keeper = Keeper::start_as(role);
+        let root = rootfs();
+        let mut launch = sh("v2", root.path(), "cat /proc/self/cgroup");
+        let cgroup = launch.slot(std::fs::File::open(&group).unwrap());
+        launch.plan.clone.cgroup = Some(cgroup);
+        let (text, code) = keeper.output(launch);
+        std::fs::remove_dir(&group).unwrap();
+        assert_eq!(code, 0, "{text}");
+        let line = text.lines().find(|line| line.starts_with("0::")).unwrap();
+        assert!(line.ends_with(&format!("/{name}")), "{role}: {text}");
+    }
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Census, Out, busybox_tar, hull_binary, patience, run};
+use crate::{Census, Out, busybox_tar, eventually, hull_binary, patience, run};
 
 /// What differs from an ordinary engine.
 #[derive(Clone, Debug, Default)]

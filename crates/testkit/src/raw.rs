@@ -73,12 +73,20 @@ impl Host {
             let _ = writer.write_all(&bytes);
         });
         let (mut received, mut piece) = (Vec::new(), [0; 16 * 1024]);
-        while let Ok(count @ 1..) = stream.read(&mut piece) {
-            received.extend_from_slice(&piece[..count]);
-        }
+        let ended = loop {
+            match stream.read(&mut piece) {
+                Ok(0) => break None,
+                Ok(count) => received.extend_from_slice(&piece[..count]),
+                Err(error) => break Some(error),
+            }
+        };
         drop(stream);
         sending.join().expect("the sender");
-        Answer::parse(&received)
+        let mut answer = Answer::parse(&received);
+        if let (0, Some(error)) = (answer.status, ended) {
+            answer.body = format!("no answer: {error}");
+        }
+        answer
     }
 
     /// Sends a well-formed request.

@@ -22,7 +22,6 @@ impl Task {
     /// The run is over: drains the log, notes how it ended, asks the policy.
     pub(super) fn on_ending(&mut self, ending: Ending) -> Option<Input> {
         if !self.state.phase.is_live() || !self.is_this_run(&ending) {
-            self.core.janitor.ask(Job::File(self.core.exit_record(self.definition.id.as_str())));
             return None;
         }
         let unseen = matches!(ending, Ending::Unknown { .. });
@@ -107,7 +106,17 @@ impl Task {
             id: self.definition.id.to_string(),
             done,
         });
-        self.core.janitor.ask(Job::File(self.core.exit_record(self.definition.id.as_str())));
+    }
+
+    /// The exit is in the records now.
+    pub(super) fn forget_exit(&self) {
+        // ORDER: done at once, since a file that is removed later could be that of the next run.
+        let path = self.core.exit_record(self.definition.id.as_str());
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "exit record not removed");
+        }
     }
 
     /// Removes the record, then everything that only the record kept alive.
@@ -133,6 +142,7 @@ impl Task {
         if with_volumes {
             self.remove_anonymous_volumes();
         }
+        self.forget_exit();
         self.core.janitor.ask(Job::Slot(id.to_string()));
         self.core.janitor.ask(Job::Directory(self.core.container_dir(&id)));
         Input::Destroyed(true)

@@ -302,7 +302,7 @@ fn on_exit(phase: Phase, restart: Option<Duration>, auto_remove: bool) -> Step {
         }
         P::Stopping(After::Rest) => to(P::Exited, &[A::Disarm, A::Save, A::Announce(N::Die), A::Announce(N::Stop)]),
         P::Stopping(After::Start) => {
-            to(P::Starting, &[A::Disarm, A::Announce(N::Die), A::Announce(N::Stop), A::Launch])
+            to(P::Starting, &[A::Disarm, A::Save, A::Announce(N::Die), A::Announce(N::Stop), A::Launch])
         }
         P::Stopping(After::Remove) => to(P::Removing, &[A::Disarm, A::Announce(N::Die), A::Destroy]),
         // A late report about a run that is already accounted for.

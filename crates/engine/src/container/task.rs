@@ -248,8 +248,11 @@ impl Task {
 
     pub(super) fn save(&mut self) {
         self.state.terminal = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Err(error) = self.core.save_state(&self.definition, &self.state) {
-            tracing::error!(container = %self.definition.name, %error, "state not saved");
+        match self.core.save_state(&self.definition, &self.state) {
+            // ORDER: the record goes when what it says is written elsewhere.
+            Ok(()) if self.container.live().is_none() => self.forget_exit(),
+            Ok(()) => {}
+            Err(error) => tracing::error!(container = %self.definition.name, %error, "state not saved"),
         }
     }
 

@@ -62,9 +62,10 @@ pub(crate) fn decide(found: Found, restart: &RestartPolicy) -> Verdict {
         return Verdict::ReadExit;
     }
     match found.phase {
-        Phase::Starting | Phase::Running | Phase::Paused | Phase::Stopping(_) => Verdict::UnknownExit { reboot: false },
+        Phase::Running | Phase::Paused | Phase::Stopping(_) => Verdict::UnknownExit { reboot: false },
         Phase::Backoff => Verdict::Start,
-        Phase::Created | Phase::Exited => Verdict::Rest,
+        // Saved between two runs: the second did not come about.
+        Phase::Created | Phase::Starting | Phase::Exited => Verdict::Rest,
         Phase::Removing | Phase::Gone => Verdict::Remove,
     }
 }
@@ -98,6 +99,7 @@ mod tests {
             (Found { phase: Phase::Created, exit_record: true, ..NO }, Verdict::ReadExit),
             (Found { phase: Phase::Running, ..NO }, Verdict::UnknownExit { reboot: false }),
             (Found { phase: Phase::Backoff, ..NO }, Verdict::Start),
+            (Found { phase: Phase::Starting, ..NO }, Verdict::Rest),
             (Found { phase: Phase::Created, ..NO }, Verdict::Rest),
             (Found { phase: Phase::Created, ephemeral: true, ..NO }, Verdict::Rest),
             (NO, Verdict::Rest),

@@ -204,9 +204,16 @@ fn host_of_release(release: &str) -> (Host, tempfile::NamedTempFile) {
     (Host::with(&Settings { wrapper, ..Settings::default() }), log)
 }
 
+/// Major and minor.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 #[test]
 fn overlays_are_made_as_each_kernel_takes_them() {
-    for release in ["5.15.0", "6.5.0", "6.13.0"] {
+    let own = fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
+    for release in ["5.15.0", "6.5.0", "6.13.0"].into_iter().filter(|r| version(r) <= version(&own)) {
         let (host, log) = host_of_release(release);
         assert_eq!(host.sh(&[], "echo x > /made; cat /made"), "x", "{release}");
         assert_eq!(host.sh(&["--read-only"], "(echo x > /made) 2>/dev/null || echo refused"), "refused", "{release}");
