@@ -1,6 +1,6 @@
 //! Archives from strangers: tar streams, their compression, and unpacking them beneath a directory.
 //!
-//! Owns the formats and the extraction; [`unpack`] does decompressing, hashing and extracting in one
+//! Owns the formats and the extraction; [`unpack()`] does decompressing, hashing and extracting in one
 //! pass over a stream. Knows nothing of images. Invariants: nothing is ever written, linked to or
 //! followed outside the root directory's fd; memory is bounded whatever the archive says; an archive
 //! that programs are known to read in two ways is refused.

@@ -1,6 +1,6 @@
 //! Admission: everything about a request that can be checked before any effect.
 //!
-//! [`create`] turns a docker create request into a typed [`Spec`], [`exec`] and [`update`] do it for
+//! [`create`] turns a docker create request into a typed [`Spec`], [`exec()`] and [`update()`] do it for
 //! their requests. Each field of the API is honoured or refused by name; none is ignored
 //! ([`refusals`] has the list). Nothing is made or changed here; the host is only looked at.
 

@@ -1,6 +1,6 @@
 //! Preparing: from a stored [`Spec`] to a launch plan with its file descriptors.
 //!
-//! [`start`] and [`exec`] gather the facts (root file system, binds, volumes, cgroup, namespaces,
+//! [`start()`] and [`exec()`] gather the facts (root file system, binds, volumes, cgroup, namespaces,
 //! identity, seccomp program), each through the crate that owns its kind, and compile. They block.
 //! What was made is undone when a later part fails; undo errors are told with the cause.
 //! Knows nothing of the API, of records and of the keeper.

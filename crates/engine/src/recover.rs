@@ -87,7 +87,7 @@ fn examine(
 ) -> Option<Case> {
     let id = definition.id;
     let child = listing.children.iter().any(|(key, ..)| key == id.as_str());
-    // A record that was accounted for, but whose file the janitor had not removed yet.
+    // A record that was accounted for, but whose file was not removed any more.
     let counted = |record: &ExitRecord| !state.phase.is_live() && record.at_ns <= state.finished.nanos();
     if record.as_ref().is_some_and(counted) {
         let _ = std::fs::remove_file(core.exit_record(id.as_str()));

@@ -42,14 +42,16 @@ impl Inject {
 
 impl Drop for Inject {
     fn drop(&mut self) {
-        // A tracer that is told to end while its process dies waits for ever: it ends by itself then.
-        while lives(self.traced) || !self.ended_within(Duration::from_secs(2)) {
-            for signal in ["-TERM", "-KILL"] {
-                let _ = Command::new("kill").args([signal, &self.tracer.id().to_string()]).status();
-                if self.ended_within(Duration::from_secs(2)) {
-                    return;
-                }
-            }
+        // A tracer that is told to end while its process dies waits for ever: then it ends by itself.
+        let alone = !lives(self.traced) && self.ended_within(Duration::from_secs(2));
+        if alone || self.ended_within(Duration::ZERO) {
+            return;
+        }
+        // Not reaped, so the number is still its own.
+        let _ = Command::new("kill").arg(self.tracer.id().to_string()).status();
+        if !self.ended_within(Duration::from_secs(2)) {
+            let _ = self.tracer.kill();
+            let _ = self.tracer.wait();
         }
     }
 }

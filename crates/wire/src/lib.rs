@@ -4,7 +4,7 @@
 //! holds no policy: a value that decodes may still be refused by the engine's admission.
 //!
 //! Decoding follows Go's decoder: a missing field and `null` are the zero value, an unknown field is ignored,
-//! a wrong type is an error that names the field ([`decode`]). Encoding follows docker: fields which docker
+//! a wrong type is an error that names the field ([`decode()`]). Encoding follows docker: fields which docker
 //! omits when empty are omitted, empty lists are `[]` or `null` as docker prints them.
 //!
 //! Because fields are omitted, these types need a self-describing format: JSON, never postcard.

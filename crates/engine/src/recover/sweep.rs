@@ -68,6 +68,9 @@ fn sweep_volumes(core: &Core) {
 fn sweep_cgroups(core: &Core, owned: &BTreeSet<String>, listing: &Listing) {
     let cgroups = &core.parts.cgroups;
     let parent = &core.facts.instance;
+    if let Err(error) = blocking(|| cgroups.sweep_spares(parent)) {
+        tracing::warn!(%error, "spare cgroups not swept");
+    }
     let found = match cgroups.list(parent) {
         Ok(found) => found,
         Err(error) => {
