@@ -95,7 +95,15 @@ impl Core {
         blocking(|| self.durable.write(work))
     }
 
+    /// Writes what a container is doing.
+    ///
+    /// That it runs is true until the next boot only, so it is not waited for: it survives a killed
+    /// engine at once and a power cut with the next synced write. With a restart policy it says what
+    /// has to run after a power cut, and is waited for.
     pub fn save_state(&self, definition: &Definition, state: &State) -> hull_records::Result<()> {
+        if state.phase.is_running() && !definition.restarts() && !definition.ephemeral() {
+            return self.durable.write_relaxed(|tx| tx.put(definition.id.as_str(), state));
+        }
         self.write(definition, |tx| tx.put(definition.id.as_str(), state))
     }
 

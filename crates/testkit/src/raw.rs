@@ -1,6 +1,6 @@
 //! Raw bytes to the engine's socket: requests that no client would send.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ impl Host {
             match stream.read(&mut piece) {
                 Ok(0) => break None,
                 Ok(count) => received.extend_from_slice(&piece[..count]),
+                // A read with a timeout ends when its process was stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Some(error),
             }
         };

@@ -107,7 +107,10 @@ impl Task {
         if let Err(fault) = split.and_then(|split| self.take_run(process, split)) {
             tracing::error!(container = %self.definition.name, cause = %fault, "not wholly taken over");
         }
-        self.save();
+        // ORDER: without a process the end is still to be accounted for, and its record to be kept.
+        if self.container.live().is_some() {
+            self.save();
+        }
         self.publish();
     }
 

@@ -66,6 +66,11 @@ impl Definition {
         self.host_config.auto_remove
     }
 
+    /// Its restart policy may start it by itself.
+    pub fn restarts(&self) -> bool {
+        !matches!(self.host_config.restart_policy.name.as_str(), "" | "no")
+    }
+
     /// The labels and attributes that its events carry.
     pub fn event_attributes(&self) -> std::collections::BTreeMap<String, String> {
         let mut attributes = self.config.labels.clone();

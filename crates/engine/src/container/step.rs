@@ -336,6 +336,11 @@ impl Phase {
         matches!(self, P::Starting | P::Running | P::Paused | P::Stopping(_))
     }
 
+    /// Its PID 1 runs, as far as is known.
+    pub fn is_running(self) -> bool {
+        self.is_live() && self != P::Starting
+    }
+
     /// docker's word.
     pub fn status(self) -> &'static str {
         match self {

@@ -250,7 +250,7 @@ impl Task {
         self.state.terminal = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match self.core.save_state(&self.definition, &self.state) {
             // ORDER: the record goes when what it says is written elsewhere.
-            Ok(()) if self.container.live().is_none() => self.forget_exit(),
+            Ok(()) if self.container.live().is_none() && !self.state.phase.is_running() => self.forget_exit(),
             Ok(()) => {}
             Err(error) => tracing::error!(container = %self.definition.name, %error, "state not saved"),
         }

@@ -16,6 +16,7 @@ mod hostile_runtime;
 mod identity;
 mod images;
 mod kernel_fallbacks;
+mod killed;
 mod lifecycle;
 mod limits;
 mod logs;
