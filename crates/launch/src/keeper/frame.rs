@@ -77,16 +77,38 @@ impl<F: AsFd> Outgoing<F> {
 pub(crate) struct Incoming {
     bytes: Vec<u8>,
     fds: VecDeque<OwnedFd>,
+    reserve: Option<Vec<OwnedFd>>,
 }
 
+/// What one reply of a launch brings: a pidfd and a terminal's master, and some room.
+const RESERVE: usize = 4;
+
 impl Incoming {
+    /// One that keeps descriptor numbers in reserve. A process that has used up all it may have would
+    /// otherwise lose the descriptors of the message it reads, and with them the link.
+    pub(crate) fn with_reserve() -> Self {
+        Self { reserve: Some(Vec::with_capacity(RESERVE)), ..Self::default() }
+    }
+
+    fn refill_reserve(&mut self, socket: BorrowedFd<'_>) {
+        let Some(reserve) = &mut self.reserve else { return };
+        while reserve.len() < RESERVE {
+            let Ok(spare) = rustix::io::fcntl_dupfd_cloexec(socket, 3) else { return };
+            reserve.push(spare);
+        }
+    }
+
     /// Reads once. `Ok(false)`: nothing there now (non-blocking sockets only).
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool, FrameError> {
         let start = self.bytes.len();
         let room = self.missing().clamp(4096, 1 << 20);
         self.make_room(start + room);
         self.bytes.resize(start + room, 0);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.clear();
+        }
         let received = fdpass::recv(socket, &mut self.bytes[start..]);
+        self.refill_reserve(socket);
         let bytes = received.as_ref().map_or(0, |r| r.bytes);
         self.bytes.truncate(start + bytes);
         match received {
@@ -194,7 +216,7 @@ mod tests {
     #[test]
     fn a_malformed_frame_is_refused() {
         for frame in [&[0xff; 64][..], &[1, 0, 0, 0, 1, 0, 0, 0, 7], &[1, 0, 0, 0, 0, 0, 0, 0, 9]] {
-            let mut incoming = Incoming { bytes: frame.to_vec(), fds: VecDeque::new() };
+            let mut incoming = Incoming { bytes: frame.to_vec(), ..Incoming::default() };
             assert!(matches!(incoming.take::<String>(), Err(FrameError::Malformed)), "{frame:?}");
         }
     }

@@ -52,7 +52,7 @@ impl Link {
 
     /// A link over a connected stream socket.
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, sending: Mutex::new(()), incoming: Mutex::default() }
+        Self { socket, sending: Mutex::new(()), incoming: Mutex::new(Incoming::with_reserve()) }
     }
 
     /// Sends a request with descriptors.
