@@ -20,7 +20,7 @@ const NEEDS: &[apt::Need] = &[
     ("unshare", "util-linux"),
     ("strace", "strace"),
     ("script", "bsdutils"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
     ("zstd", "zstd"),
     ("mmdebstrap", "mmdebstrap"),
 ];
