@@ -77,6 +77,9 @@ fn round(scope: &[&str], rest: &[String], pools: &str) -> Result<Total> {
     } else {
         sh::cmd("cargo", &["test", "--no-fail-fast"])
     };
+    if std::env::var_os("CI").is_some() && sh::found("cargo-nextest") {
+        command.args(["--profile", "ci"]);
+    }
     command.args(scope).args(rest).env("HULL_POOLS", pools);
     let (ok, total) = counted(&mut command)?;
     if !ok && total.failed == 0 {
