@@ -6,6 +6,10 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::Error;
 
+/// The largest window of a zstd stream, as a power of two: what memory it may ask for. No level below
+/// `--ultra -22` needs more.
+const WINDOW: u32 = 26;
+
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
@@ -59,7 +63,8 @@ impl<R: Read> Decompressor<R> {
             Compression::Plain => Inner::Plain(source),
             Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(source))),
             Compression::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Error::Read)?;
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Error::Read)?;
+                decoder.window_log_max(WINDOW).map_err(Error::Read)?;
                 Inner::Zstd(Box::new(decoder))
             }
         };

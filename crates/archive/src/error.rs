@@ -42,6 +42,9 @@ pub enum Error {
         /// What it counts.
         what: &'static str,
     },
+    /// A layer below failed, and this one needed to know what it holds.
+    #[error("a layer below could not be unpacked")]
+    Below,
     /// A compression that hull does not read.
     #[error("{0} compression is not supported")]
     Compression(&'static str),
@@ -64,7 +67,7 @@ impl Error {
             Self::CutShort { .. } | Self::Malformed { .. } | Self::Entry { .. } | Self::Limit { .. } => Kind::Invalid,
             Self::Read(error) if is_damage(error) => Kind::Invalid,
             Self::Compression(_) => Kind::Unsupported,
-            Self::Read(_) | Self::Write(_) | Self::File { .. } => Kind::Internal,
+            Self::Read(_) | Self::Write(_) | Self::Below | Self::File { .. } => Kind::Internal,
         }
     }
 

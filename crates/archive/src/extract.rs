@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
-pub use lowers::Lowers;
+pub use lowers::{Lowers, Ready};
 
 use crate::tar::{Entry, EntryKind, Reader};
 use crate::{Error, Limits, remove_tree};
@@ -36,6 +36,8 @@ pub struct Extracted {
     pub bytes: u64,
     /// Extended attributes of namespaces that a layer may not set.
     pub skipped_xattrs: u64,
+    /// The archive says what the root directory itself looks like.
+    pub root: bool,
 }
 
 /// Unpacks entries into a directory.
@@ -117,6 +119,7 @@ impl<'a> Extractor<'a> {
         if entry.kind != EntryKind::Directory {
             return Err(Error::entry(&entry.path, "the root of a layer must be a directory"));
         }
+        self.done.root = true;
         let root = self.parents.root();
         self.done.skipped_xattrs += attrs::apply(root, entry, true)?;
         self.times.defer(root, b"", entry.mtime)

@@ -17,7 +17,7 @@ mod unpack;
 
 pub use compression::{Compression, Decompressor};
 pub use error::Error;
-pub use extract::{Extracted, Extractor, Lowers};
+pub use extract::{Extracted, Extractor, Lowers, Ready};
 pub use limits::Limits;
 pub use pack::pack;
 pub use remove::remove_tree;

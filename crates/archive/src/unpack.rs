@@ -1,8 +1,8 @@
 //! [`unpack`]: decompress, hash and extract in one pass over a stream.
 //!
 //! ```text
-//! helper thread:  source ──decompress──▶ pieces, hashed on the way ──▶ bounded queue
-//! caller:         bounded queue ──▶ tar reader ──▶ files
+//! helper thread:  source ──decompress──▶ pieces ──▶ bounded queue
+//! caller:         bounded queue ──hash──▶ tar reader ──▶ files
 //! ```
 
 use std::io::{self, BufRead, Read};
@@ -43,21 +43,23 @@ pub fn unpack(
     let (empty_to, empty_from) = channel();
     thread::scope(|scope| {
         let pump = scope.spawn(move || pump(from, &full_to, &empty_from, limits.bytes));
-        let pieces = Pieces { full: full_from, empty: empty_to, piece: Vec::new(), at: 0 };
+        let hasher = Sha256::new();
+        let pieces = Pieces { full: full_from, empty: empty_to, piece: Vec::new(), at: 0, hasher };
         let mut reader = Reader::new(pieces, limits);
         let extracted = Extractor::new(root, lowers, limits)
             .all(&mut reader)
             .and_then(|extracted| reader.drain().map(|()| extracted));
         // Ends the pump, whose next piece finds no taker.
-        drop(reader);
+        let hasher = reader.into_inner().hasher;
         let pumped = pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (diff_id, bytes, compression) = match (pumped, &extracted) {
+        let (bytes, compression) = match (pumped, &extracted) {
             // The source's own error is the cause of whatever the reader saw.
             (Err(error), _) => return Err(error),
             (Ok(Some(found)), _) => found,
             (Ok(None), Err(_)) => return extracted.map(|_| unreachable!("it is an error")),
             (Ok(None), Ok(_)) => return Err(Error::Read(io::ErrorKind::BrokenPipe.into())),
         };
+        let diff_id = Digest::from_raw(&hasher.finalize().into());
         Ok(Unpacked { diff_id, bytes, compression, extracted: extracted? })
     })
 }
@@ -86,22 +88,21 @@ fn pump(
     full: &SyncSender<Vec<u8>>,
     empty: &Receiver<Vec<u8>>,
     max: u64,
-) -> Result<Option<(Digest, u64, Compression)>, Error> {
+) -> Result<Option<(u64, Compression)>, Error> {
     let mut from = Decompressor::new(from)?;
-    let (mut hasher, mut bytes) = (Sha256::new(), 0);
+    let mut bytes = 0;
     loop {
         let mut piece = empty.try_recv().unwrap_or_default();
         piece.resize(PIECE, 0);
         let read = read_full(&mut from, &mut piece).map_err(Error::Read)?;
         if read == 0 {
-            return Ok(Some((Digest::from_raw(&hasher.finalize().into()), bytes, from.compression())));
+            return Ok(Some((bytes, from.compression())));
         }
         piece.truncate(read);
         bytes += read as u64;
         if bytes > max {
             return Err(Error::Limit { limit: max, what: "bytes" });
         }
-        hasher.update(&piece);
         if full.send(piece).is_err() {
             return Ok(None);
         }
@@ -128,6 +129,7 @@ struct Pieces {
     empty: Sender<Vec<u8>>,
     piece: Vec<u8>,
     at: usize,
+    hasher: Sha256,
 }
 
 impl BufRead for Pieces {
@@ -137,6 +139,7 @@ impl BufRead for Pieces {
             let next = self.full.recv().unwrap_or_default();
             let spent = std::mem::replace(&mut self.piece, next);
             self.at = 0;
+            self.hasher.update(&self.piece);
             // The pump may be gone already.
             _ = self.empty.send(spent);
         }

@@ -1,7 +1,8 @@
 //! [`Ingest`]: bytes of unknown digest on their way in.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use hull_types::Digest;
@@ -82,12 +83,24 @@ impl Blob {
         self.size
     }
 
-    /// Its content, from the start. Readers share one position: one at a time.
+    /// Its content, from the start. Several readers may be at work.
     pub fn reader(&self) -> Result<impl Read + Send + use<>> {
-        let fail = || Error::file("read", &self.temporary.name);
-        let mut file = self.file.try_clone().map_err(fail())?;
-        file.rewind().map_err(fail())?;
-        Ok(file)
+        let file = self.file.try_clone().map_err(Error::file("read", &self.temporary.name))?;
+        Ok(Reader { file, at: 0 })
+    }
+}
+
+/// Reads at its own position: duplicates of a descriptor share the file's.
+struct Reader {
+    file: File,
+    at: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufReader, Read};
 use hull_archive::Decompressor;
 use hull_archive::tar::Reader;
 
-use crate::session::Session;
+use crate::session::{LayerSource, Session, Wanted};
 use crate::{Error, Images, Loaded, Result};
 
 mod docker;
@@ -82,5 +82,20 @@ impl Images {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Layers whose blobs have been kept: nothing is left to open, only to tell.
+struct Spooled<'a> {
+    wanted: &'a [Wanted],
+    totals: Vec<u64>,
+    report: Report<'a>,
+}
+
+impl LayerSource for Spooled<'_> {
+    fn open(&self, at: usize) -> Result<Box<dyn Read + Send + '_>> {
+        Err(hull_content::Error::Missing(self.wanted[at].blob).into())
+    }
+
+    fn progress(&self, at: usize, current: u64) {
+        let id = self.wanted[at].diff_id.short().to_owned();
+        (self.report)(Progress::Layer { id, current, total: self.totals[at] });
+    }
+}

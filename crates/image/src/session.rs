@@ -8,15 +8,20 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
-use hull_archive::{Compression, Limits, digest_of};
+use hull_archive::{Compression, Limits};
 use hull_content::Blob;
-use hull_snapshot::{StagedLayer, StagedOrVisible, chain_id};
+use hull_snapshot::{LayerStage, StagedLayer, StagedOrVisible, chain_id};
 use hull_types::{Digest, ImageRef, Timestamp};
 
 use crate::index::Known;
 use crate::load::Spool;
 use crate::records::{ImageRow, LayerRow, NameRow};
 use crate::{Error, ImageConfig, Images, Result};
+
+mod lanes;
+
+pub(crate) use lanes::LayerSource;
+use lanes::{Job, Local};
 
 /// The most layers that one root file system can stand on.
 pub(crate) const MAX_LAYERS: usize = hull_snapshot::MAX_LAYERS;
@@ -33,6 +38,23 @@ pub(crate) struct Session<'a> {
     new: Vec<New>,
     limits: Limits,
 }
+
+/// A layer as an image's configuration and manifest promise it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Digest of the uncompressed archive.
+    pub diff_id: Digest,
+    /// The blob that holds it.
+    pub blob: Digest,
+    /// The blob's size, if it is still to come from the source; otherwise it has been kept.
+    pub size: Option<u64>,
+    /// Only this blob will do, as the image's manifest is kept and names it. Otherwise one that holds the
+    /// same layer is as good.
+    pub exact: bool,
+}
+
+/// A layer to be worked on: its place, what to fill unless it is there, and a blob that is known to hold it.
+type Todo = (usize, Option<LayerStage>, Option<Digest>);
 
 struct New {
     id: Digest,
@@ -100,38 +122,72 @@ impl<'a> Session<'a> {
         there
     }
 
-    /// Makes the layer of a kept blob on top of `below`, verifying its diffID. Unless the image's
-    /// manifest names the `exact` blob, one that already holds the same layer is taken instead.
-    pub fn layer_of_blob(
-        &mut self,
-        below: &[LayerRow],
-        blob: &Digest,
-        diff_id: &Digest,
-        exact: bool,
-        count: impl Fn(u64) + Send + Sync,
-    ) -> Result<LayerRow> {
-        let from = Counted { from: self.blob(blob)?, count, seen: 0 };
-        let mut row = if !self.has_layer(below, diff_id) {
-            self.layer(below, from, Some(diff_id), |_| Ok(*blob))?
-        } else {
-            let known = self.row(|row| row.blob == *blob && row.diff_id == *diff_id);
-            let media_type = match known {
-                Some(layer) => layer.media_type,
-                None => {
-                    let (found, _, compression) = digest_of(from, self.limits.bytes)?;
-                    expect("a layer", diff_id, found)?;
-                    media_type(compression).to_owned()
-                }
+    /// Unpacks all layers of an image, bottom first, several at a time; those that are there already are
+    /// neither asked for nor unpacked.
+    pub fn layers(&mut self, wanted: &[Wanted], source: &dyn LayerSource) -> Result<Vec<LayerRow>> {
+        let mut rows: Vec<LayerRow> = Vec::with_capacity(wanted.len());
+        let mut todo = Vec::new();
+        for (at, layer) in wanted.iter().enumerate() {
+            let there = self.has_layer(&rows, &layer.diff_id);
+            let chain_id = chain_id(rows.last().map(|below| &below.chain_id), &layer.diff_id);
+            let fits = |row: &LayerRow| {
+                row.diff_id == layer.diff_id && (!layer.exact || row.blob == layer.blob) && self.has_blob(&row.blob)
             };
-            let chain_id = chain_id(below.last().map(|layer| &layer.chain_id), diff_id);
-            LayerRow { chain_id, diff_id: *diff_id, blob: *blob, media_type }
-        };
-        if let Some(other) = self.row(|row| row.diff_id == *diff_id).filter(|_| !exact) {
-            self.pin(other.blob);
-            row = LayerRow { blob: other.blob, media_type: other.media_type, ..row };
+            let known = self.row(|row| fits(row) && row.blob == layer.blob).or_else(|| self.row(fits));
+            let (blob, media_type) = match &known {
+                Some(known) => {
+                    self.pin(known.blob);
+                    (known.blob, known.media_type.clone())
+                }
+                None => (layer.blob, String::new()),
+            };
+            if !there || known.is_none() {
+                let stage = if there {
+                    None
+                } else {
+                    Some(self.images.inner.snapshots.stage(rows.last().map(|row| &row.chain_id))?)
+                };
+                todo.push((at, stage, known.map(|known| known.blob)));
+            }
+            rows.push(LayerRow { chain_id, diff_id: layer.diff_id, blob, media_type });
         }
-        self.rows.push(row.clone());
-        Ok(row)
+        let done = lanes::run(&self.jobs(wanted, &rows, &todo), source, &self.images.inner.content, self.limits)?;
+        for ((at, stage, _), done) in todo.into_iter().zip(done) {
+            if rows[at].media_type.is_empty() {
+                media_type(done.compression).clone_into(&mut rows[at].media_type);
+            }
+            if let (Some(stage), Some(unpacked)) = (stage, &done.unpacked) {
+                self.layers.push(stage.finish(unpacked)?);
+            }
+            done.blob.into_iter().for_each(|blob| self.keep(blob));
+        }
+        self.rows.extend(rows.iter().cloned());
+        Ok(rows)
+    }
+
+    fn jobs<'s>(&'s self, wanted: &[Wanted], rows: &[LayerRow], todo: &'s [Todo]) -> Vec<Job<'s>> {
+        let filling = |below: usize| todo.iter().find(|(at, ..)| *at == below).and_then(|(_, stage, _)| stage.as_ref());
+        let jobs = todo.iter().map(|(at, stage, known)| {
+            let below = (0..*at).map(|below| match filling(below) {
+                Some(stage) => StagedOrVisible::Filling(stage),
+                None => self.find(&rows[below].chain_id),
+            });
+            let layer = &wanted[*at];
+            let here = known.or_else(|| layer.size.is_none().then_some(layer.blob));
+            Job {
+                at: *at,
+                diff_id: layer.diff_id,
+                keep: layer.size.map(|size| (layer.blob, size)).filter(|_| here.is_none()),
+                local: here.map(|blob| Box::new(move || self.blob(&blob)) as Local<'s>),
+                stage: stage.as_ref(),
+                below: if stage.is_some() { below.collect() } else { Vec::new() },
+            }
+        });
+        jobs.collect()
+    }
+
+    fn has_blob(&self, digest: &Digest) -> bool {
+        self.blobs.contains_key(digest) || self.images.inner.content.has(digest)
     }
 
     /// A layer of an image that is there, or of this session.
@@ -262,22 +318,6 @@ impl Drop for Session<'_> {
     }
 }
 
-/// A stream that tells how much of it was read.
-struct Counted<R, F> {
-    from: R,
-    count: F,
-    seen: u64,
-}
-
-impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.seen += read as u64;
-        (self.count)(self.seen);
-        Ok(read)
-    }
-}
-
 pub(crate) fn expect(what: &'static str, expected: &Digest, found: Digest) -> Result<()> {
     if *expected == found {
         Ok(())
@@ -293,3 +333,6 @@ fn media_type(compression: Compression) -> &'static str {
         Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
-use hull_archive::{Limits, Lowers, Unpacked};
+use hull_archive::{Limits, Lowers, Ready, Unpacked};
 use hull_types::Digest;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -141,14 +141,30 @@ impl LayerStage {
     /// # Errors
     /// [`Error::Archive`] for whatever is wrong with the archive.
     pub fn unpack(&self, from: impl Read + Send, below: &[StagedOrVisible<'_>], limits: Limits) -> Result<Unpacked> {
-        let lowers: Vec<OwnedFd> =
-            below.iter().rev().map(|layer| layer.open(&self.snapshots)).collect::<Result<_>>()?;
-        let lowers = Lowers(lowers.iter().map(AsFd::as_fd).collect());
-        if let Some(top) = lowers.0.first() {
+        self.unpack_on(from, &Ground { below, ready: None }, limits)
+    }
+
+    /// As [`LayerStage::unpack`], on layers that may still be on their way.
+    ///
+    /// # Errors
+    /// As [`LayerStage::unpack`]; `hull_archive::Error::Below` if a layer below failed and is needed.
+    pub fn unpack_on(&self, from: impl Read + Send, on: &Ground<'_>, limits: Limits) -> Result<Unpacked> {
+        let fds: Vec<OwnedFd> =
+            on.below.iter().rev().map(|layer| layer.open(&self.snapshots)).collect::<Result<_>>()?;
+        let fds = fds.iter().map(AsFd::as_fd).collect();
+        let lowers = match on.ready {
+            Some(ready) => Lowers::when(fds, ready),
+            None => Lowers::new(fds),
+        };
+        let unpacked = hull_archive::unpack(from, self.fs.as_fd(), lowers.clone(), limits)?;
+        // What the archive does not say of the root directory, the layer below does.
+        if !unpacked.extracted.root
+            && let Some(top) = lowers.top()?
+        {
             let like = rustix::fs::fstat(top).map_err(Error::file("stat", "the layer below"))?;
             dir::dress(&self.dir, "fs", &like)?;
         }
-        Ok(hull_archive::unpack(from, self.fs.as_fd(), lowers, limits)?)
+        Ok(unpacked)
     }
 
     /// Ends the layer.
@@ -196,8 +212,18 @@ impl StagedLayer {
     }
 }
 
+/// What a layer is unpacked on.
+pub struct Ground<'a> {
+    /// The layers below, bottom first.
+    pub below: &'a [StagedOrVisible<'a>],
+    /// Waits until they are whole; without it they are.
+    pub ready: Option<Ready<'a>>,
+}
+
 /// A layer that another one is unpacked on.
 pub enum StagedOrVisible<'a> {
+    /// Still being filled.
+    Filling(&'a LayerStage),
     /// Whole but not visible yet.
     Staged(&'a StagedLayer),
     /// Visible under this chain id.
@@ -207,6 +233,7 @@ pub enum StagedOrVisible<'a> {
 impl StagedOrVisible<'_> {
     fn open(&self, snapshots: &Snapshots) -> Result<OwnedFd> {
         match self {
+            Self::Filling(stage) => dir::open(&stage.dir, "fs"),
             Self::Staged(layer) => dir::open(&layer.stage.dir, "fs"),
             Self::Visible(chain_id) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

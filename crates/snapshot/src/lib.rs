@@ -27,7 +27,7 @@ mod store;
 mod usage;
 
 pub use error::Error;
-pub use layers::{LayerInfo, LayerStage, StagedLayer, StagedOrVisible, chain_id};
+pub use layers::{Ground, LayerInfo, LayerStage, StagedLayer, StagedOrVisible, chain_id};
 pub use rootfs::{Base, Prepared, Rootfs};
 pub use store::{Recovered, Snapshots};
 

@@ -11,8 +11,17 @@ use crate::Error;
 use crate::tar::{Entry, EntryKind, Mtime};
 
 /// Directories of the layers below, the topmost first. Empty for the bottom layer.
-#[derive(Clone, Debug, Default)]
-pub struct Lowers<'a>(pub Vec<BorrowedFd<'a>>);
+///
+/// They may still be filled while this layer is unpacked: then they are looked at only after `ready`
+/// has returned, which few archives need.
+#[derive(Clone, Default)]
+pub struct Lowers<'a> {
+    dirs: Vec<BorrowedFd<'a>>,
+    ready: Option<Ready<'a>>,
+}
+
+/// Waits until the layers below are whole; `false` if they never will be.
+pub type Ready<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// What one layer says about a path.
 enum Found {
@@ -22,14 +31,39 @@ enum Found {
     Absent,
 }
 
-impl Lowers<'_> {
+impl<'a> Lowers<'a> {
+    /// Layers that are whole.
+    pub fn new(dirs: Vec<BorrowedFd<'a>>) -> Self {
+        Self { dirs, ready: None }
+    }
+
+    /// Layers that are whole once `ready` has returned.
+    pub fn when(dirs: Vec<BorrowedFd<'a>>, ready: Ready<'a>) -> Self {
+        Self { dirs, ready: Some(ready) }
+    }
+
+    /// The topmost one, whole.
+    ///
+    /// # Errors
+    /// [`Error::Below`].
+    pub fn top(&self) -> Result<Option<BorrowedFd<'a>>, Error> {
+        Ok(self.whole()?.first().copied())
+    }
+
+    fn whole(&self) -> Result<&[BorrowedFd<'a>], Error> {
+        match self.ready {
+            Some(ready) if !self.dirs.is_empty() && !ready() => Err(Error::Below),
+            _ => Ok(&self.dirs),
+        }
+    }
+
     /// The directory at `path`, opened for reading.
     pub(super) fn directory(&self, path: &[u8]) -> Result<Option<OwnedFd>, Error> {
         self.find(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     fn find(&self, path: &[u8], last: OFlags) -> Result<Option<OwnedFd>, Error> {
-        for layer in &self.0 {
+        for layer in self.whole()? {
             match look(*layer, path, last).map_err(|errno| Error::file("open", path, errno))? {
                 Found::Here(fd) => return Ok(Some(fd)),
                 Found::Hidden => return Ok(None),

@@ -260,14 +260,14 @@ fn missing_directories_look_as_in_the_layers_below() {
     below.unpack(&[Entry { mode: 0o700, uid: 5, ..dir("a") }, dir("a/b"), file("a/b/old"), dir("gone")]).unwrap();
     let lower = File::open(&below.root).unwrap();
     ground
-        .unpack_on(&[file("a/b/new"), file("other/new"), hard("a/copy", "a/b/old")], Lowers(vec![lower.as_fd()]))
+        .unpack_on(&[file("a/b/new"), file("other/new"), hard("a/copy", "a/b/old")], Lowers::new(vec![lower.as_fd()]))
         .unwrap();
     let meta = fs::metadata(ground.path("a")).unwrap();
     assert_eq!((meta.mode() & 0o7777, meta.uid()), (0o700, 5));
     assert_eq!(fs::metadata(ground.path("other")).unwrap().mode() & 0o7777, 0o755);
     assert_eq!(fs::read_to_string(ground.path("a/copy")).unwrap(), "evil", "a hard link into a lower layer is a copy");
     let hidden = Ground::new();
-    let result = hidden.unpack_on(&[file(".wh.a"), hard("h", "a/b/old")], Lowers(vec![lower.as_fd()]));
+    let result = hidden.unpack_on(&[file(".wh.a"), hard("h", "a/b/old")], Lowers::new(vec![lower.as_fd()]));
     assert!(result.is_ok() || !hidden.path("h").exists());
 }
 
@@ -277,7 +277,7 @@ fn a_link_in_the_layers_below_leads_nowhere_outside() {
     symlink(ground.outside(""), below.path("l")).unwrap();
     symlink(ground.outside("canary"), below.path("f")).unwrap();
     let lower = File::open(&below.root).unwrap();
-    _ = ground.unpack_on(&[file("l/x"), hard("h", "f"), hard("g", "l/canary")], Lowers(vec![lower.as_fd()]));
+    _ = ground.unpack_on(&[file("l/x"), hard("h", "f"), hard("g", "l/canary")], Lowers::new(vec![lower.as_fd()]));
     assert!(!ground.path("g").exists());
 }
 

@@ -113,6 +113,11 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// The stream, wherever it stands.
+    pub fn into_inner(self) -> R {
+        self.from
+    }
+
     /// Bytes of the uncompressed stream read so far.
     pub fn position(&self) -> u64 {
         self.at

@@ -6,10 +6,9 @@ use hull_types::{Digest, ImageRef};
 use serde::Deserialize;
 
 use super::spool::Spool;
-use super::{Progress, Report};
+use super::{Report, Spooled};
 use crate::images::tag_of;
-use crate::records::LayerRow;
-use crate::session::{MAX_LAYERS, Session, expect};
+use crate::session::{MAX_LAYERS, Session, Wanted, expect};
 use crate::{Error, ImageConfig, Loaded, Result};
 
 const MANIFEST: &str = "manifest.json";
@@ -61,7 +60,7 @@ fn check(session: &Session<'_>, spool: &Spool, item: Item) -> Result<Checked> {
 }
 
 fn make(session: &mut Session<'_>, spool: &mut Spool, image: Checked, report: Report<'_>) -> Result<Loaded> {
-    let mut layers: Vec<LayerRow> = Vec::new();
+    let (mut wanted, mut totals) = (Vec::new(), Vec::new());
     for (file, diff_id) in image.layers.iter().zip(&image.config.rootfs.diff_ids) {
         let (blob, total) = session
             .take(spool, file)?
@@ -69,12 +68,10 @@ fn make(session: &mut Session<'_>, spool: &mut Spool, image: Checked, report: Re
         if let Some(promised) = digest_in(file).filter(|_| file.starts_with("blobs/")) {
             expect("a layer", &promised, blob)?;
         }
-        let id = diff_id.short().to_owned();
-        let row = session.layer_of_blob(&layers, &blob, diff_id, false, |current| {
-            report(Progress::Layer { id: id.clone(), current, total });
-        })?;
-        layers.push(row);
+        wanted.push(Wanted { diff_id: *diff_id, blob, size: None, exact: false });
+        totals.push(total);
     }
+    let layers = session.layers(&wanted, &Spooled { wanted: &wanted, totals, report })?;
     let tags = image.names.iter().map(ImageRef::familiar).collect();
     let id = session.image(image.config, &image.bytes, layers, None, image.names)?;
     Ok(Loaded { id, tags })

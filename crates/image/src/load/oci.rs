@@ -9,10 +9,9 @@ use hull_types::{Digest, ImageRef, Platform};
 use serde::Deserialize;
 
 use super::spool::Spool;
-use super::{Progress, Report};
+use super::{Report, Spooled};
 use crate::images::tag_of;
-use crate::records::LayerRow;
-use crate::session::{MAX_LAYERS, Session, expect};
+use crate::session::{MAX_LAYERS, Session, Wanted, expect};
 use crate::{Error, ImageConfig, Loaded, Result};
 
 const INDEX: &str = "index.json";
@@ -157,15 +156,13 @@ fn make(session: &mut Session<'_>, spool: &mut Spool, manifest: Manifest, report
             "layers that must be fetched from elsewhere (foreign layers) are not supported",
         ));
     }
-    let mut layers: Vec<LayerRow> = Vec::new();
+    let mut wanted = Vec::new();
     for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
         blob(session, spool, layer)?;
-        let id = diff_id.short().to_owned();
-        let row = session.layer_of_blob(&layers, &layer.digest, diff_id, true, |current| {
-            report(Progress::Layer { id: id.clone(), current, total: layer.size });
-        })?;
-        layers.push(row);
+        wanted.push(Wanted { diff_id: *diff_id, blob: layer.digest, size: None, exact: true });
     }
+    let totals = manifest.layers.iter().map(|layer| layer.size).collect();
+    let layers = session.layers(&wanted, &Spooled { wanted: &wanted, totals, report })?;
     let tags = manifest.names.iter().map(ImageRef::familiar).collect();
     let id = session.image(config, &bytes, layers, Some(manifest.digest), manifest.names)?;
     Ok(Loaded { id, tags })
