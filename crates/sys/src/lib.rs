@@ -7,6 +7,7 @@
 pub mod bpf;
 pub mod caps;
 pub mod cells;
+mod entry;
 mod error;
 pub mod fdpass;
 pub mod fds;
