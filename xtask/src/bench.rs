@@ -5,6 +5,7 @@
 
 mod api;
 mod memory;
+mod oci;
 mod peers;
 mod start;
 mod stats;
@@ -26,12 +27,14 @@ pub fn run(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("start") => start::run(&binary),
         Some("memory") => memory::run(&binary),
+        Some("oci") => oci::run(&binary),
         Some("size") => memory::size(&binary),
         None => {
             start::run(&binary)?;
+            oci::run(&binary)?;
             memory::run(&binary)?;
             memory::size(&binary)
         }
-        Some(other) => bail!("unknown benchmark `{other}`: start, memory or size"),
+        Some(other) => bail!("unknown benchmark `{other}`: start, oci, memory or size"),
     }
 }

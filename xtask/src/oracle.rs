@@ -1,4 +1,4 @@
-//! `cargo xtask oracle start|stop`: Docker's own engine, to be asked and to be measured beside.
+//! `cargo xtask oracle fetch|start|stop`: Docker's own engine, to be asked and to be measured beside.
 //!
 //! Debian's packages are unpacked beneath target/oracle, nothing is installed; the daemon runs in mount and
 //! network namespaces of its own, without bridge and firewall rules. `DOCKER_HOST` as printed leads to it.
@@ -15,12 +15,13 @@ use crate::{apt, busybox, sh};
 const PACKAGES: [&str; 4] = ["docker.io", "docker-cli", "containerd", "docker-buildx"];
 const NEEDS: &[apt::Need] = &[("runc", "runc"), ("busybox", "busybox-static"), ("unshare", "util-linux")];
 
-/// Starts or stops it.
+/// Fetches, starts or stops it.
 pub fn run(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
+        Some("fetch") => fetch(),
         Some("start") => start(),
         Some("stop") => stop(),
-        _ => bail!("`oracle start` or `oracle stop`"),
+        _ => bail!("`oracle fetch`, `oracle start` or `oracle stop`"),
     }
 }
 
@@ -34,14 +35,25 @@ fn dir() -> PathBuf {
     sh::target().join("oracle")
 }
 
+/// Unpacks it beneath target/oracle/root, once: the whole of it or nothing.
+pub fn fetch() -> Result<()> {
+    let dir = dir();
+    let root = dir.join("root");
+    if root.join("usr/sbin/dockerd").is_file() {
+        return Ok(());
+    }
+    let part = dir.join("part");
+    unpack(&dir, &part).context("Debian's mirror did not bring Docker's daemon (docker.io in sid)")?;
+    fs::rename(&part, &root)?;
+    Ok(())
+}
+
 fn start() -> Result<()> {
     sh::need_root("running dockerd")?;
     apt::ensure(NEEDS)?;
+    fetch()?;
     let dir = dir();
     let root = dir.join("root");
-    if !root.join("usr/sbin/dockerd").is_file() {
-        unpack(&dir, &root)?;
-    }
     if host().is_none() {
         daemon(&dir, &root)?;
     }

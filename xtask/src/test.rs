@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::{apt, sh, vm};
+use crate::{apt, oracle, sh, vm};
 
 /// What the tests need besides a Rust toolchain.
 const NEEDS: &[apt::Need] = &[
@@ -23,6 +23,12 @@ const NEEDS: &[apt::Need] = &[
     ("python3", "python3"),
     ("zstd", "zstd"),
     ("mmdebstrap", "mmdebstrap"),
+    ("runc", "runc"),
+    ("crun", "crun"),
+    ("containerd", "containerd"),
+    ("podman", "podman"),
+    ("conmon", "conmon"),
+    ("iptables", "iptables"),
 ];
 
 /// Tests that passed and failed.
@@ -47,6 +53,9 @@ pub fn run(args: &[String]) -> Result<()> {
     sh::need_root("cargo xtask test")?;
     apt::ensure(NEEDS)?;
     let rest: Vec<String> = args.iter().filter(|a| *a != "--no-vm").cloned().collect();
+    if let Err(error) = oracle::fetch() {
+        eprintln!("error: {error:#}\nhint:  the tests of hull under Docker's daemon will fail for want of it");
+    }
     sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
     let mut total = Total::default();
     for (title, scope, pools) in [

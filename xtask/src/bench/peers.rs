@@ -33,6 +33,11 @@ pub fn quiet(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// Compiles one static C program.
+pub fn compile(source: &str, to: &Path) -> Result<()> {
+    sh::run(&mut sh::cmd("cc", &["-O2", "-static", "-o", &to.to_string_lossy(), source]))
+}
+
 /// A rootfs directory, a compiled floor and an OCI bundle.
 pub struct Peers {
     /// busybox's tree.
@@ -49,7 +54,7 @@ impl Peers {
         fs::create_dir_all(&rootfs)?;
         sh::run(&mut sh::cmd("tar", &["-C", &rootfs.to_string_lossy(), "-xf", &tar.to_string_lossy()]))?;
         let floor = dir.join("floor");
-        sh::run(&mut sh::cmd("cc", &["-O2", "-static", "-o", &floor.to_string_lossy(), "xtask/bench/floor.c"]))?;
+        compile("xtask/bench/floor.c", &floor)?;
         if let Some(runtime) = sh::which("runc").or_else(|| sh::which("crun")) {
             sh::run(sh::cmd(runtime, &["spec"]).current_dir(&bundle))?;
             let path = bundle.join("config.json");
@@ -87,7 +92,13 @@ impl Peers {
         cases
     }
 
-    fn floor_command(&self) -> Command {
+    /// The directory with config.json.
+    pub fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+
+    /// The floor's run of `true`.
+    pub fn floor_command(&self) -> Command {
         let mut command = sh::cmd(&self.floor, &[]);
         command.arg(&self.rootfs).arg("/bin/true");
         command
