@@ -6,6 +6,7 @@
 
 mod busybox;
 mod census;
+mod disk;
 mod host;
 mod inject;
 mod kernel;
@@ -14,8 +15,9 @@ mod run;
 
 pub use busybox::busybox_tar;
 pub use census::Census;
+pub use disk::Disk;
 pub use host::{Host, Settings};
 pub use inject::{Inject, injected, injected_start};
 pub use kernel::{Cgroups, cgroup_file, cgroups, children, on_v2, status_field};
 pub use raw::{Answer, request};
-pub use run::{Out, eventually, hull_binary, patience, run};
+pub use run::{Out, eventually, hull_binary, kill9, patience, run};

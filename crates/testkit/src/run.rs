@@ -25,6 +25,16 @@ impl Out {
         self.stdout.trim_end_matches(['\n', '\r']).to_string()
     }
 
+    /// Checks that the program refused with a sentence for a person that names one of the causes: no panic,
+    /// no word of Rust.
+    #[track_caller]
+    pub fn refuses(&self, what: &str, causes: &[&str]) {
+        assert!(self.code != 0 && self.code < 128, "{what}: {self:?}");
+        let said = self.stderr.to_lowercase();
+        assert!(causes.iter().any(|cause| said.contains(cause)), "{what}: {}", self.stderr);
+        assert!(!said.contains("panicked") && !self.stderr.contains("Os {"), "{what}: {}", self.stderr);
+    }
+
     /// Standard error, after checking that the program failed with this code.
     #[track_caller]
     pub fn fails(&self, code: i32) -> String {
@@ -41,6 +51,11 @@ pub fn hull_binary() -> PathBuf {
     let exe = std::env::current_exe().expect("the path of this test");
     let dir = exe.parent().and_then(|deps| deps.parent()).expect("target/<profile>");
     dir.join("hull")
+}
+
+/// `kill -9`; a process that has ended already is fine.
+pub fn kill9(pid: u32) {
+    run(Command::new("kill").args(["-9", &pid.to_string()]), b"");
 }
 
 /// Runs to the end, with `input` on stdin, at most two minutes (ten under emulation).
