@@ -120,7 +120,9 @@ pub(crate) fn log_bound(definition: &Definition) -> Option<u64> {
 fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> {
     let mut made = Vec::new();
     for wish in &admitted.volumes {
-        let result = blocking(|| core.parts.volumes.create(&wish.name, wish.anonymous, &wish.labels));
+        // What goes with an ephemeral container need not outlive the boot.
+        let lasting = !(wish.anonymous && admitted.host_config.auto_remove);
+        let result = blocking(|| core.parts.volumes.create(&wish.name, wish.anonymous, &wish.labels, lasting));
         match result {
             Ok(new) => {
                 if new {

@@ -62,18 +62,25 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes a volume unless one of this name exists; tells whether it was made.
+    /// Makes a volume unless one of this name exists; tells whether it was made. With `lasting` it is on the
+    /// disk when this returns; without, it survives a killed process, not a power cut.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Io`].
-    pub fn create(&self, name: &str, anonymous: bool, labels: &BTreeMap<String, String>) -> Result<bool> {
+    pub fn create(
+        &self,
+        name: &str,
+        anonymous: bool,
+        labels: &BTreeMap<String, String>,
+        lasting: bool,
+    ) -> Result<bool> {
         check_name(name)?;
         if self.directory.join(name).is_dir() {
             return Ok(false);
         }
         let volume = Volume { name: name.to_owned(), created: now(), anonymous, labels: labels.clone() };
         let fresh = self.directory.join(format!(".new-{}", ContainerId::new_random()));
-        let made = build(&fresh, &volume).and_then(|()| self.publish(&fresh, name));
+        let made = build(&fresh, &volume, lasting).and_then(|()| self.publish(&fresh, name, lasting));
         if !matches!(made, Ok(true)) {
             // Best effort: `open` sweeps what is left.
             let _ = fs::remove_dir_all(&fresh);
@@ -82,10 +89,14 @@ impl Volumes {
     }
 
     /// Another request may have made the same volume meanwhile: then that one stands.
-    fn publish(&self, fresh: &Path, name: &str) -> io::Result<bool> {
+    fn publish(&self, fresh: &Path, name: &str, lasting: bool) -> io::Result<bool> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         let target = self.directory.join(name);
         match renameat_with(CWD, fresh, CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) if lasting => File::open(&self.directory)?.sync_all().map(|()| true).inspect_err(|_| {
+                // Not acknowledged, so not there: `create` removes it under its hidden name.
+                _ = fs::rename(&target, fresh);
+            }),
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::EXIST) => Ok(false),
             Err(error) => Err(error.into()),
@@ -171,6 +182,10 @@ impl Volumes {
             return Ok(false);
         }
         let filled = self.fill(name, data.as_fd(), image, unshift)?;
+        if filled {
+            // ORDER: after a power cut, what is marked as used is whole.
+            rustix::fs::syncfs(&data).map_err(|error| failed("sync the content", name, error.into()))?;
+        }
         File::create(home.join("used")).map_err(io("mark the use"))?;
         // Best effort: beside `used` it means nothing.
         let _ = fs::remove_file(home.join("filling"));
@@ -221,14 +236,20 @@ impl Volumes {
     }
 
     /// Anonymous volumes that were to go with a container of which nothing is known: its create or its removal
-    /// was cut short.
+    /// was cut short. A power cut may have left them without a description.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn orphans(&self, is_used: impl Fn(&str) -> bool) -> Result<Vec<String>> {
-        let (volumes, _) = self.list()?;
-        let orphaned = |v: &Volume| !is_used(&v.name) && self.directory.join(&v.name).join(BOUND).exists();
-        Ok(volumes.into_iter().filter(orphaned).map(|v| v.name).collect())
+        let store = |source| Error::Store { path: self.directory.display().to_string(), source };
+        let mut orphans = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(store)? {
+            let name = entry.map_err(store)?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && !is_used(&name) && self.directory.join(&name).join(BOUND).exists() {
+                orphans.push(name);
+            }
+        }
+        Ok(orphans)
     }
 
     /// Removes a volume: out of sight at once, then its content. Who still uses it is the caller's to
@@ -250,7 +271,7 @@ impl Volumes {
 }
 
 /// A whole volume under a name that nobody looks at.
-fn build(fresh: &Path, volume: &Volume) -> io::Result<()> {
+fn build(fresh: &Path, volume: &Volume, lasting: bool) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().mode(0o701).create(fresh)?;
     fs::DirBuilder::new().mode(0o755).create(fresh.join("_data"))?;
@@ -261,7 +282,12 @@ fn build(fresh: &Path, volume: &Volume) -> io::Result<()> {
         File::create(fresh.join(BOUND))?;
     }
     let mut file = File::create(fresh.join("volume.json"))?;
-    io::Write::write_all(&mut file, &text)
+    io::Write::write_all(&mut file, &text)?;
+    if lasting {
+        file.sync_all()?;
+        File::open(fresh)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn failed(attempt: &'static str, name: &str, source: io::Error) -> Error {
