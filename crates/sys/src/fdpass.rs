@@ -24,6 +24,8 @@ pub struct Received {
     pub bytes: usize,
     /// Descriptors, close-on-exec.
     pub fds: Vec<OwnedFd>,
+    /// Some descriptors are lost: this process may open no more.
+    pub lost: bool,
 }
 
 /// `sendmsg`, with at most [`MAX_FDS`] descriptors, and no signal if the peer is gone. Returns how
@@ -45,7 +47,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<u
     }
 }
 
-/// `recvmsg`. A message whose descriptors did not fit is an error.
+/// `recvmsg`.
 pub fn recv(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> {
     let size = buffer.len();
     let describe = || format!("recvmsg({size} bytes)");
@@ -65,10 +67,8 @@ pub fn recv(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> {
             fds.extend(received);
         }
     }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Error::new(describe(), rustix::io::Errno::MFILE));
-    }
-    Ok(Received { bytes: message.bytes, fds })
+    let lost = message.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Received { bytes: message.bytes, fds, lost })
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ pub mod proc;
 pub mod process;
 pub mod pty;
 pub mod resolve;
-pub mod sched;
 pub mod seccomp;
 pub mod signals;
 

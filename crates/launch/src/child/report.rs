@@ -7,7 +7,6 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::Failure;
-use crate::plan::Point;
 
 /// A packet.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,10 +17,6 @@ pub(crate) enum Report {
     Warning(Failure),
     /// The process goes on as its copy. With the copy's pidfd.
     Reborn { pid: i32 },
-    /// It waits to be told to go on.
-    Sync(Point),
-    /// It is about to load a filter with a listener.
-    Listening { step: u32 },
     /// The last packet of a child that gives up.
     Failed(Failure),
 }
@@ -29,10 +24,22 @@ pub(crate) enum Report {
 /// Room for any packet: a call's text is cut before it is sent.
 const PACKET: usize = 32 << 10;
 const LONGEST_CALL: usize = 8 << 10;
+/// How often a report is tried.
+const ATTEMPTS: u32 = 20;
 
 fn send(socket: BorrowedFd<'_>, report: &Report, fds: &[BorrowedFd<'_>]) -> Result<()> {
     let packet = postcard::to_allocvec(report).expect("plain data encodes into memory");
-    fdpass::send(socket, &packet, fds).map(drop)
+    let mut attempts = 0;
+    loop {
+        match fdpass::send(socket, &packet, fds) {
+            // Untold, the failure would have no words: the kernel may have memory again in a moment.
+            Err(Error { errno: Errno::NOMEM | Errno::NOBUFS | Errno::TOOMANYREFS, .. }) if attempts < ATTEMPTS => {
+                attempts += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            sent => return sent.map(drop),
+        }
+    }
 }
 
 fn describe(step: u32, error: &Error, file: Option<(Vec<u8>, Vec<u8>)>) -> Failure {
@@ -63,16 +70,6 @@ pub(super) fn terminal(socket: BorrowedFd<'_>, master: &OwnedFd) -> Result<()> {
 /// Names the copy.
 pub(super) fn reborn(socket: BorrowedFd<'_>, pid: i32, pidfd: &OwnedFd) -> Result<()> {
     send(socket, &Report::Reborn { pid }, &[pidfd.as_fd()])
-}
-
-/// Says where the walk is held.
-pub(super) fn sync(socket: BorrowedFd<'_>, point: Point) -> Result<()> {
-    send(socket, &Report::Sync(point), &[])
-}
-
-/// Says that a listener will be there.
-pub(super) fn listening(socket: BorrowedFd<'_>, step: u32) -> Result<()> {
-    send(socket, &Report::Listening { step }, &[])
 }
 
 /// Whether the keeper still has its end.
@@ -118,6 +115,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Heard> {
     };
     if received.bytes == 0 {
         return Ok(Heard::End);
+    }
+    if received.lost {
+        return Err(Error::new("recvmsg(a report's descriptors)", Errno::MFILE));
     }
     let report = postcard::from_bytes(&packet[..received.bytes])
         .map_err(|_| Error::new("a report of the child", Errno::BADMSG))?;

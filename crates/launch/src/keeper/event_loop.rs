@@ -18,7 +18,7 @@ use super::frame::Incoming;
 use super::launching::{Launcher, Pending};
 use super::outbox::Outbox;
 use super::state::Parts;
-use super::{KeeperArgs, KeeperError, Seq};
+use super::{ExitRecord, KeeperArgs, KeeperError, Seq};
 
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
@@ -53,6 +53,8 @@ pub(super) struct Keeper {
     next_token: u64,
     /// Exits of processes not known (yet): a reborn child may exit before its name arrives.
     unclaimed: BTreeMap<i32, i32>,
+    /// Exits whose record could not be written: no room, or no descriptor.
+    unwritten: Vec<ExitRecord>,
     /// Lists asked for while launches of a former engine were under way.
     lists: Vec<Seq>,
     upgrade: Option<(Seq, OwnedFd)>,
@@ -86,6 +88,7 @@ impl Keeper {
             pending: BTreeMap::new(),
             next_token: TOKEN_FIRST_LAUNCH,
             unclaimed: BTreeMap::new(),
+            unwritten: Vec::new(),
             lists: Vec::new(),
             upgrade: None,
             stopping: false,

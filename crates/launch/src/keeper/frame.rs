@@ -2,7 +2,9 @@
 //!
 //! Descriptors travel with the first bytes of their frame, at most [`fdpass::MAX_FDS`] per message,
 //! so a frame with more is sent in several pieces. Whoever reads gathers descriptors in order; a
-//! frame is whole when its bytes are, and then takes as many of them as it says.
+//! frame is whole when its bytes are, and then takes as many of them as it says. Lack of descriptors
+//! or of memory never breaks the stream: a frame whose descriptors are lost arrives without them, and
+//! what cannot be sent or received now is tried again.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,12 +26,20 @@ pub enum FrameError {
     /// The socket failed.
     #[error(transparent)]
     Socket(#[from] hull_sys::Error),
+    /// The kernel has no memory or no descriptors for a message.
+    #[error("the keeper's link takes nothing now: the machine lacks memory or descriptors")]
+    Busy,
     /// The peer is gone.
     #[error("the other end of the keeper's link is gone")]
     Closed,
     /// Not a frame of this protocol.
     #[error("a malformed frame on the keeper's link")]
     Malformed,
+}
+
+/// Whether the kernel lacks something that it may have again in a moment.
+fn passes(errno: Errno) -> bool {
+    matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS | Errno::TOOMANYREFS | Errno::MFILE | Errno::NFILE)
 }
 
 /// Encodes a message into a frame that carries `fds` descriptors.
@@ -40,6 +50,25 @@ pub(crate) fn encode(message: &impl Serialize, fds: usize) -> Vec<u8> {
     frame[..4].copy_from_slice(&length.to_le_bytes());
     frame[4..HEADER].copy_from_slice(&(fds as u32).to_le_bytes());
     frame
+}
+
+/// The descriptors of a frame.
+#[derive(Debug)]
+pub(crate) enum Descriptors {
+    /// As many as it says.
+    All(Vec<OwnedFd>),
+    /// This process could open no more.
+    Lost,
+}
+
+impl Descriptors {
+    /// Those that are there.
+    pub(crate) fn into_vec(self) -> Vec<OwnedFd> {
+        match self {
+            Self::All(fds) => fds,
+            Self::Lost => Vec::new(),
+        }
+    }
 }
 
 /// A frame on its way out.
@@ -55,7 +84,12 @@ impl<F: AsFd> Outgoing<F> {
         Self { bytes: encode(message, fds.len()), sent: 0, fds: fds.into() }
     }
 
-    /// Sends what the socket takes. `Ok(false)`: it is full (non-blocking sockets only).
+    /// Whether nothing of it is on its way yet.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// Sends what the socket takes. `Ok(false)`: it is full, or the kernel lacks memory.
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> Result<bool, hull_sys::Error> {
         while self.sent < self.bytes.len() {
             let batch = self.fds.len().min(fdpass::MAX_FDS);
@@ -63,7 +97,7 @@ impl<F: AsFd> Outgoing<F> {
             // One byte of the header bears each full batch, so that the payload comes after them all.
             let end = if self.fds.len() > batch { self.sent + 1 } else { self.bytes.len() };
             match fdpass::send(socket, &self.bytes[self.sent..end], &fds) {
-                Err(error) if error.errno == Errno::AGAIN => return Ok(false),
+                Err(error) if passes(error.errno) => return Ok(false),
                 sent => self.sent += sent?,
             }
             self.fds.drain(..batch);
@@ -76,7 +110,8 @@ impl<F: AsFd> Outgoing<F> {
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     bytes: Vec<u8>,
-    fds: VecDeque<OwnedFd>,
+    /// `None`: here some were lost.
+    fds: VecDeque<Option<OwnedFd>>,
     reserve: Option<Vec<OwnedFd>>,
 }
 
@@ -98,7 +133,7 @@ impl Incoming {
         }
     }
 
-    /// Reads once. `Ok(false)`: nothing there now (non-blocking sockets only).
+    /// Reads once. `Ok(false)`: nothing there now, or the kernel lacks memory.
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool, FrameError> {
         let start = self.bytes.len();
         let room = self.missing().clamp(4096, 1 << 20);
@@ -113,18 +148,22 @@ impl Incoming {
         self.bytes.truncate(start + bytes);
         match received {
             Ok(received) if received.bytes == 0 => Err(FrameError::Closed),
-            Ok(received) => {
-                self.fds.extend(received.fds);
+            Ok(received) if received.lost => {
+                self.fds.push_back(None);
                 Ok(true)
             }
-            Err(error) if error.errno == Errno::AGAIN => Ok(false),
+            Ok(received) => {
+                self.fds.extend(received.fds.into_iter().map(Some));
+                Ok(true)
+            }
+            Err(error) if passes(error.errno) => Ok(false),
             Err(error) if error.errno == Errno::CONNRESET => Err(FrameError::Closed),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Takes the first whole frame.
-    pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<OwnedFd>)>, FrameError> {
+    /// Takes the first whole frame, with all its descriptors or, if some were lost, with none.
+    pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Descriptors)>, FrameError> {
         let Some((length, fds)) = self.header() else {
             return Ok(None);
         };
@@ -134,12 +173,24 @@ impl Incoming {
         if self.bytes.len() < HEADER + length {
             return Ok(None);
         }
-        if self.fds.len() < fds {
-            return Err(FrameError::Malformed);
-        }
+        let descriptors = self.take_descriptors(fds)?;
         let message = postcard::from_bytes(&self.bytes[HEADER..HEADER + length]).map_err(|_| FrameError::Malformed)?;
         self.forget(HEADER + length);
-        Ok(Some((message, self.fds.drain(..fds).collect())))
+        Ok(Some((message, descriptors)))
+    }
+
+    fn take_descriptors(&mut self, count: usize) -> Result<Descriptors, FrameError> {
+        let mut taken = Vec::with_capacity(count.min(fdpass::MAX_FDS));
+        while taken.len() < count {
+            match self.fds.pop_front() {
+                Some(Some(fd)) => taken.push(fd),
+                // ORDER: what belongs to one message is lost together, and a larger frame than one message
+                // carries cannot be told from the next one.
+                Some(None) if count <= fdpass::MAX_FDS => return Ok(Descriptors::Lost),
+                Some(None) | None => return Err(FrameError::Malformed),
+            }
+        }
+        Ok(Descriptors::All(taken))
     }
 
     /// Grows without leaving a copy behind in freed memory: see [`Self::forget`].
@@ -206,7 +257,7 @@ mod tests {
                     None => assert!(incoming.fill(b.as_fd()).unwrap()),
                 }
             };
-            assert_eq!((got, got_fds.len()), (text.repeat(5000), fds));
+            assert_eq!((got, got_fds.into_vec().len()), (text.repeat(5000), fds));
         }
         writer.join().unwrap();
         assert!(matches!(incoming.fill(b.as_fd()), Err(FrameError::Closed)));

@@ -2,11 +2,17 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use hull_types::{Fault, Kind};
 
 use super::frame::{FrameError, Incoming, Outgoing};
 use super::{KEEPER_FD, Reply, Request};
+
+/// Between attempts when the kernel lacks memory.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often a request is tried then.
+const ATTEMPTS: u32 = 40;
 
 /// The link to the keeper.
 #[derive(Debug)]
@@ -25,7 +31,7 @@ impl LinkError {
     /// The class of refusal.
     pub fn kind(&self) -> Kind {
         match self.0 {
-            FrameError::Closed => Kind::Unavailable,
+            FrameError::Closed | FrameError::Busy => Kind::Unavailable,
             FrameError::Socket(_) | FrameError::Malformed => Kind::Internal,
         }
     }
@@ -59,7 +65,15 @@ impl Link {
     pub fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
         let mut frame = Outgoing::new(request, fds.to_vec());
         let _one_at_a_time = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        frame.send(self.socket.as_fd()).map_err(FrameError::Socket)?;
+        let mut attempts = 0;
+        while !frame.send(self.socket.as_fd()).map_err(FrameError::Socket)? {
+            attempts += 1;
+            // ORDER: half a frame would break the stream: once begun, it is brought to its end.
+            if frame.is_unsent() && attempts > ATTEMPTS {
+                return Err(FrameError::Busy.into());
+            }
+            std::thread::sleep(PAUSE);
+        }
         Ok(())
     }
 
@@ -68,13 +82,15 @@ impl Link {
     pub fn try_recv(&self) -> Result<Option<(Reply, Vec<OwnedFd>)>, LinkError> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(frame) = incoming.take()? {
-                return Ok(Some(frame));
+            if let Some((reply, fds)) = incoming.take()? {
+                return Ok(Some((reply, fds.into_vec())));
             }
             if incoming.is_empty() && !readable(self.socket.as_fd()) {
                 return Ok(None);
             }
-            incoming.fill(self.socket.as_fd())?;
+            if !incoming.fill(self.socket.as_fd())? {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 
@@ -87,10 +103,12 @@ impl Link {
     pub fn recv(&self) -> Result<(Reply, Vec<OwnedFd>), LinkError> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(frame) = incoming.take()? {
-                return Ok(frame);
+            if let Some((reply, fds)) = incoming.take()? {
+                return Ok((reply, fds.into_vec()));
             }
-            incoming.fill(self.socket.as_fd())?;
+            if !incoming.fill(self.socket.as_fd())? {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 }

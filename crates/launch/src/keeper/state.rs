@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use hull_sys::{Named, fds, memfd, namespace};
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -21,6 +22,10 @@ pub(super) type Environment = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Connections that wait while the engine restarts.
 const BACKLOG: i32 = 4096;
+
+/// How long a successor waits for the lock of the keeper that died.
+const LOCK_ATTEMPTS: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// systemd's socket activation: the first descriptor.
 const SYSTEMD_FIRST: RawFd = 3;
@@ -196,17 +201,34 @@ impl Parts {
         for (key, name, fd) in legacy.held {
             held.insert((key, name), fds::adopt_inherited(fd)?);
         }
-        Ok(Self { held, ..Self::start(args, legacy.environment, Some(listener))? })
+        // ORDER: a child that the dead keeper had cloned has its lock until it ends, which it does when it finds
+        // nobody to report to.
+        let attempt = || lock(&args.run);
+        let lock = (0..LOCK_ATTEMPTS)
+            .find_map(|_| match attempt() {
+                Err(KeeperError::AlreadyRunning(_)) => {
+                    std::thread::sleep(LOCK_PAUSE);
+                    None
+                }
+                other => Some(other),
+            })
+            .unwrap_or_else(attempt)?;
+        Ok(Self { held, ..Self::start(args, legacy.environment, Some(listener), Some(lock))? })
     }
 
     /// Takes the lock, opens what is on the host, then leaves the host's mount namespace.
     pub(super) fn fresh(args: &KeeperArgs, environment: Environment) -> Result<Self, KeeperError> {
-        Self::start(args, environment, None)
+        Self::start(args, environment, None, None)
     }
 
-    fn start(args: &KeeperArgs, environment: Environment, listener: Option<OwnedFd>) -> Result<Self, KeeperError> {
+    fn start(
+        args: &KeeperArgs,
+        environment: Environment,
+        listener: Option<OwnedFd>,
+        locked: Option<OwnedFd>,
+    ) -> Result<Self, KeeperError> {
         make_directory(&args.run, 0o711)?;
-        let lock = lock(&args.run)?;
+        let lock = locked.map_or_else(|| lock(&args.run), Ok)?;
         let exits = args.run.join(EXITS);
         make_directory(&exits, 0o700)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

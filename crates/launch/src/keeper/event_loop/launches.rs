@@ -125,10 +125,20 @@ impl Keeper {
     pub(super) fn exited(&mut self, pid: i32, status: i32) {
         let Some(child) = self.parts.children.remove(&pid) else { return };
         let record = ExitRecord { key: child.key, pid, status, at_ns: exits::now_ns() };
+        // An older one has been accounted for, or nobody ever will.
+        self.unwritten.retain(|older| older.key != record.key);
         // ORDER: written before anyone is told.
         if let Err(error) = exits::write(&self.parts.exits, &record) {
             log(&error);
+            self.unwritten.push(record.clone());
         }
         self.reply(&Reply::Exited(record), Vec::new());
+    }
+
+    /// Exit records that could not be written, for an engine that was not there to be told.
+    pub(super) fn write_again(&mut self) {
+        let (exits, live) = (&self.parts.exits, &self.parts.children);
+        let runs_again = |record: &ExitRecord| live.values().any(|child| child.key == record.key);
+        self.unwritten.retain(|record| !runs_again(record) && exits::write(exits, record).is_err());
     }
 }

@@ -8,7 +8,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::{Keeper, SIGTERM, TOKEN_ENGINE, log};
 use crate::keeper::engine;
-use crate::keeper::frame::{FrameError, Incoming};
+use crate::keeper::frame::{Descriptors, FrameError, Incoming};
 use crate::keeper::outbox::Outbox;
 use crate::keeper::{Failure, Reply, Seq};
 
@@ -86,7 +86,10 @@ impl Keeper {
     pub(super) fn read_requests(&mut self) -> Result<(), FrameError> {
         loop {
             while let Some((request, fds)) = self.incoming.take()? {
-                self.serve(request, fds);
+                match fds {
+                    Descriptors::All(fds) => self.serve(request, fds),
+                    Descriptors::Lost => self.serve_without(request),
+                }
             }
             let Some(engine) = &self.parts.engine else { return Ok(()) };
             if !self.incoming.fill(engine.link.as_fd())? {

@@ -15,7 +15,7 @@ impl Keeper {
         match request {
             Request::Launch { seq, plan, hold } => self.launch(seq, plan, hold, fds),
             Request::Userns { seq, maps } => {
-                let (uids, gids) = crate::cloning::map_lines(&maps);
+                let (uids, gids) = launching::map_lines(&maps);
                 match hull_sys::namespace::new_user(&uids, &gids) {
                     Ok(userns) => self.reply(&Reply::Userns { seq }, vec![userns]),
                     Err(error) => self.fail(seq, STEP_CLONE, error),
@@ -39,6 +39,21 @@ impl Keeper {
                 None => self.fail(seq, STEP_CLONE, Error::new("upgrade", Errno::BADF)),
             },
             Request::Shutdown => self.stopping = true,
+        }
+    }
+
+    /// A request whose descriptors are lost, since this process may open no more.
+    pub(super) fn serve_without(&mut self, request: Request) {
+        let lost = |what: &str| Error::new(format!("recvmsg(descriptors of {what})"), Errno::MFILE);
+        match request {
+            Request::Launch { seq, plan, .. } => {
+                launching::wipe(*plan);
+                self.fail(seq, STEP_CLONE, lost("a launch"));
+            }
+            Request::Upgrade { seq } => self.fail(seq, STEP_CLONE, lost("an upgrade")),
+            Request::Hold { key, name } => log(&format!("{name:?} of {key:?} is not held: too many descriptors")),
+            // They bear none.
+            other => self.serve(other, Vec::new()),
         }
     }
 
@@ -90,6 +105,8 @@ impl Keeper {
         if self.pending.values().any(|pending| pending.generation != self.generation) {
             return;
         }
+        // ORDER: whoever has the list reads the records next.
+        self.write_again();
         for seq in std::mem::take(&mut self.lists) {
             match self.listing(seq) {
                 Ok((reply, fds)) => self.reply(&reply, fds),
