@@ -151,6 +151,12 @@ impl Store {
         }
     }
 
+    /// Moves a blob into the directory `to`, which is on the same file system.
+    pub fn set_aside(&self, digest: &Digest, to: impl AsFd) -> Result<()> {
+        rustix::fs::renameat(&self.inner.blobs, digest.hex(), to, digest.hex())
+            .map_err(Error::file("set aside", digest.hex()))
+    }
+
     /// Deletes what was moved out of sight; how many blobs. Large files take their time.
     pub fn sweep(&self) -> Result<usize> {
         remove_all(&self.inner.ingest, |name| name.starts_with(GONE))

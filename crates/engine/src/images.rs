@@ -159,10 +159,8 @@ pub(crate) fn uses(core: &Core) -> Vec<Use> {
     uses.collect()
 }
 
-/// `DELETE /images/{name}`.
-pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::ImageDeleteItem>, Fault> {
-    let options = hull_image::RemoveOptions { force };
-    let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
+/// Has what was moved out of sight deleted, behind the answer.
+pub(crate) fn sweep(core: &Core) {
     core.janitor.ask(Job::Sweep);
     let images = core.images.clone();
     core.runtime.spawn_blocking(move || {
@@ -170,6 +168,13 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::I
             tracing::warn!(%error, "removed blobs stay until the next start");
         }
     });
+}
+
+/// `DELETE /images/{name}`.
+pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::ImageDeleteItem>, Fault> {
+    let options = hull_image::RemoveOptions { force };
+    let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
+    sweep(core);
     let items = removed.into_iter().map(|removed| match removed {
         Removed::Untagged(name) => {
             core.events.image("untag", &name, &name);

@@ -1,16 +1,17 @@
 //! Start-up is recovery: from the records, the keeper's listing and its exit records back to
 //! containers with tasks; then everything that no container owns is swept.
 
+mod aside;
 mod decide;
 mod strays;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hull_launch::keeper::ExitRecord;
-use hull_records::Db;
+use hull_records::{Db, Gap};
 use hull_types::{ContainerId, Fault, Timestamp};
 use tokio::sync::mpsc;
 
@@ -40,11 +41,14 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     let mut records = sweep::exit_records(core);
     let mut strays = strays::handed_over(&mut listing);
     let mut cases = Vec::new();
-    let mut complete = true;
+    let mut gap = core.images.gap();
+    let mut owned = BTreeSet::new();
     for db in [&core.durable, &core.fleeting] {
-        let (rows, readable) = rows(db)?;
-        complete &= readable;
+        let (rows, unread) = rows(db)?;
+        gap = gap.max(unread);
         for (definition, state) in rows {
+            // Also of one that is left out: its files wait for a start that can use them.
+            owned.insert(definition.id.to_string());
             let record = records.remove(definition.id.as_str());
             let stray = strays.remove(definition.id.as_str());
             if let Some(case) = examine(core, definition, state, record, &listing, stray) {
@@ -53,7 +57,13 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
         }
     }
     // ORDER: all are known before the first is started, since one may join another's namespaces.
-    sweep::sweep(core, &listing, &records, complete);
+    sweep::sweep(core, &listing, &records, &owned);
+    match gap {
+        Gap::None => sweep::sweep_files(core, &owned),
+        Gap::Damage if aside::set_aside(core, &owned) => sweep::sweep_files(core, &owned),
+        Gap::Damage => {}
+        Gap::Newer => tracing::warn!("nothing is swept: records of a newer hull are there"),
+    }
     for case in cases {
         take_over(core, case, &mut listing);
     }
@@ -62,10 +72,10 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
 
 /// Definitions with their states, and whether those are all. What cannot be read is named, and the
 /// others load.
-fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, bool), Fault> {
+fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, Gap), Fault> {
     let (definitions, states) =
         db.write_relaxed(|tx| hull_records::Result::Ok((tx.scan::<Definition>()?, tx.scan::<State>()?)))?;
-    let complete = db.set_aside().is_empty() && definitions.set_aside.is_empty();
+    let gap = Gap::of(db.set_aside().iter().chain(&definitions.set_aside));
     for aside in db.set_aside().iter().chain(&definitions.set_aside).chain(&states.set_aside) {
         tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
     }
@@ -74,7 +84,7 @@ fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, bool), Fault> {
         let state = states.remove(&key).unwrap_or_else(|| State::created(""));
         (definition, state)
     });
-    Ok((with_state.collect(), complete))
+    Ok((with_state.collect(), gap))
 }
 
 fn examine(
@@ -87,8 +97,9 @@ fn examine(
 ) -> Option<Case> {
     let id = definition.id;
     let child = listing.children.iter().any(|(key, ..)| key == id.as_str());
-    // A record that was accounted for, but whose file was not removed any more.
-    let counted = |record: &ExitRecord| !state.phase.is_live() && record.at_ns <= state.finished.nanos();
+    // A record that was accounted for, but whose file was not removed any more. The same moment, not an
+    // earlier one: the clock may have been set meanwhile.
+    let counted = |record: &ExitRecord| !state.phase.is_live() && record.at_ns == state.finished.nanos();
     if record.as_ref().is_some_and(counted) {
         let _ = std::fs::remove_file(core.exit_record(id.as_str()));
     }
@@ -123,7 +134,7 @@ fn examine(
         Verdict::Rest if state.phase == Phase::Starting => state.phase = Phase::Exited,
         Verdict::Rest => {}
     }
-    let spool = match hull_logs::Spool::open(core.container_dir(&id).join("log"), log_bound(&definition)) {
+    let spool = match open_spool(core, &definition) {
         Ok(spool) => spool,
         Err(error) => {
             tracing::error!(container = %definition.name, %error, "container left out: its log cannot be opened");
@@ -139,6 +150,18 @@ fn examine(
     let container = Arc::new(Container::new(view, spool, mailbox));
     core.registry.insert(Arc::clone(&container));
     Some(Case { container, inbox, verdict, record, stray })
+}
+
+/// The container's log; one that cannot be opened is set aside.
+fn open_spool(core: &Core, definition: &Definition) -> hull_logs::Result<Arc<hull_logs::Spool>> {
+    let path = core.container_dir(&definition.id).join("log");
+    hull_logs::Spool::open(path.clone(), log_bound(definition)).or_else(|error| {
+        let aside = (1..).map(|n| path.with_extension(format!("damaged-{n}"))).find(|aside| !aside.exists());
+        let aside = aside.unwrap_or_else(|| path.with_extension("damaged"));
+        tracing::error!(container = %definition.name, %error, aside = %aside.display(), "unreadable log set aside");
+        std::fs::rename(&path, aside).map_err(|_| error)?;
+        hull_logs::Spool::open(path, log_bound(definition))
+    })
 }
 
 fn take_over(core: &Arc<Core>, case: Case, listing: &mut Listing) {
@@ -162,8 +185,12 @@ fn take_over(core: &Arc<Core>, case: Case, listing: &mut Listing) {
         }
         Verdict::ReadExit => record.map(Ending::Known),
         Verdict::UnknownExit { reboot } => {
-            let who = if reboot { "the machine was restarted" } else { "the keeper ended" };
-            let why = format!("exit code unknown: {who} while the container ran");
+            let damaged = sweep::damaged_exits(core).join(id.as_str());
+            let why = match (reboot, damaged.exists()) {
+                (true, _) => "exit code unknown: the machine was restarted while the container ran".to_owned(),
+                (false, true) => format!("exit code unknown: its record is damaged and lies in {}", damaged.display()),
+                (false, false) => "exit code unknown: the keeper ended while the container ran".to_owned(),
+            };
             Some(Ending::Unknown { why, at_ns: Timestamp::now().nanos() })
         }
         Verdict::Start => {

@@ -143,6 +143,16 @@ impl Error {
         }
     }
 
+    /// An archive may take what the disk has left, at most its usual bound: below that, the disk is full.
+    fn is_lack_of_room(&self) -> bool {
+        let error = match self {
+            Self::Archive(error) | Self::Snapshot(hull_snapshot::Error::Archive(error)) => error,
+            _ => return false,
+        };
+        let usual = hull_archive::Limits::default().bytes;
+        matches!(error, hull_archive::Error::Limit { limit, what: "bytes" } if *limit < usual)
+    }
+
     pub(crate) fn document(what: &'static str, why: impl ToString) -> Self {
         Self::Document { what, why: why.to_string() }
     }
@@ -150,6 +160,10 @@ impl Error {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
+        if error.is_lack_of_room() {
+            let fault = Self::internal("no space left on the disk for this image").cause(&error);
+            return fault.hint("free some disk space under the root directory");
+        }
         let hint = match &error {
             Error::NoSuchImage(_) => Some("`hull images` lists what is here; `hull load` and `hull import` add more"),
             Error::Ambiguous(_) => Some("write more digits of the id"),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hull_content::Store;
-use hull_records::Db;
+use hull_records::{Db, Gap};
 use hull_snapshot::Snapshots;
 use hull_types::{Digest, ImageRef, Timestamp};
 
@@ -39,7 +39,7 @@ impl Images {
         for aside in images.set_aside.iter().chain(&names.set_aside) {
             tracing::warn!(table = aside.table, key = aside.key, why = aside.why, "a row was set aside");
         }
-        index.incomplete = !images.set_aside.is_empty();
+        index.gap = Gap::of(images.set_aside.iter().chain(db.set_aside()));
         for (key, row) in images.rows {
             let Ok(id) = key.parse::<Digest>() else {
                 tracing::warn!(key, "a row of an image has no digest as its key");
@@ -71,6 +71,11 @@ impl Images {
         images.sort_by_cached_key(|image| (std::cmp::Reverse(created(&image.config.created)), image.id));
         images.push(self.inner.host.clone());
         images
+    }
+
+    /// Whether the rows of all images could be read.
+    pub fn gap(&self) -> Gap {
+        self.index().gap
     }
 
     /// The image that a text means: `name[:tag]`, `name@digest`, an id or an id prefix.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hull_content::Store;
+use hull_records::Gap;
 use hull_snapshot::Snapshots;
 use hull_types::{Digest, ImageRef};
 
@@ -20,8 +21,8 @@ pub(crate) struct Index {
     pub names: BTreeMap<String, (ImageRef, Digest)>,
     /// Images that cannot be used; what is left of them stays, for repair.
     pub broken: Vec<(Digest, ImageRow)>,
-    /// Rows were set aside: nobody knows what they need.
-    pub incomplete: bool,
+    /// Rows that could not be read: nobody knows what they need.
+    pub gap: Gap,
     /// Layers and blobs that an operation in flight relies on.
     pins: HashMap<Digest, usize>,
 }

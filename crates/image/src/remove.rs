@@ -1,7 +1,9 @@
 //! Removing names and images, with docker's rules and refusals.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsFd;
 
+use hull_records::Gap;
 use hull_types::{Digest, ImageRef, Timestamp};
 
 use crate::index::Index;
@@ -119,27 +121,48 @@ impl Images {
 
     /// Moves every layer and blob that no image, no container and no operation in flight needs out of
     /// sight. For start-up: an interrupted operation may have left some. What belongs to images that
-    /// cannot be used stays, and if rows were set aside, everything does.
+    /// cannot be used stays, and if rows could not be read, everything does.
     ///
     /// # Errors
     /// If the directories cannot be read or written.
     pub fn collect(&self, uses: &[Use]) -> Result<usize> {
         let index = self.index();
-        if index.incomplete {
+        if index.gap != Gap::None {
             return Ok(0);
         }
+        let (layers, blobs) = self.unowned(&index, uses)?;
+        layers.iter().try_for_each(|chain_id| self.inner.snapshots.remove_layer(chain_id))?;
+        for digest in &blobs {
+            self.inner.content.remove(digest)?;
+        }
+        Ok(layers.len() + blobs.len())
+    }
+
+    /// As [`Images::collect`], after damage: what nobody needs, as far as is known, is moved into the
+    /// directories `layers` and `blobs`, which are on the same file system. How much was.
+    ///
+    /// # Errors
+    /// If the directories cannot be read or written.
+    pub fn set_aside(&self, uses: &[Use], layers_to: impl AsFd, blobs_to: impl AsFd) -> Result<usize> {
+        let mut index = self.index();
+        if index.gap == Gap::Newer {
+            return Ok(0);
+        }
+        let (layers, blobs) = self.unowned(&index, uses)?;
+        layers.iter().try_for_each(|chain_id| self.inner.snapshots.set_layer_aside(chain_id, &layers_to))?;
+        blobs.iter().try_for_each(|digest| self.inner.content.set_aside(digest, &blobs_to))?;
+        index.gap = Gap::None;
+        Ok(layers.len() + blobs.len())
+    }
+
+    /// Layers and blobs that nothing needs.
+    fn unowned(&self, index: &Index, uses: &[Use]) -> Result<(Vec<Digest>, Vec<Digest>)> {
         let mut kept = index.kept();
         kept.layers.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
-        let mut collected = 0;
-        for chain_id in self.inner.snapshots.layers()?.iter().filter(|chain_id| !kept.layers.contains(chain_id)) {
-            self.inner.snapshots.remove_layer(chain_id)?;
-            collected += 1;
-        }
-        for (digest, _) in self.inner.content.list()?.iter().filter(|(digest, _)| !kept.blobs.contains(digest)) {
-            self.inner.content.remove(digest)?;
-            collected += 1;
-        }
-        Ok(collected)
+        let mut layers = self.inner.snapshots.layers()?;
+        layers.retain(|chain_id| !kept.layers.contains(chain_id));
+        let blobs = self.inner.content.list()?.into_iter().map(|(digest, _)| digest);
+        Ok((layers, blobs.filter(|digest| !kept.blobs.contains(digest)).collect()))
     }
 
     /// Deletes what nothing else needs of an image whose row is gone.

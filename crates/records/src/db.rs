@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// The newest schema of the file itself that this build understands.
 const SCHEMA: i64 = 1;
 
+/// Bytes of the log between two checkpoints (256 pages), and some for the transaction that brings one about.
+const RESERVE: u64 = 300 * 4096;
+
 /// How far an acknowledged write reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
@@ -68,6 +71,9 @@ impl Db {
             }
             other => other?,
         };
+        if options.sync == Sync::Durable {
+            reserve(&connection, path);
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
@@ -167,17 +173,36 @@ fn prepare(path: &Path) -> Result<Connection> {
         return Err(Error::Newer { path: path.to_owned(), found, known: SCHEMA });
     }
     check(&connection).map_err(open)?;
-    connection
-        .execute_batch(&format!(
+    // ORDER: what is new is written, what is not is only read: an engine starts on a full disk.
+    let schema = if found == SCHEMA {
+        "BEGIN IMMEDIATE; COMMIT;".to_owned()
+    } else {
+        format!(
             "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS set_aside (origin TEXT, key TEXT, \
              version INTEGER, body BLOB, why TEXT, PRIMARY KEY (origin, key)); \
              PRAGMA user_version = {SCHEMA}; COMMIT;"
-        ))
-        .map_err(|source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path: path.to_owned() },
-            _ => open(source),
-        })?;
+        )
+    };
+    connection.execute_batch(&schema).map_err(|source| match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path: path.to_owned() },
+        _ => open(source),
+    })?;
     Ok(connection)
+}
+
+/// Takes the room that later writes need, so that rows can be deleted when the disk is full: the log is
+/// written again from its start after each checkpoint and keeps its size, and so does the file.
+fn reserve(connection: &Connection, path: &Path) {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() >= RESERVE) {
+        return;
+    }
+    let grow = format!(
+        "CREATE TABLE reserve (body BLOB); INSERT INTO reserve VALUES (zeroblob({RESERVE})); DROP TABLE reserve;"
+    );
+    // Without room there is nothing to take.
+    let _ = connection.execute_batch(&grow).or_else(|_| connection.execute_batch("DROP TABLE IF EXISTS reserve"));
 }
 
 /// Reads the whole structure once; a damaged page shows here and not in the middle of a start.
@@ -203,7 +228,9 @@ fn move_away(path: &Path, why: &rusqlite::Error) -> Result<SetAside> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let to = beside(&format!(".damaged-{seconds}"));
+    // The clock may have been set back: what was set aside before is not replaced.
+    let to = (seconds..).map(|n| beside(&format!(".damaged-{n}"))).find(|to| !to.exists());
+    let to = to.unwrap_or_else(|| beside(".damaged"));
     for suffix in ["-wal", "-shm"] {
         let mut target = to.as_os_str().to_owned();
         target.push(suffix);
@@ -215,7 +242,12 @@ fn move_away(path: &Path, why: &rusqlite::Error) -> Result<SetAside> {
         }
     }
     std::fs::rename(path, &to).map_err(|source| Error::SetAside { path: path.to_owned(), source })?;
-    Ok(SetAside { table: path.display().to_string(), key: to.display().to_string(), why: why.to_string() })
+    Ok(SetAside {
+        table: path.display().to_string(),
+        key: to.display().to_string(),
+        why: why.to_string(),
+        newer: false,
+    })
 }
 
 #[cfg(test)]

@@ -123,3 +123,16 @@ fn a_second_engine_and_a_newer_schema_are_refused() {
     drop(db);
     assert!(matches!(Db::open(&file), Err(Error::Newer { found: 99, .. })));
 }
+
+#[test]
+fn the_log_has_its_room_from_the_start_and_keeps_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("s.db")).unwrap();
+    let size = || std::fs::metadata(dir.path().join("s.db-wal")).unwrap().len();
+    let taken = size();
+    assert!(taken >= RESERVE);
+    for n in 0..300 {
+        db.write(|tx| tx.put(&format!("k{}", n % 7), &pet("ada"))).unwrap();
+    }
+    assert_eq!(size(), taken);
+}

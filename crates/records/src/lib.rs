@@ -13,7 +13,7 @@ mod table;
 
 pub use db::{Db, Options, Sync};
 pub use error::Error;
-pub use table::{Record, Scan, SetAside, Tx};
+pub use table::{Gap, Record, Scan, SetAside, Tx};
 
 /// What this crate's operations return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -28,6 +28,31 @@ pub struct SetAside {
     pub key: String,
     /// What is wrong with it.
     pub why: String,
+    /// A newer hull wrote it: it stays where it is, for that one.
+    pub newer: bool,
+}
+
+/// Whether everything could be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gap {
+    /// Everything was.
+    #[default]
+    None,
+    /// Something was damaged and has been set aside: the next reading does not meet it again.
+    Damage,
+    /// Something is of a newer hull and stays.
+    Newer,
+}
+
+impl Gap {
+    /// The gap that these leave.
+    pub fn of<'a>(set_aside: impl IntoIterator<Item = &'a SetAside>) -> Self {
+        set_aside
+            .into_iter()
+            .map(|aside| if aside.newer { Self::Newer } else { Self::Damage })
+            .max()
+            .unwrap_or_default()
+    }
 }
 
 /// All rows of a table that could be read, in key order, and those that could not.
@@ -107,10 +132,11 @@ impl Tx<'_> {
             match decode(version, &body) {
                 Ok(value) => scan.rows.push((key, value)),
                 Err(why) => {
-                    if version <= T::VERSION {
+                    let newer = version > T::VERSION;
+                    if !newer {
                         self.set_aside::<T>(&key, &why)?;
                     }
-                    scan.set_aside.push(SetAside { table: T::TABLE.to_owned(), key, why });
+                    scan.set_aside.push(SetAside { table: T::TABLE.to_owned(), key, why, newer });
                 }
             }
         }

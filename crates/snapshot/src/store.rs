@@ -1,11 +1,12 @@
 //! [`Snapshots`]: the directories, and what start-up and the sweeper do to them.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hull_types::Digest;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -83,6 +84,25 @@ impl Snapshots {
         Ok(recovered)
     }
 
+    /// At start-up, before [`Snapshots::recover`]: moves every slot that no live one names into the directory
+    /// `to`, which is on the same file system.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn set_slots_aside(&self, live: &BTreeSet<String>, to: impl AsFd) -> Result<usize> {
+        let names = dir::names(&self.inner.slots, "snapshots")?;
+        let unowned = names.iter().filter(|name| !name.starts_with('.') && !live.contains(*name));
+        unowned.map(|name| move_to(&self.inner.slots, name, to.as_fd())).sum()
+    }
+
+    /// Moves a layer into the directory `to`, which is on the same file system.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn set_layer_aside(&self, chain_id: &Digest, to: impl AsFd) -> Result<()> {
+        move_to(&self.inner.layers, chain_id.hex(), to.as_fd()).map(|_| ())
+    }
+
     /// Deletes what lies in the trash; how many trees went. What cannot be deleted now is left for
     /// the next time and logged. Blocks: run it behind the answer.
     ///
@@ -93,13 +113,17 @@ impl Snapshots {
         let mut swept = 0;
         let trash = dir::open(&self.inner.trash, ".")?;
         for name in dir::names(&trash, "trash")? {
-            match hull_archive::remove_tree(std::os::fd::AsFd::as_fd(&trash), name.as_bytes()) {
+            match hull_archive::remove_tree(trash.as_fd(), name.as_bytes()) {
                 Ok(()) => swept += 1,
                 Err(error) => tracing::warn!(%error, name, "the trash could not be emptied"),
             }
         }
         Ok(swept)
     }
+}
+
+fn move_to(from: &OwnedFd, name: &str, to: BorrowedFd<'_>) -> Result<usize> {
+    rustix::fs::renameat(from, name, to, name).map(|()| 1).map_err(Error::file("set aside", name))
 }
 
 impl Inner {
