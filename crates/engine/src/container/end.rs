@@ -21,6 +21,11 @@ pub(crate) const UNKNOWN_EXIT: i64 = 255;
 impl Task {
     /// The run is over: drains the log, notes how it ended, asks the policy.
     pub(super) fn on_ending(&mut self, ending: Ending) -> Option<Input> {
+        if matches!(&ending, Ending::Known(record) if record.pid == self.given_up) {
+            self.given_up = 0;
+            self.forget_exit();
+            return None;
+        }
         if !self.state.phase.is_live() || !self.is_this_run(&ending) {
             return None;
         }
@@ -127,7 +132,7 @@ impl Task {
         // ORDER: recovery takes them for left behind when the record is gone.
         if !with_volumes && let Err(error) = self.keep_anonymous_volumes() {
             self.trouble = Some(error.into());
-            return Input::Destroyed(false);
+            return Input::NotDestroyed { started_before: self.state.ever_started };
         }
         let deleted = self.core.write(&self.definition, |tx| {
             tx.delete::<Definition>(id.as_str())?;
@@ -137,7 +142,7 @@ impl Task {
         if let Err(error) = deleted {
             let name = &self.definition.name;
             self.trouble = Some(Fault::internal(format!("cannot remove container `{name}`")).cause(error));
-            return Input::Destroyed(false);
+            return Input::NotDestroyed { started_before: self.state.ever_started };
         }
         if with_volumes {
             self.remove_anonymous_volumes();
@@ -145,7 +150,7 @@ impl Task {
         self.forget_exit();
         self.core.janitor.ask(Job::Slot(id.to_string()));
         self.core.janitor.ask(Job::Directory(self.core.container_dir(&id)));
-        Input::Destroyed(true)
+        Input::Destroyed
     }
 
     fn anonymous_volumes(&self) -> impl Iterator<Item = &str> {

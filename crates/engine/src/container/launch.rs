@@ -67,8 +67,20 @@ impl Task {
         for failure in &launched.warnings {
             tracing::warn!(container = %definition.name, call = %failure.call, errno = failure.errno, "not applied");
         }
-        let split = ends.split(launched.master)?;
-        self.take_run(Some((launched.pid, launched.pidfd)), split)?;
+        let split = match ends.split(launched.master) {
+            Ok(split) => split,
+            Err(error) => {
+                self.give_up(launched.pid, &launched.pidfd);
+                return Err(error.into());
+            }
+        };
+        if let Err(fault) = self.take_run(Some((launched.pid, launched.pidfd)), split) {
+            if let Some(live) = self.container.live() {
+                self.give_up(live.pid, &live.pidfd);
+                self.container.set_live(None);
+            }
+            return Err(fault);
+        }
         self.began();
         core.janitor.ask(Job::Refill);
         Ok(())
@@ -76,15 +88,24 @@ impl Task {
 
     /// Gives the log its sources, and clients the process.
     fn take_run(&mut self, process: Option<(i32, OwnedFd)>, split: Split) -> Result<(), Fault> {
-        if let Some(sources) = split.sources {
-            self.log = Some(self.core.collector.begin(&self.container.spool, sources)?);
-        }
         if let Some((pid, pidfd)) = process {
             self.state.pid = pid;
             let live = Live { pid, pidfd, stdin: Mutex::new(split.stdin), master: split.master };
             self.container.set_live(Some(Arc::new(live)));
         }
+        if let Some(sources) = split.sources {
+            self.log = Some(self.core.collector.begin(&self.container.spool, sources)?);
+        }
         Ok(())
+    }
+
+    /// It runs, but cannot be taken care of: nobody is told of it, so it must not go on.
+    fn give_up(&mut self, pid: i32, pidfd: &OwnedFd) {
+        self.given_up = pid;
+        if let Err(error) = hull_sys::pidfd::send_signal(pidfd, hull_types::Signal::KILL.number()) {
+            tracing::error!(container = %self.definition.name, %error, "a start that failed could not be ended");
+        }
+        self.core.keeper.drop_held(self.definition.id.as_str(), None);
     }
 
     /// A run that an earlier engine began; without a process, only what it wrote last is taken.
@@ -109,7 +130,8 @@ impl Task {
         }
         // ORDER: without a process the end is still to be accounted for, and its record to be kept.
         if self.container.live().is_some() {
-            self.save();
+            // It is logged; nobody waits for it.
+            let _ = self.save();
         }
         self.publish();
     }

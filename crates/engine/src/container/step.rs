@@ -74,8 +74,10 @@ pub(crate) enum Input {
     GraceOver,
     /// The back-off is over.
     BackoffOver,
-    /// What it owned is gone, or (`false`) could not be removed.
-    Destroyed(bool),
+    /// What it owned is gone.
+    Destroyed,
+    /// Its record could not be removed.
+    NotDestroyed { started_before: bool },
 }
 
 /// What the task does, in order.
@@ -197,9 +199,13 @@ pub(crate) fn step(phase: Phase, input: Input) -> Step {
             P::Backoff => to(P::Starting, &[A::Launch]),
             other => stay(other),
         },
-        I::Destroyed(done) => match phase {
-            P::Removing if done => to(P::Gone, &[A::Announce(N::Destroy), A::Forget]),
-            P::Removing => to(P::Exited, &[A::Save]),
+        I::Destroyed => match phase {
+            P::Removing => to(P::Gone, &[A::Announce(N::Destroy), A::Forget]),
+            other => stay(other),
+        },
+        I::NotDestroyed { started_before } => match phase {
+            P::Removing if started_before => to(P::Exited, &[A::Save]),
+            P::Removing => to(P::Created, &[]),
             other => stay(other),
         },
     }

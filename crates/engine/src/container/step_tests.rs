@@ -27,8 +27,8 @@ fn inputs() -> Vec<Input> {
         I::Launched,
         I::GraceOver,
         I::BackoffOver,
-        I::Destroyed(true),
-        I::Destroyed(false),
+        I::Destroyed,
+        I::NotDestroyed { started_before: true },
     ];
     for on in [true, false] {
         all.push(I::Kill { ends: on });
@@ -61,8 +61,8 @@ fn letters(phase: Phase) -> String {
         I::LaunchFailed { auto_remove: false, started_before: true },
         I::LaunchFailed { auto_remove: true, started_before: true },
         I::BackoffOver,
-        I::Destroyed(true),
-        I::Destroyed(false),
+        I::Destroyed,
+        I::NotDestroyed { started_before: true },
     ];
     columns
         .into_iter()

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::record::{Definition, State};
-use super::step::{Action, Answer, Goal, Input, Notice, Phase, step};
+use super::step::{Action, After, Answer, Goal, Input, Notice, Phase, step};
 use super::{Container, Life, Message, Reply, View};
 use crate::core::Core;
 use crate::error::Error;
@@ -41,6 +41,12 @@ pub(crate) struct Task {
     pub(super) exits: u64,
     /// The state is written after the answer.
     unsaved: bool,
+    /// Why the latest state could not be written.
+    unwritten: Option<Fault>,
+    /// Why the start that a client waits for is being undone.
+    undoing: Option<Fault>,
+    /// PID 1 of a launch that was given up after it had succeeded.
+    pub(super) given_up: i32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +75,9 @@ impl Task {
             sweeping: None,
             exits: 0,
             unsaved: false,
+            unwritten: None,
+            undoing: None,
+            given_up: 0,
         }
     }
 
@@ -162,16 +171,22 @@ impl Task {
             let step = step(before, input);
             self.state.phase = step.phase;
             let mut refused = None;
+            let pausing = matches!(input, Input::Pause | Input::Unpause);
             for action in step.actions {
                 match self.act(action).await {
                     Ok(None) => {}
                     Ok(follows) => next = follows,
                     Err(fault) => refused = Some(fault),
                 }
+                // What the kernel or the disk refused: the container is as it was.
+                if refused.is_some() && pausing {
+                    self.state.phase = before;
+                    let _ = self.freeze(before == Phase::Paused);
+                    break;
+                }
             }
-            // A client's wish that the kernel refused: the container is as it was.
-            if refused.is_some() && matches!(input, Input::Pause | Input::Unpause) {
-                self.state.phase = before;
+            if input == Input::Launched {
+                self.undo_unwritten_start();
             }
             self.publish();
             if let Some(reply) = reply.take() {
@@ -184,7 +199,8 @@ impl Task {
             }
             self.settle(input);
             if std::mem::take(&mut self.unsaved) {
-                self.save();
+                // It is logged; nobody was promised more.
+                let _ = self.save();
             }
         }
     }
@@ -213,7 +229,7 @@ impl Task {
             Action::MarkManual => self.state.manual = true,
             // Nothing of an ephemeral container is promised beyond its run: its client need not wait.
             Action::Save if self.definition.ephemeral() => self.unsaved = true,
-            Action::Save => self.save(),
+            Action::Save => self.save()?,
             Action::Forget => self.forget(),
             Action::Announce(notice) => self.announce(notice),
         }
@@ -246,13 +262,38 @@ impl Task {
         Ok(crate::core::blocking(|| cgroup.freeze(frozen))?)
     }
 
-    pub(super) fn save(&mut self) {
+    /// Writes the state. What could not be written is told whoever waits for it, in [`Task::settle`].
+    pub(super) fn save(&mut self) -> Result<(), Fault> {
         self.state.terminal = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match self.core.save_state(&self.definition, &self.state) {
+        let name = &self.definition.name;
+        let Err(error) = self.core.save_state(&self.definition, &self.state) else {
             // ORDER: the record goes when what it says is written elsewhere.
-            Ok(()) if self.container.live().is_none() && !self.state.phase.is_running() => self.forget_exit(),
-            Ok(()) => {}
-            Err(error) => tracing::error!(container = %self.definition.name, %error, "state not saved"),
+            if self.container.live().is_none() && !self.state.phase.is_running() {
+                self.forget_exit();
+            }
+            return Ok(());
+        };
+        tracing::error!(container = %name, %error, "state not saved");
+        let what = if self.state.phase.is_running() { "runs" } else { "does not run any more" };
+        let fault = Fault::internal(format!("container `{name}` {what}, but that could not be written to the disk"));
+        let fault = fault.cause(&error).hint("check free space and the health of the disk under the root directory");
+        self.unwritten = Some(fault.clone());
+        Err(fault)
+    }
+
+    /// With a restart policy a start is a promise beyond the boot: a client who waits for one that could not
+    /// be written is refused, and the container ended.
+    fn undo_unwritten_start(&mut self) {
+        let waited_for = self.parked.iter().any(|(goal, _)| matches!(goal, Goal::Started | Goal::Restarted));
+        if !waited_for || !self.definition.restarts() {
+            return;
+        }
+        if let Some(fault) = self.unwritten.take() {
+            self.state.manual = true;
+            self.state.phase = Phase::Stopping(After::Rest);
+            // It fails only when there is nothing to end.
+            let _ = self.signal(Signal::KILL, false);
+            self.undoing = Some(fault);
         }
     }
 
@@ -276,15 +317,19 @@ impl Task {
 
     /// Answers the clients whose goal is reached, or can no longer be.
     fn settle(&mut self, input: Input) {
+        let unwritten = self.unwritten.take();
         if self.parked.is_empty() {
             return;
         }
+        let undone = if matches!(input, Input::Exited { .. }) { self.undoing.take() } else { None };
         let failed_start = matches!(input, Input::LaunchFailed { .. });
-        let failed_removal = input == Input::Destroyed(false);
+        let failed_removal = matches!(input, Input::NotDestroyed { .. });
         let phase = self.state.phase;
         for (goal, reply) in std::mem::take(&mut self.parked) {
             let outcome = match goal {
                 Goal::Started | Goal::Restarted if failed_start => Some(Err(self.trouble())),
+                Goal::Started | Goal::Restarted if undone.is_some() => Some(undone.clone().map_or(Ok(()), Err)),
+                Goal::Started | Goal::Restarted if self.undoing.is_some() => None,
                 Goal::Started if input == Input::Launched => Some(Ok(())),
                 Goal::Restarted if input == Input::Launched => {
                     self.core.announce(&self.definition, "restart", &[]);
@@ -294,7 +339,8 @@ impl Task {
                     Some(Err(Error::Removed.into()))
                 }
                 Goal::Started | Goal::Restarted => None,
-                Goal::Stopped => (!phase.is_live() || matches!(input, Input::Exited { .. })).then_some(Ok(())),
+                Goal::Stopped if phase.is_live() && !matches!(input, Input::Exited { .. }) => None,
+                Goal::Stopped => Some(unwritten.clone().map_or(Ok(()), Err)),
                 Goal::Removed if failed_removal => Some(Err(self.trouble())),
                 Goal::Removed => (phase == Phase::Gone).then_some(Ok(())),
             };
