@@ -154,6 +154,12 @@ fn exit_code(client: &Client, id: &str) -> Outcome {
                 Some(code) => return Ok((code & 0xff) as u8),
                 None => return Err(Fault::internal("the exit code of the command is not known").into()),
             },
+            // Another engine answers: an exec is known to the one that began it.
+            Err(error) if error.kind() == Kind::NotFound => {
+                let fault = Fault::internal("the engine ended while the command ran: how it ends is not known");
+                let fault = fault.hint("the command goes on in the container, without its streams");
+                return Err(Failure { code: 125, fault: Some(fault) });
+            }
             Err(error) if error.kind() != Kind::Unavailable => return Err(Fault::from(error).into()),
             Err(error) if std::time::Instant::now() > deadline => return Err(Fault::from(error).into()),
             Ok(_) | Err(_) => std::thread::sleep(pause),
