@@ -4,8 +4,9 @@ export HULL_BIN=/load/hull HULL_TEST_SLOW=1 RUST_BACKTRACE=1
 mapfile -t FILTERS </load/filters
 # Without a wish everything runs but what asks nothing of this kernel (the API's own tests) and what traces every system call, which
 # emulation stretches to minutes a test: those run natively, and here when they are named;
+# nor disks that are full, fail or lose their power, damaged records and a thousand containers, which ask for much and nothing of this kernel;
 # nor what needs Python's ctypes, which this small guest does not have. The first two FAIL here and are to be mended.
-[ "${#FILTERS[@]}" -gt 0 ] || FILTERS=(--skip hostname_and_domainname --skip each_namespace_can_be_the_hosts --skip dangerous_system_calls --skip api_hostile:: --skip killed:: --skip kernel_fallbacks:: --skip hostile_runtime::)
+[ "${#FILTERS[@]}" -gt 0 ] || FILTERS=(--skip hostname_and_domainname --skip each_namespace_can_be_the_hosts --skip dangerous_system_calls --skip api_hostile:: --skip killed:: --skip killed_each:: --skip power:: --skip faults_disk:: --skip faults_lack:: --skip faults_state:: --skip many:: --skip kernel_fallbacks:: --skip hostile_runtime::)
 . /load/limits.sh
 
 prepare() {
