@@ -55,16 +55,19 @@ impl Host {
                     None => Roots::V2 { base: Dir::open(&mountpoint)?, delegated: None },
                 }
             }
-            Layout::V1(list) => Roots::V1(
-                list.into_iter()
-                    .map(|hierarchy| {
-                        let dir = Dir::open(&hierarchy.mountpoint)?;
-                        Ok((hierarchy, dir))
-                    })
-                    .collect::<Result<_, Error>>()?,
-            ),
+            Layout::V1(list) => Roots::v1(list)?,
         };
         Ok(Self::with_roots(roots))
+    }
+
+    /// As [`Host::detect`], but paths are counted from the mounts, whatever was delegated to this process.
+    pub fn detect_whole() -> Result<Self, Error> {
+        let path = "/proc/self/mountinfo";
+        let text = std::fs::read_to_string(path).map_err(|source| Error::ReadHost { path: path.into(), source })?;
+        Ok(Self::with_roots(match layout::parse(&text).ok_or(Error::NotMounted)? {
+            Layout::V2(mountpoint) => Roots::V2 { base: Dir::open(&mountpoint)?, delegated: None },
+            Layout::V1(list) => Roots::v1(list)?,
+        }))
     }
 
     /// A cgroup v2 tree at a given place, whatever else the machine has mounted.
@@ -130,6 +133,23 @@ impl Host {
         check_id(id)?;
         let parent = self.parent(parent)?;
         Cgroup::create(self.clone(), parent, id, limits)
+    }
+
+    /// As [`Host::create`], at a path below the mounts.
+    pub fn create_at(&self, path: &str, limits: &Limits) -> Result<Cgroup, Error> {
+        let (parent, id) = split(path)?;
+        Cgroup::create(self.clone(), self.parent_or_root(&parent)?, &id, limits)
+    }
+
+    /// As [`Host::open`], at a path below the mounts.
+    pub fn open_at(&self, path: &str) -> Result<Cgroup, Error> {
+        let (parent, id) = split(path)?;
+        Cgroup::open(self.clone(), self.parent_or_root(&parent)?, &id)
+    }
+
+    /// The parent of that name, or the root where it has none.
+    fn parent_or_root(&self, name: &str) -> Result<Arc<Parent>, Error> {
+        if name.is_empty() { Ok(Arc::new(Parent::root_of(self.0.roots.clone()))) } else { self.parent(name) }
     }
 
     /// Finds an existing cgroup; [`Error::Missing`] if there is none.
@@ -248,6 +268,13 @@ fn names(parent: &Parent) -> Result<std::collections::BTreeSet<String>, Error> {
         }
     }
     Ok(found)
+}
+
+/// A path as its parent, possibly empty, and its last part.
+fn split(path: &str) -> Result<(String, String), Refusal> {
+    let path = parent::normalize(path)?;
+    let (parent, id) = path.rsplit_once('/').unwrap_or(("", &path));
+    Ok((parent.to_owned(), id.to_owned()))
 }
 
 /// An id is one path component that cannot be taken for a file of the kernel or a spare.

@@ -63,7 +63,23 @@ pub(crate) fn normalize(parent: &str) -> Result<String, Refusal> {
     Ok(parts.join("/"))
 }
 
+impl Roots {
+    /// Opens every hierarchy of version 1.
+    pub fn v1(list: Vec<Hierarchy>) -> Result<Self, Error> {
+        let open = |hierarchy: Hierarchy| {
+            let dir = Dir::open(&hierarchy.mountpoint)?;
+            Ok((hierarchy, dir))
+        };
+        Ok(Self::V1(list.into_iter().map(open).collect::<Result<_, Error>>()?))
+    }
+}
+
 impl Parent {
+    /// The root itself as the parent.
+    pub fn root_of(roots: Arc<Roots>) -> Self {
+        Self::new(roots, String::new())
+    }
+
     pub fn new(roots: Arc<Roots>, name: String) -> Self {
         let count = match &*roots {
             Roots::V2 { .. } => 1,
@@ -138,7 +154,7 @@ impl Parent {
     /// The open parent directory, only if it exists already.
     pub fn existing(&self, index: usize) -> Result<Option<&Dir>, Error> {
         if self.dirs[index].get().is_none() {
-            match self.root(index).child(&self.name) {
+            match self.root(index).child(self.at()) {
                 Ok(dir) => drop(self.dirs[index].set(dir)),
                 Err(Error::Missing { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -154,10 +170,15 @@ impl Parent {
         }
     }
 
+    /// The name as a path that can be opened.
+    fn at(&self) -> &str {
+        if self.name.is_empty() { "." } else { &self.name }
+    }
+
     /// Each directory from the root to the parent, as paths below the root.
     fn steps(&self) -> impl Iterator<Item = PathBuf> {
         let mut path = PathBuf::new();
-        self.name.split('/').map(move |part| {
+        self.name.split('/').filter(|part| !part.is_empty()).map(move |part| {
             path.push(part);
             path.clone()
         })
@@ -172,7 +193,7 @@ impl Parent {
             }
             above = step;
         }
-        let dir = root.child(&self.name)?;
+        let dir = root.child(self.at())?;
         if self.is_v2() {
             let kind = dir.read_if_any("cgroup.type")?.unwrap_or_default();
             if ["threaded", "domain invalid"].contains(&kind.trim()) {

@@ -1,4 +1,4 @@
-//! The one binary: keeper, engine or command line, by its first words.
+//! The one binary: keeper, engine, OCI runtime or command line, by its first words.
 //!
 //! Dispatch happens before anything costly: the keeper stays tiny, the command line starts no
 //! runtime. Exit code 125 and one sentence for what is wrong, as docker's.
@@ -15,8 +15,11 @@ use std::process::exit;
 
 fn main() {
     let mut args = std::env::args_os();
-    args.next();
+    let called = args.next().unwrap_or_default();
     let args: Vec<_> = args.collect();
+    if let Some(words) = role::oci(&called, &args) {
+        exit(hull_oci::main(words.to_vec()));
+    }
     let word = |at: usize| args.get(at).and_then(|arg| arg.to_str());
     let code = match (word(0), word(1)) {
         (Some("keeper"), _) => role::keeper(&args[1..]),

@@ -14,6 +14,18 @@ use crate::cli::failure::report;
 
 pub(crate) use engine::engine;
 
+/// The words of the OCI runtime, if this is it: `hull oci …`, or called `hull-oci` or `runc`.
+pub(crate) fn oci<'a>(called: &std::ffi::OsStr, args: &'a [OsString]) -> Option<&'a [OsString]> {
+    let name = std::path::Path::new(called).file_name();
+    if name.is_some_and(|name| name == "hull-oci" || name == "runc") {
+        return Some(args);
+    }
+    match args.split_first() {
+        Some((first, rest)) if first == "oci" => Some(rest),
+        _ => None,
+    }
+}
+
 /// `--root`, `--run` and `--host` of a role.
 struct Places {
     root: PathBuf,

@@ -8,6 +8,8 @@
 //! is resolved beneath the root descriptor; every mount is attached to a descriptor.
 
 mod exec;
+mod hold;
+pub(crate) mod hooks;
 mod identity;
 mod mounts;
 mod report;
@@ -21,12 +23,21 @@ use hull_sys::proc::Proc;
 use hull_sys::process::exit_now;
 use hull_sys::{Error, Result, fds, signals};
 
-use crate::plan::{LaunchPlan, STEP_EXEC, Slot, Step};
+use crate::plan::{LaunchPlan, STEP_EXEC, Slot};
 
 pub(crate) use report::{Heard, Report, receive};
 
 /// The cell's value once the child is about to call `execve`.
 pub(crate) const CELL_EXEC: u32 = u32::MAX;
+
+/// The cell's value once the child waits to be started.
+pub(crate) const CELL_WAITING: u32 = u32::MAX - 2;
+
+/// The cell's value, plus the number, once a listener can be taken.
+pub(crate) const CELL_LISTENER: u32 = 0x8000_0000;
+
+/// The exit status of a child that failed after it was told to start, as runc's.
+const FAILED_UNHEARD: i32 = 1;
 
 /// The exit status of a child that failed before its command ran; nobody but the keeper sees it.
 const FAILED: i32 = 125;
@@ -41,8 +52,10 @@ pub(crate) struct Inheritance<'a> {
     pub proc: &'a Proc,
     pub cells: &'a Cells,
     pub cell: usize,
-    /// The soft and hard `RLIMIT_NOFILE` the keeper was started with.
-    pub nofile: (u64, u64),
+    /// The soft and hard `RLIMIT_NOFILE` the keeper was started with; `None` where it did not change them.
+    pub nofile: Option<(u64, u64)>,
+    /// Descriptors from 3 up to this one are the command's, too.
+    pub first_own: i32,
     /// Whether the keeper writes id maps and then says so.
     pub await_maps: bool,
     /// The v2 cgroup to join, where `clone3` could not do it.
@@ -60,6 +73,10 @@ pub(crate) struct Child<'a> {
     pivot_due: bool,
     umask_set: bool,
     init: bool,
+    /// A filter is loaded.
+    filtered: bool,
+    /// Nobody hears reports any more.
+    unheard: bool,
     masks: mounts::Masks,
 }
 
@@ -68,9 +85,13 @@ pub(crate) fn run(given: Inheritance<'_>) -> ! {
     let (report, cells, cell) = (given.report, given.cells, given.cell);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut child = Child::new(given);
-        match child.walk() {
+        let outcome = child.walk();
+        match outcome {
             Ok(()) => child.execute(),
-            Err(error) => report::failure(report, child.step, &error, None),
+            Err(error) => child.fail(&error, None),
+        }
+        if child.unheard {
+            exit_now(FAILED_UNHEARD);
         }
     }));
     if outcome.is_err() {
@@ -89,6 +110,8 @@ impl<'a> Child<'a> {
             pivot_due: false,
             umask_set: false,
             init: false,
+            filtered: false,
+            unheard: false,
             masks: mounts::Masks::default(),
         }
     }
@@ -103,7 +126,7 @@ impl<'a> Child<'a> {
             self.take(step)?;
         }
         self.step = STEP_EXEC;
-        if !plan.steps.iter().any(|step| matches!(step, Step::Seccomp { .. })) {
+        if !self.filtered && !self.unheard {
             self.end_without_keeper();
         }
         if !self.umask_set {
@@ -118,15 +141,16 @@ impl<'a> Child<'a> {
         // the report socket ends here when the keeper does.
         let own = [self.given.report, self.given.proc.as_fd()];
         let own: Vec<_> = self.given.fds.iter().map(AsFd::as_fd).chain(own).collect();
-        fds::close_all_but(&own)?;
+        fds::close_all_but(self.given.first_own, &own)?;
         signals::reset_mask_and_pipe();
         if let Some(cgroup) = self.given.join_cgroup {
             walk::join_v2(cgroup)?;
         }
         // Modes of what is made are exactly as asked for.
         rustix::process::umask(rustix::fs::Mode::empty());
-        let (soft, hard) = self.given.nofile;
-        hull_sys::process::set_rlimit(rustix_nofile(), soft, hard)?;
+        if let Some((soft, hard)) = self.given.nofile {
+            hull_sys::process::set_rlimit(rustix_nofile(), soft, hard)?;
+        }
         if self.given.await_maps {
             report::await_go(self.given.report)?;
             hull_sys::caps::set_identity(0, 0, &[])?;
@@ -148,6 +172,15 @@ impl<'a> Child<'a> {
             self.root = Some(mounts::open_own_root()?);
         }
         Ok(self.root.as_ref().expect("just set").as_fd())
+    }
+
+    /// Says why it gives up: to the launcher, or when that has gone, to whoever reads its stderr.
+    fn fail(&self, error: &Error, file: Option<(Vec<u8>, Vec<u8>)>) {
+        if self.unheard {
+            eprintln!("hull oci: {error}");
+        } else {
+            report::failure(self.given.report, self.step, error, file);
+        }
     }
 
     /// Reports a refusal that does not stop the launch.

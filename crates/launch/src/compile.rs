@@ -6,6 +6,7 @@
 
 mod binary;
 mod bits;
+mod bundle;
 mod confinement;
 mod entry;
 mod error;
@@ -15,6 +16,7 @@ mod facts;
 mod mounts;
 mod rootfs;
 
+pub use bundle::{BundleExecFacts, BundleFacts, compile_bundle, compile_bundle_exec};
 pub use error::Error;
 pub use exec::DEFAULT_PATH;
 pub use explain::{errno_text, explain_failure, host_architecture};
@@ -38,24 +40,37 @@ pub struct Compiled {
 /// A NUL byte in a command or variable, or facts that do not fit the spec.
 pub fn compile(spec: &Spec, facts: &Facts) -> Result<Compiled, Error> {
     facts_fit(spec, facts)?;
-    let entry = entry::start(spec, facts);
+    let own_uts = entry::is_new(&spec.namespaces.uts, facts.joined.uts);
+    let entry = entry::start(&entry::Stand {
+        process: &spec.process,
+        namespaces: &spec.namespaces,
+        joined: &facts.joined,
+        cgroup: facts.cgroup.as_ref(),
+        hostname: own_uts.then_some(&*spec.hostname),
+        domainname: spec.domainname.as_deref().filter(|_| own_uts),
+        sysctls: &spec.sysctls,
+        keyring: true,
+        hold: false,
+    });
     let mut steps = entry.steps;
     steps.push(Step::AttachRoot { mount: facts.root });
     rootfs::base_mounts(spec, facts, &mut steps);
     mounts::user_mounts(spec, facts, &mut steps);
-    rootfs::hidden_paths(spec, &mut steps);
+    rootfs::hidden_paths(&spec.readonly_paths, &spec.masked_paths, &mut steps);
     streams(facts.streams, !mounts::covers_dev(spec), facts.who.uid, &mut steps);
     // ORDER: the host's tree is out of reach from here on.
     steps.push(Step::PivotRoot);
     // ORDER: made while the root may still be written.
     steps.push(Step::Workdir { path: spec.process.cwd.clone(), create: true });
-    rootfs::seal(spec, &mut steps);
+    rootfs::seal(spec.readonly_root, &mut steps);
     let who = confinement::Confined {
         process: &spec.process,
         who: &facts.who,
         seccomp: facts.seccomp.as_deref(),
         apparmor: facts.apparmor,
         selinux: facts.selinux,
+        capabilities: confinement::docker_capabilities(spec.process.capabilities, facts.who.uid),
+        listener: false,
     };
     confinement::steps(&who, &mut steps);
     if spec.init {
@@ -71,7 +86,7 @@ pub fn compile(spec: &Spec, facts: &Facts) -> Result<Compiled, Error> {
 /// # Errors
 /// A NUL byte in a command or variable.
 pub fn compile_exec(spec: &ExecSpec, facts: &ExecFacts) -> Result<Compiled, Error> {
-    let entry = entry::join(&spec.process, facts);
+    let entry = entry::join(&spec.process, facts, true);
     let mut steps = entry.steps;
     streams(facts.streams, false, facts.who.uid, &mut steps);
     steps.push(Step::Workdir { path: spec.process.cwd.clone(), create: false });
@@ -81,6 +96,8 @@ pub fn compile_exec(spec: &ExecSpec, facts: &ExecFacts) -> Result<Compiled, Erro
         seccomp: facts.seccomp.as_deref(),
         apparmor: facts.apparmor,
         selinux: facts.selinux,
+        capabilities: confinement::docker_capabilities(spec.process.capabilities, facts.who.uid),
+        listener: false,
     };
     confinement::steps(&who, &mut steps);
     let exec = exec::command(&spec.process, &facts.who)?;
@@ -95,6 +112,10 @@ fn streams(streams: Streams, console: bool, owner: u32, steps: &mut Vec<Step>) {
         // made by the step itself.
         Streams::Terminal { rows, columns } => {
             steps.push(Step::Terminal { rows, columns, console, owner });
+        }
+        Streams::Inherited => {
+            steps.push(Step::Session);
+            steps.push(Step::OwnStreams { owner });
         }
         Streams::Pipes { stdin, stdout, stderr } => {
             steps.push(Step::Session);

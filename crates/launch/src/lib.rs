@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod cloning;
 pub mod compile;
+pub mod direct;
 mod init;
 pub mod keeper;
 pub mod plan;

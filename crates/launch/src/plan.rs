@@ -304,6 +304,11 @@ pub enum Step {
         /// refusal by the kernel is ignored. `None` leaves owners.
         owner: Option<u32>,
     },
+    /// fds 0, 1 and 2 stay what the launcher's are; pipes among them are given to this user, as by `Stdio`.
+    OwnStreams {
+        /// The container's uid, as seen in its user namespace.
+        owner: u32,
+    },
     /// `setsid` without a terminal.
     Session,
     /// `pivot_root`, then the old root is detached. Without `AttachRoot`: an error.
@@ -384,9 +389,89 @@ pub enum Step {
         /// `SECCOMP_FILTER_FLAG_*`.
         flags: u32,
     },
+    /// The present tree no longer tells the host of what is mounted in it (`MS_SLAVE | MS_REC`): for a child
+    /// whose mount namespace is a copy of the host's, before its first mount.
+    ForgetPeers,
+    /// Tells the launcher where the walk is, and goes on when that says so.
+    Sync(Point),
+    /// Runs these programs, one after the other; the first that fails ends the launch. Before
+    /// `PivotRoot` they are found in the host's tree, after it in the container's.
+    Hooks(Vec<Hook>),
+    /// Instead of `PivotRoot`, where the root is on an initramfs: `chroot`; the old root stays beneath.
+    ChangeRoot,
+    /// `sched_setattr`.
+    Scheduler(Scheduler),
+    /// `ioprio_set`: class and level.
+    IoPriority {
+        /// `IOPRIO_CLASS_*`.
+        class: u16,
+        /// 0 to 7.
+        level: u16,
+    },
+    /// `personality`.
+    Personality(u32),
+    /// `sched_setaffinity`.
+    Affinity(Vec<u32>),
+    /// As `Seccomp`, with a listener, whose descriptor the launcher takes out of the child. No system call is made
+    /// between the load and the answer: the filter may ask for every one.
+    SeccompListener {
+        /// The instructions.
+        program: Vec<u64>,
+        /// `SECCOMP_FILTER_FLAG_*`, with `NEW_LISTENER`.
+        flags: u32,
+    },
+    /// Says that all is set up and waits for one byte in this FIFO, after the command was seen to be there.
+    /// From here on nobody hears of a failure: it is said on the process's own stderr.
+    AwaitStart {
+        /// The FIFO, open for reading and writing.
+        fifo: Slot,
+    },
     /// `--init`: the child stays PID 1 as a tiny init and runs [`Exec`] as its child: it forwards every
     /// signal, reaps, and exits as the child exits. The last step.
     Init,
+}
+
+/// Where a walk can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Point {
+    /// All namespaces are made, and nothing is configured in them.
+    Namespaces,
+    /// All mounts are made; the host's tree can still be seen.
+    Mounted,
+}
+
+/// A program that is run on the way (OCI runtime-spec, "POSIX-platform Hooks").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// `argv`, with its first element; empty: the path alone.
+    pub args: Vec<String>,
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// Seconds until it is killed; `None` waits.
+    pub timeout: Option<u32>,
+    /// What it reads on stdin, up to and after the number of the process, which only the child knows.
+    pub state: (String, String),
+}
+
+/// `struct sched_attr` (sched_setattr(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduler {
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// For `SCHED_OTHER` and `SCHED_BATCH`.
+    pub nice: i32,
+    /// For `SCHED_FIFO` and `SCHED_RR`.
+    pub priority: u32,
+    /// For `SCHED_DEADLINE`, in nanoseconds.
+    pub runtime: u64,
+    /// As above.
+    pub deadline: u64,
+    /// As above.
+    pub period: u64,
 }
 
 /// The command.

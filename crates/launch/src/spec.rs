@@ -4,10 +4,12 @@
 //! record; a start reads it and nothing else. It holds wishes, no facts: no file descriptor, no
 //! resolved user, no path that was looked at. It knows neither images nor the API.
 
+mod bundle;
 mod mounts;
 mod namespaces;
 mod process;
 
+pub use bundle::{Bundle, BundleProcess, CapabilitySets};
 pub use mounts::{Idmap, MountKind, MountWish, Propagation, Readonly, Shm};
 pub use namespaces::{NamespaceWish, NamespaceWishes, TimeOffsets, Userns};
 pub use process::{Lsm, OomScore, Process, RlimitWish, SeccompWish};

@@ -52,12 +52,18 @@ pub fn close_all() -> Result<()> {
     unsafe { close_from(0, Range::Close) }
 }
 
-/// Closes every descriptor from 3 on that is not among `keep`. Only for a freshly cloned child that
+/// Closes one descriptor that a freshly cloned child has from its parent's memory, and that it never again uses.
+pub fn close_in_child(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: the owner of this number is the parent's; the child's copy of it never runs a destructor.
+    check(i64::from(unsafe { libc::close(fd.as_raw_fd()) })).map(drop).named(|| format!("close({})", fd.as_raw_fd()))
+}
+
+/// Closes every descriptor from `first` (3 or above) on that is not among `keep`. Only for a freshly cloned child that
 /// never again uses or drops an `OwnedFd` of the others: the copies in its memory stand for nothing.
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
+pub fn close_all_but(first: RawFd, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut first = first.max(3);
+    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd >= first).collect();
     keep.sort_unstable();
-    let mut first = 3;
     for fd in keep {
         if first < fd {
             close_between(first, fd - 1)?;

@@ -20,6 +20,7 @@ pub mod proc;
 pub mod process;
 pub mod pty;
 pub mod resolve;
+pub mod sched;
 pub mod seccomp;
 pub mod signals;
 

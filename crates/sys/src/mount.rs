@@ -77,6 +77,15 @@ pub fn clone_tree(fd: impl AsFd, recursive: bool) -> Result<OwnedFd> {
         .named(|| format!("open_tree({}, {flags:?})", describe_fd(fd.as_fd().as_raw_fd())))
 }
 
+/// As [`clone_tree`], of what is at `path`, whose links are followed. It need not be opened before.
+pub fn clone_at(path: &Path, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(rustix::fs::CWD, path, flags).named(|| format!("open_tree({path:?}, {flags:?})"))
+}
+
 /// Attaches a detached mount at the place that `target` is a descriptor of.
 pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -155,6 +164,12 @@ pub fn pivot_root_here() -> Result<()> {
     rustix::process::pivot_root(".", ".").named(|| "pivot_root(\".\", \".\")".to_owned())?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).named(|| "umount2(\".\", MNT_DETACH)".to_owned())?;
     rustix::process::chdir("/").named(|| "chdir(\"/\")".to_owned())
+}
+
+/// Makes every mount of the caller's namespace a slave: it hears of the host's mounts, and the host not of its.
+pub fn make_all_slave() -> Result<()> {
+    let flags = rustix::mount::MountPropagationFlags::DOWNSTREAM | rustix::mount::MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).named(|| "mount(\"/\", MS_SLAVE | MS_REC)".to_owned())
 }
 
 /// Makes every mount of the caller's namespace private.

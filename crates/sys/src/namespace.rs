@@ -79,3 +79,11 @@ pub fn write_maps(pid: rustix::process::Pid, uids: &[MapLine], gids: &[MapLine])
     }
     Ok(())
 }
+
+/// Which kind of namespace a descriptor is, as its `CLONE_NEW*` bit (`NS_GET_NSTYPE`).
+pub fn kind(fd: impl std::os::fd::AsFd) -> Result<u32> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: this request takes no argument.
+    let result = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()), NS_GET_NSTYPE as _) };
+    crate::error::check(i64::from(result)).map(|kind| kind as u32).named(|| "ioctl(NS_GET_NSTYPE)".to_owned())
+}

@@ -27,6 +27,12 @@ pub fn send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     result.map(drop).named(|| format!("pidfd_send_signal({signal})"))
 }
 
+/// `pidfd_getfd`: a duplicate of a descriptor of that process.
+pub fn take(pidfd: impl AsFd, number: i32) -> Result<OwnedFd> {
+    rustix::process::pidfd_getfd(pidfd, number, rustix::process::PidfdGetfdFlags::empty())
+        .named(|| format!("pidfd_getfd({number})"))
+}
+
 /// `struct pidfd_info` of linux/pidfd.h, first version.
 #[repr(C)]
 #[derive(Default)]

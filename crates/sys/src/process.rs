@@ -115,8 +115,15 @@ pub fn clone_single_threaded(args: CloneArgs<'_>) -> Result<Cloned> {
 /// Set once the process was seen to have one thread and has asked to clone on that ground.
 static THREADS_KNOWN_SINGLE: AtomicBool = AtomicBool::new(false);
 
+/// One, or more than one. The kernel refuses to take a thread out of its group if there are others, and
+/// does nothing if there are none: one call where /proc would take five.
 fn count_threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+    // SAFETY: in a process with one thread nothing changes; else the call is refused.
+    match check(i64::from(unsafe { libc::unshare(libc::CLONE_THREAD) })) {
+        Ok(_) => 1,
+        Err(Errno::PERM | Errno::NOSYS) => std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
+        Err(_) => 2,
+    }
 }
 
 /// KERNEL(5.3): the old `clone`, for filters that answer ENOSYS to `clone3`.

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::profile::{Action, Arch, Arg, Condition, EPERM, Op, Profile, Rule, SPEC_ALLOW};
+use super::profile::{Action, Arch, Arg, Condition, EPERM, NEW_LISTENER, Op, Profile, Rule, SPEC_ALLOW, WAIT_KILLABLE};
 use crate::Error;
 
 #[derive(Deserialize)]
@@ -59,12 +59,21 @@ struct Filter {
     min_kernel: Option<String>,
 }
 
-/// Parses and checks a profile.
-pub(super) fn parse(text: &str) -> Result<Profile, Error> {
+/// Parses and checks a profile, which may ask a listener where there can be one.
+pub(super) fn parse(text: &str, listener: bool) -> Result<Profile, Error> {
     let document: Document = serde_json::from_str(text).map_err(|error| Error::SeccompSyntax(error.to_string()))?;
-    if document.listener_path.is_some_and(|path| !path.is_empty()) {
+    let asked = document.listener_path.as_ref().is_some_and(|path| !path.is_empty());
+    let profile = assemble(document)?;
+    if !listener && profile.asks() {
+        return Err(Error::SeccompListener("SCMP_ACT_NOTIFY"));
+    }
+    if !listener && (asked || profile.flags & (NEW_LISTENER | WAIT_KILLABLE) != 0) {
         return Err(Error::SeccompListener("a listener"));
     }
+    Ok(profile)
+}
+
+fn assemble(document: Document) -> Result<Profile, Error> {
     let default = action(&document.default_action, document.default_errno_ret)?;
     let rules = document.syscalls.unwrap_or_default();
     let rules: Result<Vec<Rule>, Error> = rules.into_iter().map(rule).collect();
@@ -140,9 +149,8 @@ fn flags(names: Option<Vec<String>>) -> Result<u32, Error> {
         "SECCOMP_FILTER_FLAG_TSYNC" => Ok(flags),
         "SECCOMP_FILTER_FLAG_LOG" => Ok(flags | 1 << 1),
         "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => Ok(flags | SPEC_ALLOW),
-        "SECCOMP_FILTER_FLAG_NEW_LISTENER" | "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => {
-            Err(Error::SeccompListener("a listener"))
-        }
+        "SECCOMP_FILTER_FLAG_NEW_LISTENER" => Ok(flags | NEW_LISTENER),
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => Ok(flags | WAIT_KILLABLE),
         _ => Err(invalid(format!("unknown flag {name:?}"))),
     })
 }
@@ -161,7 +169,7 @@ fn action(name: &str, errno: Option<u32>) -> Result<Action, Error> {
         "SCMP_ACT_TRACE" => Action::Trace(data),
         "SCMP_ACT_LOG" => Action::Log,
         "SCMP_ACT_ALLOW" => Action::Allow,
-        "SCMP_ACT_NOTIFY" => return Err(Error::SeccompListener("SCMP_ACT_NOTIFY")),
+        "SCMP_ACT_NOTIFY" => Action::Notify,
         _ => return Err(invalid(format!("unknown action {name:?}"))),
     })
 }

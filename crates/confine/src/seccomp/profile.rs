@@ -19,6 +19,11 @@ pub(super) const ENOSYS: u16 = 38;
 /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`: what runc sets unless the profile names flags.
 pub(super) const SPEC_ALLOW: u32 = 1 << 2;
 
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+pub(super) const NEW_LISTENER: u32 = 1 << 3;
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
+pub(super) const WAIT_KILLABLE: u32 = 1 << 5;
+
 /// What a system call gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -195,9 +200,27 @@ impl Profile {
 
     /// Reads docker's form or the OCI runtime specification's.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut profile = super::json::parse(text)?;
+        let mut profile = super::json::parse(text, false)?;
         profile.digest = Sha256::digest(text).into();
         Ok(profile)
+    }
+
+    /// As [`Profile::parse`], for a launcher that hands the listener on: the filter of a profile that
+    /// [asks](Profile::asks) has one.
+    pub fn parse_bundle(text: &str) -> Result<Self, Error> {
+        let mut profile = super::json::parse(text, true)?;
+        profile.flags &= !NEW_LISTENER;
+        if profile.asks() {
+            profile.flags |= NEW_LISTENER;
+        } else {
+            profile.flags &= !WAIT_KILLABLE;
+        }
+        Ok(profile)
+    }
+
+    /// Whether a listener is asked about some call.
+    pub fn asks(&self) -> bool {
+        self.default == Action::Notify || self.rules.iter().any(|rule| rule.action == Action::Notify)
     }
 
     /// SHA-256 of the source text; equal profiles compile to equal programs.

@@ -60,7 +60,9 @@ pub(super) fn overview() -> String {
     );
     listing(&mut out, ALL);
     out.push_str(
-        "\nGlobal options:\n  \
+        "\nWithout an engine:\n  \
+         oci         OCI runtime with runc's command line, for other engines (see 'hull oci --help')\n\
+         \nGlobal options:\n  \
          -H, --host string   The engine's socket (default unix:///run/hull/engine.sock; HULL_HOST, DOCKER_HOST)\n      \
          --root string   Durable state (default /var/lib/hull; HULL_ROOT)\n      \
          --run string    State of this boot (default /run/hull; HULL_RUN)\n  \

@@ -7,7 +7,7 @@ use hull_sys::process::{self, Vector};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{CELL_EXEC, Child, report};
+use super::{CELL_EXEC, Child};
 use crate::plan::STEP_EXEC;
 
 /// How much of a file that would not run is reported: enough for `#!` lines and ELF headers.
@@ -28,7 +28,7 @@ impl Child<'_> {
         if self.init {
             match crate::init::start(self.given.cells) {
                 Ok(()) => {}
-                Err(error) => return report::failure(self.given.report, self.step, &error, None),
+                Err(error) => return self.fail(&error, None),
             }
         }
         self.given.cells.set(self.given.cell, CELL_EXEC);
@@ -36,8 +36,25 @@ impl Child<'_> {
         self.given.cells.set(self.given.cell, STEP_EXEC - 1);
         let error = Error::new(format!("execve({:?})", refusal.path), refusal.errno);
         let file = (refusal.path.to_bytes().to_vec(), head(refusal.path));
-        report::failure(self.given.report, STEP_EXEC, &error, Some(file));
+        self.fail(&error, Some(file));
     }
+}
+
+/// Whether a command is there that this process may execute, by the rules of [`try_candidates`]: so that a
+/// missing one is known before anybody waits for it.
+pub(super) fn find(candidates: &[std::ffi::CString]) -> Result<(), Error> {
+    let mut worst = (Errno::NOENT, c"");
+    for path in candidates {
+        let access = rustix::fs::Access::EXEC_OK;
+        match rustix::fs::accessat(CWD, path.as_c_str(), access, rustix::fs::AtFlags::EACCESS) {
+            Ok(()) => return Ok(()),
+            // KERNEL(5.8): without faccessat2 only execve can tell.
+            Err(Errno::NOSYS | Errno::PERM) => return Ok(()),
+            Err(errno) if worst.0 == Errno::NOENT => worst = (errno, path),
+            Err(_) => {}
+        }
+    }
+    Err(Error::new(format!("access({:?}, X_OK)", worst.1), worst.0))
 }
 
 /// As execvp(3): a missing file goes on, a forbidden one is remembered and goes on, all else ends it.

@@ -60,6 +60,18 @@ impl Child<'_> {
         }
     }
 
+    pub(super) fn change_root(&mut self) -> Result<()> {
+        match &self.root {
+            Some(root) if self.pivot_due => {
+                rustix::process::fchdir(root).named(|| "fchdir(root)".to_owned())?;
+                rustix::process::chroot(".").named(|| "chroot(root)".to_owned())?;
+                self.pivot_due = false;
+                rustix::process::chdir("/").named(|| "chdir(\"/\")".to_owned())
+            }
+            _ => Err(Error::new("chroot without a root", Errno::INVAL)),
+        }
+    }
+
     pub(super) fn attach(&mut self, slot: Slot, target: &Target, attrs: &Attrs) -> Result<()> {
         let mount = self.slot(slot)?;
         apply(mount, attrs)?;

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::Failure;
+use crate::plan::Point;
 
 /// A packet.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub(crate) enum Report {
     Warning(Failure),
     /// The process goes on as its copy. With the copy's pidfd.
     Reborn { pid: i32 },
+    /// It waits to be told to go on.
+    Sync(Point),
+    /// It is about to load a filter with a listener.
+    Listening { step: u32 },
     /// The last packet of a child that gives up.
     Failed(Failure),
 }
@@ -70,6 +75,16 @@ pub(super) fn terminal(socket: BorrowedFd<'_>, master: &OwnedFd) -> Result<()> {
 /// Names the copy.
 pub(super) fn reborn(socket: BorrowedFd<'_>, pid: i32, pidfd: &OwnedFd) -> Result<()> {
     send(socket, &Report::Reborn { pid }, &[pidfd.as_fd()])
+}
+
+/// Says where the walk is held.
+pub(super) fn sync(socket: BorrowedFd<'_>, point: Point) -> Result<()> {
+    send(socket, &Report::Sync(point), &[])
+}
+
+/// Says that a listener will be there.
+pub(super) fn listening(socket: BorrowedFd<'_>, step: u32) -> Result<()> {
+    send(socket, &Report::Listening { step }, &[])
 }
 
 /// Whether the keeper still has its end.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use hull_sys::process::{self, CloneArgs, Cloned};
-use hull_sys::{Error, Named, Result, caps, fds, net, resolve, seccomp};
+use hull_sys::{Error, Named, Result, caps, fds, net, resolve, sched, seccomp};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Child, report};
-use crate::plan::{Namespaces, Slot, Step};
+use crate::plan::{Namespaces, Scheduler, Slot, Step};
 
 /// `CLONE_PARENT`: the copy is a child of the keeper, too.
 const CLONE_PARENT: u64 = 0x8000;
@@ -69,12 +69,30 @@ impl Child<'_> {
             Step::Seccomp { program, flags } => {
                 // ORDER: the filter may forbid to ask.
                 self.end_without_keeper();
+                self.filtered = true;
                 seccomp::load(program, *flags)
             }
             Step::Init => {
                 self.init = true;
                 Ok(())
             }
+            Step::ForgetPeers => hull_sys::mount::make_all_slave(),
+            Step::ChangeRoot => self.change_root(),
+            Step::OwnStreams { owner } => {
+                self.own_streams(*owner);
+                Ok(())
+            }
+            Step::Sync(point) => self.sync(*point),
+            Step::Hooks(hooks) => self.hooks(hooks),
+            Step::Scheduler(scheduler) => set_scheduler(scheduler),
+            Step::IoPriority { class, level } => sched::set_io_priority(*class, *level),
+            Step::Personality(persona) => sched::set_personality(*persona),
+            Step::Affinity(cpus) => sched::set_affinity(cpus),
+            Step::SeccompListener { program, flags } => {
+                self.filtered = true;
+                self.seccomp_listener(program, *flags)
+            }
+            Step::AwaitStart { fifo } => self.await_start(*fifo),
         }
     }
 
@@ -183,6 +201,12 @@ impl Child<'_> {
         Ok(())
     }
 
+    fn own_streams(&self, owner: u32) {
+        give(&rustix::stdio::stdin(), owner);
+        give(&rustix::stdio::stdout(), owner);
+        give(&rustix::stdio::stderr(), owner);
+    }
+
     fn workdir(&mut self, path: &Path, create: bool) -> Result<()> {
         let root = self.root()?;
         let directory = if create {
@@ -208,6 +232,19 @@ fn give(stream: &impl std::os::fd::AsFd, uid: u32) {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != uid {
         _ = rustix::fs::fchown(stream, Some(rustix::fs::Uid::from_raw(uid)), None);
     }
+}
+
+fn set_scheduler(wish: &Scheduler) -> Result<()> {
+    sched::set_scheduler(sched::SchedAttr {
+        size: 0,
+        policy: wish.policy,
+        flags: wish.flags,
+        nice: wish.nice,
+        priority: wish.priority,
+        runtime: wish.runtime,
+        deadline: wish.deadline,
+        period: wish.period,
+    })
 }
 
 pub(super) fn session() -> Result<()> {

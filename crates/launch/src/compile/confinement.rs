@@ -13,6 +13,10 @@ pub(super) struct Confined<'a> {
     pub seccomp: Option<&'a Program>,
     pub apparmor: bool,
     pub selinux: bool,
+    /// The sets, as a step.
+    pub capabilities: Step,
+    /// The filter has a listener.
+    pub listener: bool,
 }
 
 /// The steps, in the order that lets each still be done.
@@ -37,7 +41,7 @@ pub(super) fn steps(confined: &Confined<'_>, steps: &mut Vec<Step>) {
     }
     steps.push(Step::Identity { uid: confined.who.uid, gid: confined.who.gid, groups: confined.who.groups.clone() });
     // ORDER: the identity keeps capabilities for this step; the sets are final from here on.
-    steps.push(capabilities(process.capabilities, confined.who.uid));
+    steps.push(confined.capabilities.clone());
     if process.no_new_privileges {
         // ORDER: after the capabilities, since it would not hinder them, and before the filter.
         steps.push(Step::NoNewPrivileges);
@@ -62,7 +66,7 @@ pub(super) fn raise_limits(process: &Process, steps: &mut Vec<Step>) {
 
 /// Root gets the set; anyone else keeps it only as the bound of what a set-uid program may gain, as
 /// docker. Never inheritable or ambient (CVE-2022-24769).
-fn capabilities(set: u64, uid: u32) -> Step {
+pub(super) fn docker_capabilities(set: u64, uid: u32) -> Step {
     let own = if uid == 0 { set } else { 0 };
     Step::Capabilities { bounding: set, permitted: own, effective: own, inheritable: 0, ambient: 0 }
 }
@@ -78,7 +82,11 @@ fn labels(confined: &Confined<'_>, steps: &mut Vec<Step>) {
 }
 
 fn seccomp(confined: &Confined<'_>, steps: &mut Vec<Step>) {
-    if let Some(program) = confined.seccomp {
-        steps.push(Step::Seccomp { program: program.filter.clone(), flags: program.flags });
-    }
+    let Some(program) = confined.seccomp else { return };
+    let (program, flags) = (program.filter.clone(), program.flags);
+    steps.push(if confined.listener {
+        Step::SeccompListener { program, flags }
+    } else {
+        Step::Seccomp { program, flags }
+    });
 }

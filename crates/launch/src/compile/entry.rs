@@ -1,9 +1,26 @@
 //! Entering: the cgroup and the namespaces, by `clone3` itself or as the child's first steps.
 
+use std::collections::BTreeMap;
+
 use super::confinement;
-use super::facts::{CgroupJoin, ExecFacts, Facts};
-use crate::plan::{Clone3, Namespaces, Slot, Step};
-use crate::spec::{NamespaceWish, Process, Spec};
+use super::facts::{CgroupJoin, ExecFacts, Joined};
+use crate::plan::{Clone3, Namespaces, Point, Slot, Step};
+use crate::spec::{NamespaceWish, NamespaceWishes, Process};
+
+/// Where a container's first process shall stand.
+pub(super) struct Stand<'a> {
+    pub process: &'a Process,
+    pub namespaces: &'a NamespaceWishes,
+    pub joined: &'a Joined,
+    pub cgroup: Option<&'a CgroupJoin>,
+    pub hostname: Option<&'a str>,
+    pub domainname: Option<&'a str>,
+    pub sysctls: &'a BTreeMap<String, String>,
+    /// A session keyring of its own.
+    pub keyring: bool,
+    /// The launcher is waited for once the namespaces are made.
+    pub hold: bool,
+}
 
 /// How the process comes to stand where it shall.
 pub(super) struct Entry {
@@ -12,23 +29,25 @@ pub(super) struct Entry {
 }
 
 /// For PID 1 of a container.
-pub(super) fn start(spec: &Spec, facts: &Facts) -> Entry {
+pub(super) fn start(stand: &Stand<'_>) -> Entry {
     let mut steps = Vec::new();
-    let mut clone = Clone3 { join_pid: facts.joined.pid, ..Clone3::default() };
-    let user = facts.joined.user;
-    as_twin(facts.cgroup.as_ref(), &spec.process, user.is_some(), &mut clone, &mut steps);
-    let new_time = is_new(&spec.namespaces.time, facts.joined.time);
+    let joined = stand.joined;
+    let mut clone = Clone3 { join_pid: joined.pid, ..Clone3::default() };
+    let user = joined.user;
+    let twin = Twin { cgroup: stand.cgroup, process: stand.process, userns: user.is_some(), keyring: stand.keyring };
+    as_twin(&twin, &mut clone, &mut steps);
+    let new_time = is_new(&stand.namespaces.time, joined.time);
     if new_time {
-        new_clock(spec, &mut steps);
+        new_clock(stand.namespaces, &mut steps);
     }
-    enter_joined(facts, &mut steps);
+    enter_joined(joined, &mut steps);
     if let Some(user) = user {
         // ORDER: after the namespaces that the host's user namespace owns, before those that this
         // one shall own.
         steps.push(Step::Enter { fd: user, namespaces: Namespaces::USER });
         steps.push(Step::BecomeNamespaceRoot);
     }
-    let new = new_namespaces(spec, facts);
+    let new = new_namespaces(stand.namespaces, joined);
     if user.is_some() || new_time {
         // ORDER: a user namespace owns what is made inside it, and a clock takes effect in a child:
         // both want a second clone, which then makes the rest.
@@ -36,20 +55,23 @@ pub(super) fn start(spec: &Spec, facts: &Facts) -> Entry {
     } else {
         clone.new = new;
     }
-    if is_new(&spec.namespaces.cgroup, facts.joined.cgroup) {
+    if is_new(&stand.namespaces.cgroup, joined.cgroup) {
         // ORDER: after the cgroup is joined: the group its maker stands in becomes its root.
         steps.push(Step::Unshare { namespaces: Namespaces::CGROUP });
     }
-    own_names(spec, facts, &mut steps);
+    if stand.hold {
+        steps.push(Step::Sync(Point::Namespaces));
+    }
+    own_names(stand, &mut steps);
     Entry { clone, steps }
 }
 
 /// For a further process of a running container.
-pub(super) fn join(process: &Process, facts: &ExecFacts) -> Entry {
+pub(super) fn join(process: &Process, facts: &ExecFacts, keyring: bool) -> Entry {
     let mut steps = Vec::new();
     let mut clone = Clone3 { join_pid: facts.own_pid.then_some(facts.target), ..Clone3::default() };
     let userns = facts.namespaces.contains(Namespaces::USER);
-    as_twin(facts.cgroup.as_ref(), process, userns, &mut clone, &mut steps);
+    as_twin(&Twin { cgroup: facts.cgroup.as_ref(), process, userns, keyring }, &mut clone, &mut steps);
     steps.push(Step::Enter { fd: facts.target, namespaces: facts.namespaces });
     if userns {
         steps.push(Step::BecomeNamespaceRoot);
@@ -57,38 +79,47 @@ pub(super) fn join(process: &Process, facts: &ExecFacts) -> Entry {
     Entry { clone, steps }
 }
 
-/// What needs the keeper's own rights or the host's `/proc`.
-fn as_twin(cgroup: Option<&CgroupJoin>, process: &Process, userns: bool, clone: &mut Clone3, steps: &mut Vec<Step>) {
+/// What is done while the child is still the launcher's twin.
+struct Twin<'a> {
+    cgroup: Option<&'a CgroupJoin>,
+    process: &'a Process,
+    userns: bool,
+    keyring: bool,
+}
+
+/// What needs the launcher's own rights or the host's `/proc`.
+fn as_twin(twin: &Twin<'_>, clone: &mut Clone3, steps: &mut Vec<Step>) {
     // ORDER: the cgroup first: all that follows is accounted to it.
-    match cgroup {
+    match twin.cgroup {
         Some(CgroupJoin::V2(directory)) => clone.cgroup = Some(*directory),
         Some(CgroupJoin::V1(tasks)) => steps.push(Step::JoinCgroups { tasks: tasks.clone() }),
         None => {}
     }
-    if let Some(score) = process.oom_score_adj {
+    if let Some(score) = twin.process.oom_score_adj {
         steps.push(Step::OomScoreAdj { value: score.value, required: score.required });
     }
-    if userns {
-        confinement::raise_limits(process, steps);
+    if twin.userns {
+        confinement::raise_limits(twin.process, steps);
     }
-    steps.push(Step::Keyring);
+    if twin.keyring {
+        steps.push(Step::Keyring);
+    }
 }
 
-fn new_clock(spec: &Spec, steps: &mut Vec<Step>) {
+fn new_clock(namespaces: &NamespaceWishes, steps: &mut Vec<Step>) {
     steps.push(Step::Unshare { namespaces: Namespaces::TIME });
-    if let Some(offsets) = spec.namespaces.time_offsets {
+    if let Some(offsets) = namespaces.time_offsets {
         // ORDER: the namespace takes no offsets once a process is in it.
         steps.push(Step::TimeOffsets { monotonic: offsets.monotonic, boottime: offsets.boottime });
     }
 }
 
-fn is_new(wish: &NamespaceWish, joined: Option<Slot>) -> bool {
+pub(super) fn is_new(wish: &NamespaceWish, joined: Option<Slot>) -> bool {
     *wish == NamespaceWish::New && joined.is_none()
 }
 
 /// Those that one clone makes: all but user, cgroup and time.
-fn new_namespaces(spec: &Spec, facts: &Facts) -> Namespaces {
-    let (wish, joined) = (&spec.namespaces, &facts.joined);
+fn new_namespaces(wish: &NamespaceWishes, joined: &Joined) -> Namespaces {
     [
         (is_new(&wish.pid, joined.pid), Namespaces::PID),
         (is_new(&wish.uts, joined.uts), Namespaces::UTS),
@@ -101,8 +132,7 @@ fn new_namespaces(spec: &Spec, facts: &Facts) -> Namespaces {
 }
 
 /// One `setns` per descriptor, with all kinds that it stands for.
-fn enter_joined(facts: &Facts, steps: &mut Vec<Step>) {
-    let joined = &facts.joined;
+fn enter_joined(joined: &Joined, steps: &mut Vec<Step>) {
     let mut by_fd: Vec<(Slot, Namespaces)> = Vec::new();
     for (slot, one) in [
         (joined.uts, Namespaces::UTS),
@@ -123,18 +153,18 @@ fn enter_joined(facts: &Facts, steps: &mut Vec<Step>) {
 }
 
 /// Host name, loopback and sysctls of the namespaces that are this container's own.
-fn own_names(spec: &Spec, facts: &Facts, steps: &mut Vec<Step>) {
-    if is_new(&spec.namespaces.uts, facts.joined.uts) {
-        steps.push(Step::Hostname(spec.hostname.clone()));
-        if let Some(domain) = &spec.domainname {
-            steps.push(Step::Domainname(domain.clone()));
-        }
+fn own_names(stand: &Stand<'_>, steps: &mut Vec<Step>) {
+    if let Some(name) = stand.hostname {
+        steps.push(Step::Hostname(name.to_owned()));
     }
-    if is_new(&spec.namespaces.net, facts.joined.net) {
+    if let Some(domain) = stand.domainname {
+        steps.push(Step::Domainname(domain.to_owned()));
+    }
+    if is_new(&stand.namespaces.net, stand.joined.net) {
         steps.push(Step::LoopbackUp);
     }
     // ORDER: in the namespaces they belong to, before /proc/sys of the container is read-only.
-    for (key, value) in &spec.sysctls {
+    for (key, value) in stand.sysctls {
         steps.push(Step::Sysctl { key: key.clone(), value: value.clone() });
     }
 }

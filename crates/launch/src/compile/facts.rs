@@ -136,6 +136,8 @@ pub enum Streams {
         /// fd 2.
         stderr: Slot,
     },
+    /// Those of the launcher, as they are.
+    Inherited,
     /// A terminal of this size.
     Terminal {
         /// Rows; 0 leaves the kernel's default.

@@ -157,7 +157,7 @@ fn writable(spec: &Spec) -> u64 {
     if spec.privileged { 0 } else { RDONLY }
 }
 
-fn node(device: &DeviceFact) -> Step {
+pub(super) fn node(device: &DeviceFact) -> Step {
     match device.bind {
         Some(mount) => Step::Attach {
             mount,
@@ -177,16 +177,16 @@ fn node(device: &DeviceFact) -> Step {
 }
 
 /// Read-only and masked paths.
-pub(super) fn hidden_paths(spec: &Spec, steps: &mut Vec<Step>) {
+pub(super) fn hidden_paths(readonly: &[PathBuf], masked: &[PathBuf], steps: &mut Vec<Step>) {
     // ORDER: read-only first: a masked path below a read-only one must stay on top of it. Both after
     // every mount, which could otherwise cover them.
-    steps.extend(spec.readonly_paths.iter().cloned().map(Step::ReadonlyPath));
-    steps.extend(spec.masked_paths.iter().cloned().map(Step::MaskedPath));
+    steps.extend(readonly.iter().cloned().map(Step::ReadonlyPath));
+    steps.extend(masked.iter().cloned().map(Step::MaskedPath));
 }
 
 /// `--read-only`.
-pub(super) fn seal(spec: &Spec, steps: &mut Vec<Step>) {
-    if spec.readonly_root {
+pub(super) fn seal(readonly_root: bool, steps: &mut Vec<Step>) {
+    if readonly_root {
         // ORDER: after the last mount point, node and the working directory are made on it.
         steps.push(Step::Remount { path: "/".into(), attrs: set(RDONLY) });
     }

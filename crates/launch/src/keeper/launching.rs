@@ -8,17 +8,15 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use hull_sys::cells::{CELLS, Cells};
-use hull_sys::process::{self, CloneArgs, Cloned};
+use hull_sys::process;
 use hull_sys::{Error, Named, Result, namespace};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{Failure, Seq};
-use crate::child::{self, CELL_EXEC, Heard, Inheritance, Report};
-use crate::plan::{LaunchPlan, Namespaces, STEP_CLONE, Slot};
-
-/// `CLONE_NEWPID`.
-const PID_NAMESPACE: u32 = Namespaces::PID.0;
+use crate::child::{self, CELL_EXEC, Heard, Report};
+use crate::cloning::Cloning;
+use crate::plan::{LaunchPlan, STEP_CLONE, Slot};
 
 /// What every launch needs of the keeper.
 pub(super) struct Launcher {
@@ -85,7 +83,15 @@ impl Launcher {
             .position(|used| !used)
             .ok_or_else(|| Error::new(format!("more than {CELLS} launches at once"), Errno::AGAIN))?;
         let (ours, theirs) = report_sockets()?;
-        let result = self.clone_child(&plan, &fds, &theirs, cell);
+        let cloning = Cloning {
+            proc: &self.proc,
+            own_pids: Some(&self.own_pids),
+            cells: &self.cells,
+            cell,
+            nofile: Some(self.nofile),
+            first_own: 3,
+        };
+        let result = cloning.child(&plan, &fds, theirs.as_fd());
         let key = std::mem::take(&mut plan.key);
         let await_go = plan.clone.id_maps.is_some();
         wipe(*plan);
@@ -113,59 +119,6 @@ impl Launcher {
             status: None,
             cell,
         })
-    }
-
-    fn clone_child(
-        &mut self,
-        plan: &LaunchPlan,
-        fds: &[OwnedFd],
-        report: &OwnedFd,
-        cell: usize,
-    ) -> Result<(i32, OwnedFd)> {
-        let slot = |slot: Slot| {
-            fds.get(usize::from(slot.0))
-                .map(AsFd::as_fd)
-                .ok_or_else(|| Error::new(format!("slot {} of {}", slot.0, fds.len()), Errno::BADF))
-        };
-        let args = CloneArgs { flags: u64::from(plan.clone.new.0), cgroup: plan.clone.cgroup.map(slot).transpose()? };
-        self.cells.set(cell, STEP_CLONE);
-        if let Some(joined) = plan.clone.join_pid {
-            process::setns(slot(joined)?, PID_NAMESPACE)?;
-        }
-        let mut join_cgroup = None;
-        let cloned = match process::clone_single_threaded(args) {
-            // KERNEL(5.7): without CLONE_INTO_CGROUP the child joins as the first thing it does.
-            Err(error) if error.errno == Errno::NOSYS && args.cgroup.is_some() => {
-                join_cgroup = args.cgroup;
-                process::clone_single_threaded(CloneArgs { cgroup: None, ..args })
-            }
-            cloned => cloned,
-        };
-        if plan.clone.join_pid.is_some() && !matches!(cloned, Ok(Cloned::Child)) {
-            process::setns(&self.own_pids, PID_NAMESPACE)?;
-        }
-        match cloned? {
-            Cloned::Child => child::run(Inheritance {
-                plan,
-                fds,
-                report: report.as_fd(),
-                proc: &self.proc,
-                cells: &self.cells,
-                cell,
-                nofile: self.nofile,
-                await_maps: plan.clone.id_maps.is_some(),
-                join_cgroup,
-            }),
-            Cloned::Parent { pid, pidfd } => {
-                if let Some(maps) = &plan.clone.id_maps
-                    && let Err(error) = write_maps(pid, maps)
-                {
-                    _ = hull_sys::pidfd::send_signal(&pidfd, 9);
-                    return Err(error);
-                }
-                Ok((pid.as_raw_nonzero().get(), pidfd))
-            }
-        }
     }
 
     /// How far the launch is, once its report has nothing more to say for now.
@@ -240,6 +193,8 @@ impl Pending {
             (Report::Warning(warning), _) => warnings.push(warning),
             (Report::Failed(failure), _) => self.failure = Some(failure),
             (Report::Terminal | Report::Reborn { .. }, None) => {}
+            // The keeper's plans have no such steps; a child that waits for an answer gets none and ends with its report.
+            (Report::Sync(_) | Report::Listening { .. }, _) => self.ended = true,
         }
     }
 }
@@ -250,17 +205,6 @@ fn report_sockets() -> Result<(OwnedFd, OwnedFd)> {
         .named(|| "socketpair()".to_owned())?;
     rustix::io::ioctl_fionbio(&pair.0, true).named(|| "ioctl(FIONBIO)".to_owned())?;
     Ok(pair)
-}
-
-fn write_maps(pid: rustix::process::Pid, maps: &crate::plan::IdMaps) -> Result<()> {
-    let (uids, gids) = map_lines(maps);
-    namespace::write_maps(pid, &uids, &gids)
-}
-
-/// The maps as `sys` takes them.
-pub(super) fn map_lines(maps: &crate::plan::IdMaps) -> (Vec<namespace::MapLine>, Vec<namespace::MapLine>) {
-    let lines = |ranges: &[crate::plan::IdRange]| ranges.iter().map(|r| (r.inside, r.outside, r.length)).collect();
-    (lines(&maps.uids), lines(&maps.gids))
 }
 
 /// Arguments and environment may hold secrets. The next child gets a copy of the keeper's memory, and

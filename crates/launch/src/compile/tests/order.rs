@@ -59,6 +59,17 @@ fn phase(step: &Step) -> u32 {
         Step::Capabilities { .. } => 20,
         Step::NoNewPrivileges => 21,
         Step::Init => 23,
+        Step::ForgetPeers
+        | Step::Sync(_)
+        | Step::Hooks(_)
+        | Step::ChangeRoot
+        | Step::OwnStreams { .. }
+        | Step::Scheduler(_)
+        | Step::IoPriority { .. }
+        | Step::Personality(_)
+        | Step::Affinity(_)
+        | Step::SeccompListener { .. }
+        | Step::AwaitStart { .. } => panic!("only a bundle has {step:?}"),
     }
 }
 

@@ -15,7 +15,7 @@ impl Keeper {
         match request {
             Request::Launch { seq, plan, hold } => self.launch(seq, plan, hold, fds),
             Request::Userns { seq, maps } => {
-                let (uids, gids) = launching::map_lines(&maps);
+                let (uids, gids) = crate::cloning::map_lines(&maps);
                 match hull_sys::namespace::new_user(&uids, &gids) {
                     Ok(userns) => self.reply(&Reply::Userns { seq }, vec![userns]),
                     Err(error) => self.fail(seq, STEP_CLONE, error),

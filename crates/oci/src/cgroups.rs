@@ -1,0 +1,95 @@
+//! The container's cgroup: where it is, its limits, what is done with it later.
+
+mod resources;
+
+use std::path::Path;
+
+use hull_cgroup::{Cgroup, Host, Join, Limits, Version};
+
+use crate::cli::Globals;
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+pub use resources::{devices, limits};
+
+/// A cgroup that exists.
+#[derive(Debug)]
+pub struct Group {
+    cgroup: Cgroup,
+}
+
+/// Where a bundle's cgroup shall be, below the mounts.
+pub fn path(globals: &Globals, config: &Config, id: &str) -> Result<String> {
+    let given = config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref()).unwrap_or_default();
+    if globals.systemd {
+        return Err(Error::Systemd("cgroups made by systemd are not supported yet".to_owned()));
+    }
+    if given.is_empty() {
+        return Ok(format!("/{id}"));
+    }
+    if given.split('/').any(|part| part == "..") {
+        return Err(Error::invalid("linux.cgroupsPath", format!("{given:?} contains `..`")));
+    }
+    // A relative one is counted from the mounts, too: the specification leaves it to the runtime.
+    Ok(format!("/{}", given.trim_start_matches('/')))
+}
+
+/// The host's cgroups, and whether they are the unified ones.
+pub fn host() -> Result<(Host, bool)> {
+    let host = Host::detect_whole()?;
+    let unified = host.version() == Version::V2;
+    Ok((host, unified))
+}
+
+impl Group {
+    /// Makes it with its limits.
+    pub fn create(host: &Host, path: &str, limits: &Limits) -> Result<Self> {
+        Ok(Self { cgroup: host.create_at(path, limits)? })
+    }
+
+    /// Finds it.
+    pub fn open(path: &str) -> Result<Self> {
+        let (host, _) = host()?;
+        Ok(Self { cgroup: host.open_at(path)? })
+    }
+
+    /// How a process enters it.
+    pub fn join(&self) -> Result<Join> {
+        Ok(self.cgroup.join()?)
+    }
+
+    /// Its path below the mounts.
+    pub fn path(&self) -> std::path::PathBuf {
+        self.cgroup.path()
+    }
+
+    /// Whether its processes are frozen.
+    pub fn is_frozen(&self) -> bool {
+        self.cgroup.is_frozen().unwrap_or(false)
+    }
+
+    /// Freezes or thaws them.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        Ok(self.cgroup.freeze(frozen)?)
+    }
+
+    /// Every process inside.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        Ok(self.cgroup.pids()?)
+    }
+
+    /// Kills every process inside.
+    pub fn kill(&self) -> Result<()> {
+        Ok(self.cgroup.kill()?)
+    }
+
+    /// Kills what is inside and removes it.
+    pub fn remove(&self) -> Result<()> {
+        Ok(self.cgroup.remove()?)
+    }
+
+    /// The v1 hierarchies that it is in, with their mount points.
+    pub fn hierarchies(&self) -> impl Iterator<Item = (&[String], &Path)> {
+        self.cgroup.hierarchies().map(|hierarchy| (&hierarchy.controllers[..], hierarchy.mountpoint.as_path()))
+    }
+}
