@@ -18,7 +18,11 @@ use hull_launch::spec::Bundle;
 use serde_json::value::RawValue;
 
 pub use fds::Fds;
-pub use process::{Listener, check as check_process, process, seccomp, who};
+pub use options::words as mount_options;
+pub use process::{
+    Listener, apparmor_active, check as check_process, cpus, personality, process, seccomp, selinux_active, streams,
+    who,
+};
 
 use crate::cgroups::Group;
 use crate::config::{Config, Hooks, Linux};
@@ -151,7 +155,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
     let spaces = namespaces::open(&linux, &mut fds)?;
     let rootfs = read.rootfs();
     let root = mounts::root(&rootfs, &linux, &mut fds)?;
-    let context = mounts::Context { read, linux: &linux, spaces: &spaces, wishes, selinux: process::selinux_active() };
+    let context = mounts::Context { read, linux: &linux, spaces: &spaces, wishes, selinux: selinux_active() };
     let mounted = mounts::all(&context, &mut fds)?;
     let given = config.process.as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
     let who = who(given, fds.get(root));
@@ -180,7 +184,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
         readonly_root: config.root.as_ref().is_some_and(|root| root.readonly),
         pivot: wishes.pivot,
         sysctls: namespaces::sysctls(&linux, &spaces)?,
-        personality: linux.personality.as_ref().map(process::personality).transpose()?,
+        personality: linux.personality.as_ref().map(personality).transpose()?,
         create_container: hooks::planned(&hooks.create_container, &state("creating")),
         start_container: hooks::planned(&hooks.start_container, &state("created")),
     };
@@ -200,7 +204,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
         joined: spaces.joined.clone(),
         cgroup,
         devices: devices::all(&linux, &spaces, &mut fds)?,
-        streams: process::streams(given),
+        streams: streams(given),
         listener: listener.is_some(),
         seccomp: seccomp.map(|filter| filter.program),
         apparmor: given.apparmor_profile.is_some(),

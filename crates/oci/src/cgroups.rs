@@ -63,6 +63,26 @@ impl Group {
         self.cgroup.path()
     }
 
+    /// Changes the limits that are given.
+    pub fn update(&mut self, limits: &Limits) -> Result<()> {
+        Ok(self.cgroup.update(limits)?)
+    }
+
+    /// What it has used.
+    pub fn stats(&self) -> Result<hull_cgroup::Stats> {
+        Ok(self.cgroup.stats()?)
+    }
+
+    /// Readable when it may have run out of memory; and how often it has.
+    pub fn oom(&self) -> Result<(std::os::fd::OwnedFd, u64)> {
+        Ok((self.cgroup.oom_watch()?, self.cgroup.oom_kills()?))
+    }
+
+    /// How often it has run out of memory.
+    pub fn oom_kills(&self) -> Result<u64> {
+        Ok(self.cgroup.oom_kills()?)
+    }
+
     /// Whether its processes are frozen.
     pub fn is_frozen(&self) -> bool {
         self.cgroup.is_frozen().unwrap_or(false)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 pub use flags::{Flag, Words};
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::verbs;
 
@@ -91,15 +91,15 @@ fn run(args: Vec<OsString>, log: &mut Log) -> Result<i32, Failed> {
         Some(other) => return Err(Error::Usage(format!("invalid log-format: {other:?}")).into()),
     };
     if given.is("version") {
-        print!("runc version {VERSION}\ncommit: hull-{VERSION}\nspec: {SPEC}\n");
+        say(&format!("runc version {VERSION}\ncommit: hull-{VERSION}\nspec: {SPEC}\n"))?;
         return Ok(0);
     }
     let Some((verb, rest)) = given.rest.split_first() else {
-        print!("{}", verbs::help());
+        say(&verbs::help())?;
         return Ok(0);
     };
     if given.is("help") || verb == "help" || verb == "h" {
-        print!("{}", verbs::help());
+        say(&verbs::help())?;
         return Ok(0);
     }
     let Some(verb) = verbs::find(verb) else {
@@ -107,7 +107,7 @@ fn run(args: Vec<OsString>, log: &mut Log) -> Result<i32, Failed> {
     };
     let words = Words::of_verb(verb.flags, rest.to_vec(), verb.passes_on)?;
     if words.is("help") {
-        print!("{}", verb.help());
+        say(&verb.help())?;
         return Ok(0);
     }
     let globals = Globals {
@@ -117,6 +117,13 @@ fn run(args: Vec<OsString>, log: &mut Log) -> Result<i32, Failed> {
         rootless: rootless(given.value("rootless"))?,
     };
     (verb.run)(&globals, &words).map_err(|error| Failed { error, verb: Some(verb.name), code: verb.failure })
+}
+
+/// Prints on stdout; a reader that has gone is an error like another.
+pub fn say(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).doing(|| "write to stdout".to_owned())
 }
 
 /// `/run/hull-oci`, or for a user without rights its runtime directory.

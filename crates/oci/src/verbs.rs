@@ -2,11 +2,19 @@
 
 mod create;
 mod delete;
+mod events;
+mod exec;
+mod features;
 mod kill;
 mod launching;
+mod list;
+mod pause;
+mod ps;
 mod run;
+mod spec;
 mod start;
 mod state;
+mod update;
 
 use crate::cli::{Flag, Globals, Words};
 use crate::error::{Error, Result};
@@ -39,8 +47,8 @@ const ALL: &[Verb] = &[
     Verb {
         name: "checkpoint",
         about: "checkpoint a running container (not supported)",
-        run: checkpoint,
         passes_on: Some(0),
+        run: checkpoint,
         ..PLAIN
     },
     Verb { name: "create", about: "create a container", flags: create::FLAGS, run: create::run, ..PLAIN },
@@ -52,6 +60,23 @@ const ALL: &[Verb] = &[
         ..PLAIN
     },
     Verb {
+        name: "events",
+        about: "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
+        flags: events::FLAGS,
+        run: events::run,
+        ..PLAIN
+    },
+    Verb {
+        name: "exec",
+        about: "execute new process inside the container",
+        usage: "<container-id> <command> [command options] || -p process.json <container-id>",
+        flags: exec::FLAGS,
+        passes_on: Some(0),
+        run: exec::run,
+        failure: 255,
+    },
+    Verb { name: "features", about: "show the enabled features", usage: "", run: features::run, ..PLAIN },
+    Verb {
         name: "kill",
         about: "kill sends the specified signal (default: SIGTERM) to the container's init process",
         usage: "<container-id> [signal]",
@@ -60,15 +85,54 @@ const ALL: &[Verb] = &[
         ..PLAIN
     },
     Verb {
+        name: "list",
+        about: "lists containers started with the given root",
+        usage: "",
+        flags: list::FLAGS,
+        run: list::run,
+        ..PLAIN
+    },
+    Verb { name: "pause", about: "pause suspends all processes inside the container", run: pause::pause, ..PLAIN },
+    Verb {
+        name: "ps",
+        about: "ps displays the processes running inside a container",
+        usage: "<container-id> [ps options]",
+        flags: ps::FLAGS,
+        passes_on: Some(0),
+        run: ps::run,
+        ..PLAIN
+    },
+    Verb {
         name: "restore",
         about: "restore a container from a previous checkpoint (not supported)",
-        run: restore,
         passes_on: Some(0),
+        run: restore,
+        ..PLAIN
+    },
+    Verb {
+        name: "resume",
+        about: "resumes all processes that have been previously paused",
+        run: pause::resume,
         ..PLAIN
     },
     Verb { name: "run", about: "create and run a container", flags: run::FLAGS, run: run::run, ..PLAIN },
+    Verb {
+        name: "spec",
+        about: "create a new specification file",
+        usage: "",
+        flags: spec::FLAGS,
+        run: spec::run,
+        ..PLAIN
+    },
     Verb { name: "start", about: "executes the user defined process in a created container", run: start::run, ..PLAIN },
     Verb { name: "state", about: "output the state of a container", run: state::run, ..PLAIN },
+    Verb {
+        name: "update",
+        about: "update container resource constraints",
+        flags: update::FLAGS,
+        run: update::run,
+        ..PLAIN
+    },
 ];
 
 /// The verb of this name.

@@ -176,6 +176,20 @@ fn one(word: &str, options: &mut Options) {
     });
 }
 
+/// Every word that is understood here, sorted.
+pub fn words() -> Vec<String> {
+    let mut words: Vec<String> = ["bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"].map(str::to_owned).into();
+    for (name, ..) in ATTRIBUTES {
+        words.extend([name.to_owned(), format!("r{name}")]);
+    }
+    for (name, _) in PROPAGATION {
+        words.extend([name.to_owned(), format!("r{name}")]);
+    }
+    words.extend(FLAGS.map(|(name, ..)| name.to_owned()));
+    words.sort();
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

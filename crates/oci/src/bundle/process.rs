@@ -15,7 +15,7 @@ use crate::config::{Capabilities, Process};
 use crate::error::{Error, Result};
 
 pub use filter::{Listener, seccomp};
-pub use schedule::personality;
+pub use schedule::{cpus, personality};
 
 /// Refuses what cannot be, before anything is made.
 pub fn check(process: &Process) -> Result<()> {

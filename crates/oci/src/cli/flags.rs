@@ -96,6 +96,11 @@ impl Words {
         self.given.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a flag.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
+
     /// A number.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
         let Some(text) = self.value(name) else { return Ok(None) };
@@ -150,7 +155,7 @@ mod tests {
     fn the_words_of_a_command_are_its_own() {
         let words = split(&["-e", "A=1", "-e", "B=2", "id", "sh", "-d", "--", "-c"], Some(0)).unwrap();
         assert_eq!(words.rest, ["id", "sh", "-d", "--", "-c"]);
-        assert_eq!(words.value("env"), Some("B=2"));
+        assert_eq!(words.values("env").collect::<Vec<_>>(), ["A=1", "B=2"]);
         assert!(!words.is("detach"));
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::{Globals, Words};
+use crate::cli::{Globals, Words, say};
 use crate::container::{Container, Status};
 use crate::error::Result;
 
@@ -46,6 +46,6 @@ impl Shown {
 /// Prints it.
 pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
     let shown = Shown::of(Container::find(globals, words.id("state")?)?);
-    println!("{}", serde_json::to_string_pretty(&shown).unwrap_or_default());
+    say(&format!("{}\n", serde_json::to_string_pretty(&shown).unwrap_or_default()))?;
     Ok(0)
 }

@@ -61,6 +61,13 @@ pub fn io_priority(given: &config::IoPriority) -> Result<(u16, u16)> {
     }
 }
 
+/// A list such as `0-3,7`.
+pub fn cpus(field: &str, list: Option<&str>) -> Result<Option<Vec<u32>>> {
+    let Some(list) = list.filter(|list| !list.is_empty()) else { return Ok(None) };
+    let parsed = hull_cgroup::parse_cpu_list(list).map_err(|error| Error::invalid(field, error))?;
+    Ok(Some(parsed.into_iter().collect()))
+}
+
 /// `linux.personality`.
 pub fn personality(given: &config::Personality) -> Result<u32> {
     if !given.flags.is_empty() {

@@ -1,0 +1,203 @@
+//! `exec ID COMMAND…` and `exec -p process.json ID`.
+
+mod wish;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use hull_launch::compile::{BundleExecFacts, ExecFacts, compile_bundle_exec, explain_failure};
+use hull_launch::direct::{self, Direct, Said};
+use hull_launch::plan::{LaunchPlan, Namespaces};
+use hull_sys::process::exit_code;
+use rustix::fs::{Mode, OFlags};
+
+use super::launching::{preserved, write_pid};
+use crate::bundle::{self, Fds, Listener};
+use crate::cgroups::Group;
+use crate::cli::{Flag, Globals, Words};
+use crate::config::{Config, Process};
+use crate::container::{Container, SpecState, Status, spec_state};
+use crate::error::{Doing, Error, Result};
+use crate::{console, seal, stdio};
+
+pub const FLAGS: &[Flag] = &[
+    Flag::value("console-socket"),
+    Flag::value("pidfd-socket"),
+    Flag::value("cwd"),
+    Flag::value("env").or("e"),
+    Flag::bool("tty").or("t"),
+    Flag::value("user").or("u"),
+    Flag::value("additional-gids").or("g"),
+    Flag::value("process").or("p"),
+    Flag::bool("detach").or("d"),
+    Flag::value("pid-file"),
+    Flag::value("process-label"),
+    Flag::value("apparmor"),
+    Flag::bool("no-new-privs"),
+    Flag::value("cap").or("c"),
+    Flag::value("preserve-fds"),
+    Flag::value("cgroup"),
+    Flag::bool("ignore-paused"),
+    Flag::bool("no-subreaper"),
+    Flag::bool("help").or("h"),
+];
+
+/// One process, about to be launched.
+struct Launch<'a> {
+    globals: &'a Globals,
+    container: Container,
+    config: Config,
+    process: Process,
+    console: Option<OwnedFd>,
+    pid_file: Option<PathBuf>,
+    detach: bool,
+    first_own: i32,
+    group: Option<Group>,
+}
+
+/// Runs a further process in a container; unless detached, to its end.
+pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
+    let Some(id) = words.rest.first() else {
+        return Err(Error::Usage("exec: \"exec\" requires a minimum of 1 argument".to_owned()));
+    };
+    // ORDER: before anything is opened, since it begins again with what `execve` leaves.
+    seal::enter()?;
+    let first_own = preserved(words)?;
+    hull_sys::fds::close_on_exec_from(first_own)?;
+    let container = Container::find(globals, id)?;
+    match container.status() {
+        Status::Stopped => return Err(refused(&container, "cannot exec in a stopped container")),
+        Status::Paused if !words.is("ignore-paused") => {
+            return Err(refused(&container, "cannot exec in a paused container (use --ignore-paused to override)"));
+        }
+        _ => {}
+    }
+    let text = container.state.config.get();
+    let config: Config = serde_json::from_str(text)
+        .map_err(|error| Error::Unreadable { path: "state.json".into(), reason: error.to_string() })?;
+    let process = wish::process(&config, words)?;
+    bundle::check_process(&process)?;
+    let detach = words.is("detach");
+    let console = words.value("console-socket").filter(|path| !path.is_empty());
+    if console.is_some() && !(process.terminal && detach) {
+        return Err(Error::Usage("cannot use console socket if runc will not detach or allocate tty".to_owned()));
+    }
+    if process.terminal && detach && console.is_none() {
+        return Err(Error::Usage("cannot allocate tty if runc will detach without setting console socket".to_owned()));
+    }
+    let console = console.map(|path| console::connect(path.as_ref())).transpose()?;
+    let pid_file = words.value("pid-file").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let group = group(&container, words)?;
+    Launch { globals, container, config, process, console, pid_file, detach, first_own, group }.launch()
+}
+
+fn refused(container: &Container, reason: &str) -> Error {
+    Error::State { verb: "exec in", id: container.state.id.clone(), reason: reason.to_owned() }
+}
+
+/// The container's cgroup, or one below it.
+fn group(container: &Container, words: &Words) -> Result<Option<Group>> {
+    let Some(group) = container.group() else { return Ok(None) };
+    let Some(below) = words.value("cgroup").filter(|path| !path.is_empty()) else { return Ok(Some(group)) };
+    if words.values("cgroup").count() > 1 || below.contains(':') {
+        return Err(Error::unsupported("--cgroup CONTROLLER:PATH", "one path is used for every controller"));
+    }
+    if below.split('/').any(|part| part == "..") {
+        return Err(Error::Usage(format!("bad --cgroup {below:?}: it leads out of the container's")));
+    }
+    let path = group.path().join(below.trim_start_matches('/'));
+    Group::open(&path.to_string_lossy()).map(Some)
+}
+
+impl Launch<'_> {
+    fn launch(&self) -> Result<i32> {
+        let signals = if self.detach { None } else { Some(stdio::catch()?) };
+        let mut fds = Fds::default();
+        let (plan, listener) = self.plan(&mut fds)?;
+        let mut child = direct::launch(&plan, fds.all(), self.first_own)?;
+        let master = match self.hear(&plan, listener.as_ref(), &mut child) {
+            Ok(master) => master,
+            Err(error) => {
+                child.kill();
+                return Err(error);
+            }
+        };
+        match signals {
+            Some(signals) => Ok(exit_code(stdio::attend(child.pid, child.pidfd.as_fd(), &signals, master))),
+            None => Ok(0),
+        }
+    }
+
+    fn plan(&self, fds: &mut Fds) -> Result<(LaunchPlan, Option<Listener>)> {
+        let (process, state) = (&self.process, &self.container.state);
+        let linux = self.config.linux.clone().unwrap_or_default();
+        let target = fds.push(self.container.pidfd()?);
+        let bits = Namespaces(state.namespaces);
+        let seccomp = match &linux.seccomp {
+            Some(profile) => bundle::seccomp(profile.get(), process)?,
+            None => None,
+        };
+        let listener = seccomp.as_ref().and_then(|filter| filter.listener.clone());
+        let affinity = process.exec_cpu_affinity.clone().unwrap_or_default();
+        let cpus = |name: &str, list: &Option<String>| {
+            bundle::cpus(&format!("process.execCPUAffinity.{name}"), list.as_deref())
+        };
+        let mut wish = bundle::process(process, true)?;
+        wish.affinity = cpus("final", &affinity.last)?;
+        let facts = BundleExecFacts {
+            exec: ExecFacts {
+                key: state.id.clone(),
+                who: self.who()?,
+                target,
+                namespaces: Namespaces(bits.0 & !Namespaces::PID.0),
+                own_pid: bits.contains(Namespaces::PID),
+                cgroup: self.group.as_ref().map(|group| bundle::join(group, fds)).transpose()?,
+                streams: bundle::streams(process),
+                seccomp: seccomp.map(|filter| filter.program),
+                apparmor: process.apparmor_profile.is_some(),
+                selinux: process.selinux_label.is_some(),
+            },
+            listener: listener.is_some(),
+            first_affinity: cpus("initial", &affinity.initial)?,
+            personality: linux.personality.as_ref().map(bundle::personality).transpose()?,
+        };
+        Ok((compile_bundle_exec(&wish, &facts)?.plan, listener))
+    }
+
+    /// The home is looked up in the container as it is now.
+    fn who(&self) -> Result<hull_launch::compile::Who> {
+        let path = format!("/proc/{}/root", self.container.state.pid);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&path, flags, Mode::empty()).doing(|| format!("open {path:?}"))?;
+        Ok(bundle::who(&self.process, root.as_fd()))
+    }
+
+    fn hear(&self, plan: &LaunchPlan, listener: Option<&Listener>, child: &mut Direct) -> Result<Option<OwnedFd>> {
+        let mut master = None;
+        loop {
+            match child.hear()? {
+                Said::Sync(_) => child.go()?,
+                Said::Reborn => {}
+                Said::Terminal(fd) => match &self.console {
+                    Some(socket) => console::send(socket, &fd)?,
+                    None => master = Some(fd),
+                },
+                Said::Listener(fd) => {
+                    if let Some(listener) = listener {
+                        let state = spec_state(&SpecState::of(&self.container.state, "running"));
+                        console::send_listener(listener, &fd, &state, child.pid)?;
+                    }
+                    child.listened();
+                }
+                Said::Warning(warning) => self.globals.log.warning(&explain_failure(plan, &warning).to_string()),
+                Said::Failed(failure) => return Err(Error::Launch(explain_failure(plan, &failure))),
+                Said::Waiting | Said::Running => break,
+            }
+        }
+        child.reap_former();
+        if let Some(path) = &self.pid_file {
+            write_pid(path, child.pid)?;
+        }
+        Ok(master)
+    }
+}
