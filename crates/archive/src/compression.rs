@@ -1,6 +1,6 @@
 //! Recognising and undoing compression.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -87,10 +87,36 @@ impl<R: Read> Read for Decompressor<R> {
     }
 }
 
+/// A stream that compresses what is written to it, quickly rather than well.
+pub struct Gzip<W: Write>(flate2::write::GzEncoder<W>);
+
+impl<W: Write> Gzip<W> {
+    /// A stream at its start. The same bytes always give the same result.
+    pub fn new(to: W) -> Self {
+        Self(flate2::write::GzEncoder::new(to, flate2::Compression::fast()))
+    }
+
+    /// Ends the stream.
+    ///
+    /// # Errors
+    /// What `to` answers.
+    pub fn finish(self) -> io::Result<W> {
+        self.0.finish()
+    }
+}
+
+impl<W: Write> Write for Gzip<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn undone(bytes: &[u8]) -> io::Result<(Compression, Vec<u8>)> {

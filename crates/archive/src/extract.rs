@@ -20,6 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
+pub(crate) use attrs::{allowed, is_opaque};
 pub use lowers::{Lowers, Ready};
 
 use crate::tar::{Entry, EntryKind, Reader};

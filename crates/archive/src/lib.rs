@@ -6,19 +6,25 @@
 //! that programs are known to read in two ways is refused.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod compression;
 mod error;
 mod extract;
+mod hash;
 mod limits;
 mod pack;
 mod remove;
 pub mod tar;
 mod unpack;
+mod walk;
 
-pub use compression::{Compression, Decompressor};
+pub use compare::differs;
+pub use compression::{Compression, Decompressor, Gzip};
 pub use error::Error;
 pub use extract::{Extracted, Extractor, Lowers, Ready};
+pub use hash::Hasher;
 pub use limits::Limits;
-pub use pack::pack;
+pub use pack::{OwnerMap, Packing, Skip, pack, pack_as};
 pub use remove::remove_tree;
 pub use unpack::{Unpacked, digest_of, unpack};
+pub use walk::{Step, Visit, walk};

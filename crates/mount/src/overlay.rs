@@ -143,10 +143,11 @@ fn configure(overlay: &Overlay<'_>, set_layer: SetLayer) -> Result<MountFd> {
 /// The options besides the layers.
 ///
 /// `index=off`: an upper directory may be mounted again elsewhere after an unclean stop.
-/// `metacopy=off`: an image's layer cannot smuggle in a redirect to other data.
+/// `metacopy=off`, `redirect_dir=nofollow`: an image's layer cannot smuggle in a redirect to other data, and
+/// an upper directory holds whole what is written as a layer.
 fn options(overlay: &Overlay<'_>) -> impl Iterator<Item = &'static str> {
     let volatile = overlay.volatile && overlay.upper.is_some();
-    ["index=off", "metacopy=off"]
+    ["index=off", "metacopy=off", "redirect_dir=nofollow"]
         .into_iter()
         .chain(volatile.then_some("volatile"))
         .chain(overlay.userxattr.then_some("userxattr"))

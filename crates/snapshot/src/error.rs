@@ -12,6 +12,9 @@ pub enum Error {
     /// A layer is not there.
     #[error("layer {0} is missing")]
     MissingLayer(Digest),
+    /// `hull/host` keeps its changes in memory.
+    #[error("a container of `hull/host` keeps its changes in memory, where they cannot be listed or saved")]
+    InMemory,
     /// A layer's description cannot be read or written.
     #[error("layer {0} is damaged: {1}")]
     DamagedLayer(Digest, String),
@@ -44,7 +47,7 @@ impl Error {
             Self::MissingLayer(_) => Kind::NotFound,
             Self::DamagedLayer(..) | Self::File { .. } => Kind::Internal,
             Self::Mount(error) => error.kind(),
-            Self::Idmapped(_) => Kind::Unsupported,
+            Self::Idmapped(_) | Self::InMemory => Kind::Unsupported,
             Self::Archive(error) => error.kind(),
         }
     }

@@ -1,7 +1,7 @@
 //! Unpacked layers: made aside, visible when whole, removed out of sight.
 
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hull_archive::{Limits, Lowers, Ready, Unpacked};
 use hull_types::Digest;
@@ -204,6 +204,16 @@ impl StagedLayer {
     /// The name under which it will be visible.
     pub fn chain_id(&self) -> Digest {
         self.chain_id
+    }
+
+    /// Its files.
+    pub(crate) fn fs(&self) -> BorrowedFd<'_> {
+        self.stage.fs.as_fd()
+    }
+
+    /// Its directory's name until it is visible.
+    pub(crate) fn name(&self) -> &str {
+        &self.stage.name
     }
 
     /// What is known of it.

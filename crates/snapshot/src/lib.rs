@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod changes;
 mod dir;
 mod error;
 mod host;
@@ -25,11 +26,14 @@ mod rootfs;
 mod slots;
 mod store;
 mod usage;
+mod verify;
 
+pub use changes::{ChangeKind, Changed, Owner};
 pub use error::Error;
 pub use layers::{Ground, LayerInfo, LayerStage, StagedLayer, StagedOrVisible, chain_id};
 pub use rootfs::{Base, Prepared, Rootfs};
 pub use store::{Recovered, Snapshots};
+pub use verify::Verified;
 
 /// The most layers that one root file system can stand on.
 pub const MAX_LAYERS: usize = hull_mount::MAX_LOWERS;

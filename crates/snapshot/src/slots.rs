@@ -160,7 +160,7 @@ impl Snapshots {
 }
 
 /// A slot is one component, and not one of ours.
-fn check(slot: &str) -> Result<()> {
+pub(crate) fn check(slot: &str) -> Result<()> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let good = (1..=128).contains(&slot.len()) && slot.bytes().all(word) && !slot.starts_with('.');
     if good { Ok(()) } else { Err(Error::Slot(slot.escape_debug().to_string())) }

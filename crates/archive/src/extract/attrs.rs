@@ -47,7 +47,7 @@ pub(super) fn owner(entry: &Entry) -> Result<(Uid, Gid), Error> {
 }
 
 /// Attributes that a layer may set. Everything else belongs to the host: overlay's own marks, labels.
-fn allowed(name: &[u8]) -> bool {
+pub(crate) fn allowed(name: &[u8]) -> bool {
     let user = name.starts_with(b"user.") && !name.starts_with(b"user.overlay.");
     user || matches!(name, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
 }
@@ -58,7 +58,7 @@ pub(super) fn set_opaque(fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Error> {
 }
 
 /// Whether [`set_opaque`] was done.
-pub(super) fn is_opaque(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_opaque(fd: BorrowedFd<'_>) -> bool {
     let mut value = [0; 1];
     matches!(rustix::fs::fgetxattr(fd, OPAQUE, &mut value), Ok(1)) && value == *b"y"
 }
