@@ -25,6 +25,7 @@ const NEEDS: &[apt::Need] = &[
     ("script", "bsdutils"),
     ("python3", "python3"),
     ("zstd", "zstd"),
+    ("skopeo", "skopeo"),
     ("mmdebstrap", "mmdebstrap"),
     ("runc", "runc"),
     ("crun", "crun"),

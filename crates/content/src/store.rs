@@ -4,6 +4,7 @@
 //! content/oci-layout, index.json   so that other tools take it for an OCI layout (without references)
 //! content/blobs/sha256/<hex>       whole, verified, synced
 //! content/ingest/<number>          on the way in; swept at start
+//! content/broken/<hex>             damaged, set aside by a check; nobody reads it
 //! content/ingest/gone-<number>     on the way out; swept behind the answer
 //! ```
 
@@ -34,6 +35,7 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
+    content: OwnedFd,
     pub blobs: OwnedFd,
     pub ingest: OwnedFd,
     next: AtomicU64,
@@ -49,7 +51,7 @@ impl Store {
         write_new(&content, "oci-layout", LAYOUT)?;
         write_new(&content, "index.json", INDEX)?;
         remove_all(&ingest, |_| true)?;
-        Ok(Self { inner: Arc::new(Inner { blobs, ingest, next: AtomicU64::new(0) }) })
+        Ok(Self { inner: Arc::new(Inner { content, blobs, ingest, next: AtomicU64::new(0) }) })
     }
 
     /// Starts a blob.
@@ -155,6 +157,16 @@ impl Store {
     pub fn set_aside(&self, digest: &Digest, to: impl AsFd) -> Result<()> {
         rustix::fs::renameat(&self.inner.blobs, digest.hex(), to, digest.hex())
             .map_err(Error::file("set aside", digest.hex()))
+    }
+
+    /// Moves a damaged blob to `content/broken`, for people to look at; says whether it was there.
+    pub fn quarantine(&self, digest: &Digest) -> Result<bool> {
+        let broken = directory(self.inner.content.as_fd(), "broken")?;
+        match rustix::fs::renameat(&self.inner.blobs, digest.hex(), &broken, digest.hex()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::file("quarantine", digest.hex())(errno)),
+        }
     }
 
     /// Deletes what was moved out of sight; how many blobs. Large files take their time.

@@ -10,7 +10,11 @@ use words::{expand, split};
 
 /// The configuration that the instructions make, applied in order.
 pub(crate) fn apply(changes: &[String]) -> Result<RunConfig> {
-    let mut config = RunConfig::default();
+    apply_to(RunConfig::default(), changes)
+}
+
+/// As [`apply`], on top of a configuration.
+pub(crate) fn apply_to(mut config: RunConfig, changes: &[String]) -> Result<RunConfig> {
     for change in changes {
         one(&mut config, change)
             .map_err(|why| Error::Change { instruction: change.escape_debug().to_string(), why })?;

@@ -53,15 +53,17 @@ impl Images {
                 }
             }
         }
-        for (full, row) in names.rows {
-            match full.parse() {
-                Ok(name) if index.images.contains_key(&row.id) => _ = index.names.insert(full, (name, row.id)),
-                Ok(_) => tracing::warn!(name = full, image = %row.id, "a name's image cannot be used"),
-                Err(error) => tracing::warn!(name = full, %error, "a name cannot be read"),
-            }
-        }
+        index.take_names(names.rows);
         let inner = Inner { content, snapshots, db, index: Mutex::new(index), host: host::image() };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Reads the names of images that have become usable.
+    pub(crate) fn read_names(&self) {
+        match self.inner.db.write(|tx| Ok::<_, Error>(tx.scan::<NameRow>()?)) {
+            Ok(names) => self.index().take_names(names.rows),
+            Err(error) => tracing::warn!(%error, "names of images come back with the next start"),
+        }
     }
 
     /// All images, the most recently made first; `hull/host` last.
@@ -188,6 +190,13 @@ impl Images {
 pub struct Hold {
     images: Images,
     layers: Vec<Digest>,
+}
+
+impl Hold {
+    /// Of what has been pinned.
+    pub(crate) fn new(images: &Images, pinned: Vec<Digest>) -> Self {
+        Self { images: images.clone(), layers: pinned }
+    }
 }
 
 impl Drop for Hold {

@@ -8,7 +8,7 @@ use hull_records::Gap;
 use hull_snapshot::Snapshots;
 use hull_types::{Digest, ImageRef};
 
-use crate::records::{ImageRow, LayerRow};
+use crate::records::{ImageRow, LayerRow, NameRow};
 use crate::{Error, Image, ImageConfig, Result, Source};
 
 /// Configurations larger than this are refused.
@@ -97,6 +97,17 @@ impl Index {
             // A digest says it all; the tag beside it is decoration.
             Some(digest) => self.names.get(&name.with_digest(*digest).full()).map(|(_, id)| *id),
             None => self.names.get(&name.full()).map(|(_, id)| *id),
+        }
+    }
+
+    /// Names of images that can be used.
+    pub fn take_names(&mut self, rows: impl IntoIterator<Item = (String, NameRow)>) {
+        for (full, row) in rows {
+            match full.parse() {
+                Ok(name) if self.images.contains_key(&row.id) => _ = self.names.insert(full, (name, row.id)),
+                Ok(_) => tracing::warn!(name = full, image = %row.id, "a name's image cannot be used"),
+                Err(error) => tracing::warn!(name = full, %error, "a name cannot be read"),
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod changes;
+mod check;
+mod commit;
 mod config;
 mod error;
 mod host;
@@ -16,8 +18,12 @@ mod index;
 mod load;
 mod records;
 mod remove;
+mod save;
 mod session;
+mod usage;
 
+pub use check::{Broken, Checked};
+pub use commit::{Commit, CommitOptions};
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use error::Error;
 pub use image::{HOST_IMAGE, HistoryLine, Image, Loaded, Removed, Source};
@@ -25,6 +31,8 @@ pub use images::{Hold, Images};
 pub use import::ImportOptions;
 pub use load::{Progress, Report};
 pub use remove::{Pruned, RemoveOptions, Use};
+pub use save::Saving;
+pub use usage::{ImageUsage, Usage};
 
 /// What this crate's operations return.
 pub type Result<T> = std::result::Result<T, Error>;

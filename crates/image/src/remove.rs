@@ -15,6 +15,8 @@ use crate::{Error, HOST_IMAGE, Images, Removed, Result};
 pub struct RemoveOptions {
     /// Also what stopped containers use, and an image with several names by its id.
     pub force: bool,
+    /// Not what any container uses, however it is forced.
+    pub spare_used: bool,
 }
 
 /// A container that uses an image.
@@ -60,6 +62,10 @@ impl Images {
         options: RemoveOptions,
         uses: impl FnOnce() -> Vec<Use>,
     ) -> Result<Vec<Removed>> {
+        Ok(self.remove_counted(text, options, uses)?.removed)
+    }
+
+    fn remove_counted(&self, text: &str, options: RemoveOptions, uses: impl FnOnce() -> Vec<Use>) -> Result<Pruned> {
         if self.resolve(text)?.is_host() {
             return Err(Error::BuiltIn(HOST_IMAGE));
         }
@@ -81,32 +87,44 @@ impl Images {
             }
             Ok::<_, Error>(())
         })?;
-        let mut removed = Vec::new();
+        let mut pruned = Pruned::default();
         for name in plan.names {
             index.names.remove(&name.full());
-            removed.push(Removed::Untagged(name.familiar()));
+            pruned.removed.push(Removed::Untagged(name.familiar()));
         }
         if plan.delete {
-            self.delete(&mut index, &id, uses, &mut removed)?;
+            self.delete(&mut index, &id, uses, &mut pruned)?;
         }
-        Ok(removed)
+        Ok(pruned)
     }
 
-    /// Removes every image that no container uses: those without a name, or with `all` also the others.
+    /// Removes every image that no container uses: those without a name, or with `all` also the others;
+    /// not those of which `keep` is true.
     ///
     /// # Errors
     /// If the disk or the database refuses; what was removed before is not told then.
-    pub fn prune(&self, all: bool, keep: impl Fn(&crate::Image) -> bool, uses: &[Use]) -> Result<Pruned> {
+    pub fn prune(
+        &self,
+        all: bool,
+        keep: impl Fn(&crate::Image) -> bool,
+        uses: impl Fn() -> Vec<Use>,
+    ) -> Result<Pruned> {
         let mut pruned = Pruned::default();
-        let used: BTreeSet<Digest> = uses.iter().map(|used| used.image).collect();
         for image in self.list() {
             let named = !image.tags.is_empty() || !image.repo_digests.is_empty();
-            if image.is_host() || used.contains(&image.id) || (named && !all) || keep(&image) {
+            if image.is_host() || (named && !all) || keep(&image) {
                 continue;
             }
-            let removed = self.remove(image.id.as_str(), RemoveOptions { force: true }, uses)?;
-            pruned.removed.extend(removed);
-            pruned.reclaimed += image.size;
+            let options = RemoveOptions { force: true, spare_used: true };
+            match self.remove_counted(image.id.as_str(), options, &uses) {
+                Ok(gone) => {
+                    pruned.removed.extend(gone.removed);
+                    pruned.reclaimed += gone.reclaimed;
+                }
+                // Used, or gone meanwhile.
+                Err(Error::Conflict { .. } | Error::NoSuchImage(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(pruned)
     }
@@ -166,20 +184,23 @@ impl Images {
     }
 
     /// Deletes what nothing else needs of an image whose row is gone.
-    fn delete(&self, index: &mut Index, id: &Digest, uses: &[Use], removed: &mut Vec<Removed>) -> Result<()> {
+    fn delete(&self, index: &mut Index, id: &Digest, uses: &[Use], pruned: &mut Pruned) -> Result<()> {
+        let (snapshots, content) = (&self.inner.snapshots, &self.inner.content);
         let Some(gone) = index.images.remove(id) else { return Ok(()) };
-        removed.push(Removed::Deleted(*id));
+        pruned.removed.push(Removed::Deleted(*id));
         let mut kept = index.kept();
         kept.layers.extend(uses.iter().flat_map(|used| used.layers.iter().copied()));
         for layer in gone.row.layers.iter().rev() {
             if kept.layers.insert(layer.chain_id) {
-                self.inner.snapshots.remove_layer(&layer.chain_id)?;
-                removed.push(Removed::Deleted(layer.chain_id));
+                pruned.reclaimed += snapshots.layer(&layer.chain_id).ok().flatten().map_or(0, |info| info.size);
+                snapshots.remove_layer(&layer.chain_id)?;
+                pruned.removed.push(Removed::Deleted(layer.chain_id));
             }
         }
         for blob in gone.row.blobs(id) {
             if kept.blobs.insert(blob) {
-                self.inner.content.remove(&blob)?;
+                pruned.reclaimed += content.size(&blob).unwrap_or(0);
+                content.remove(&blob)?;
             }
         }
         Ok(())
@@ -195,6 +216,9 @@ struct Plan {
 impl Plan {
     fn new(index: &Index, id: &Digest, text: &str, options: RemoveOptions, uses: &[Use]) -> Result<Self> {
         let own: Vec<&Use> = uses.iter().filter(|used| used.image == *id).collect();
+        if options.spare_used {
+            conflict(id, &own, false, false)?;
+        }
         let names = names_of(index, id);
         let repositories: BTreeSet<String> = names.iter().map(ImageRef::full_name).collect();
         let several = repositories.len() > 1 || names.iter().filter(|name| name.tag().is_some()).count() > 1;

@@ -232,7 +232,7 @@ fn a_name_moves_to_the_image_that_took_it() {
     assert!(told.contains(&Progress::Renamed { name: "app:latest".to_owned(), old: one.id.to_string() }));
     assert!(told.iter().any(|progress| matches!(progress, Progress::Layer { .. })));
     assert!(ground.images.get(&one.id).unwrap().tags.is_empty());
-    let pruned = ground.images.prune(false, |_| false, &[]).unwrap();
+    let pruned = ground.images.prune(false, |_| false, Vec::new).unwrap();
     assert_eq!(pruned.removed[0], Removed::Deleted(one.id));
     assert!(ground.images.get(&one.id).is_none());
 }
@@ -270,7 +270,10 @@ fn docker_s_conflicts() {
     let used =
         |running| vec![Use { container: "c".repeat(64), image: image.id, layers: image.layers().to_vec(), running }];
     let short = image.id.short();
-    let (soft, hard) = (RemoveOptions { force: false }, RemoveOptions { force: true });
+    let (soft, hard) = (
+        RemoveOptions { force: false, ..RemoveOptions::default() },
+        RemoveOptions { force: true, ..RemoveOptions::default() },
+    );
     let said = |text: &str, options, uses: &[Use]| ground.images.remove(text, options, uses).unwrap_err().to_string();
     assert_eq!(
         said("app", soft, &used(false)),
@@ -313,7 +316,7 @@ fn the_host_is_always_there_and_cannot_be_changed() {
     assert_eq!(ground.images.resolve(host.id.short()).unwrap().id, host.id);
     assert_eq!(ground.images.list().last().unwrap().id, host.id);
     assert_eq!(ground.images.history(HOST_IMAGE).unwrap().len(), 1);
-    let force = RemoveOptions { force: true };
+    let force = RemoveOptions { force: true, ..RemoveOptions::default() };
     assert!(matches!(ground.images.remove(HOST_IMAGE, force, &[]), Err(Error::BuiltIn(_))));
     assert!(matches!(ground.images.tag(HOST_IMAGE, "mine"), Err(Error::BuiltIn(_))));
     ground.import("app", &[("a", "1")]);
