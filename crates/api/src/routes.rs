@@ -54,6 +54,7 @@ impl Api {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
+            ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             path => system::route(&self.engine, path, &call),
         }
     }
@@ -97,7 +98,7 @@ impl Service for Api {
 /// HEAD asks for headers only.
 fn without_stream(reply: Reply) -> Reply {
     match reply {
-        Reply::Stream { .. } | Reply::Hijack { .. } => Reply::empty(200),
+        Reply::Stream { .. } | Reply::Archive(_) | Reply::Hijack { .. } => Reply::empty(200),
         whole @ Reply::Whole { .. } => whole,
     }
 }
@@ -117,6 +118,14 @@ impl Call {
             )));
         }
         Ok(hull_wire::decode(bytes)?)
+    }
+
+    /// The body as a document; `None` if there is none, or `null`.
+    pub fn json_or_none<T: DeserializeOwned>(&self) -> Result<Option<T>, Fault> {
+        match self.body.bytes().trim_ascii() {
+            b"" | b"null" => Ok(None),
+            _ => self.json().map(Some),
+        }
     }
 
     /// The media type of output, by docker's rule.

@@ -2,7 +2,8 @@
 
 use hull_wire::{
     ContainerCreateRequest, ContainerCreateResponse, ContainerInspectResponse, ContainerStats, ContainerSummary,
-    ContainerTopResponse, ContainerUpdateRequest, ContainerUpdateResponse, ContainerWaitResponse, Filters,
+    ContainerTopResponse, ContainerUpdateRequest, ContainerUpdateResponse, ContainerWaitResponse,
+    ContainersPruneReport, FilesystemChange, Filters,
 };
 
 use crate::Client;
@@ -242,6 +243,21 @@ impl Client {
             .query("stream", if stream { "1" } else { "0" })
             .flag("one-shot", one_shot);
         self.call(request).map(JsonStream::new)
+    }
+
+    /// What the container changed in its root file system.
+    pub fn container_changes(&self, name: &str) -> Result<Vec<FilesystemChange>, Error> {
+        self.call(Request::new("GET", &["containers", name, "changes"]))?.json()
+    }
+
+    /// An archive of everything that the container sees.
+    pub fn container_export(&self, name: &str) -> Result<impl std::io::Read + '_, Error> {
+        Ok(self.call(Request::new("GET", &["containers", name, "export"]))?.body)
+    }
+
+    /// Removes the containers that do not run.
+    pub fn container_prune(&self, filters: &Filters) -> Result<ContainersPruneReport, Error> {
+        self.call(filtered(Request::new("POST", &["containers", "prune"]), filters))?.json()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
-use hull_wire::{Filters, HistoryItem, ImageDeleteItem, ImageInspect, ImageSummary, JsonMessage};
+use hull_wire::{
+    Filters, HistoryItem, IdResponse, ImageDeleteItem, ImageInspect, ImageSummary, ImagesCheckReport,
+    ImagesPruneReport, JsonMessage,
+};
 
 use crate::Client;
 use crate::containers::filtered;
@@ -21,6 +24,23 @@ pub struct ImportOptions {
     pub changes: Vec<String>,
     /// `linux/arm64`; the host's by default.
     pub platform: Option<String>,
+}
+
+/// How to make an image of a container.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// The container.
+    pub container: String,
+    /// `repository[:tag]`.
+    pub reference: Option<String>,
+    /// Who makes it.
+    pub author: Option<String>,
+    /// A line for the history.
+    pub message: Option<String>,
+    /// Whether the container stands still meanwhile.
+    pub pause: bool,
+    /// Dockerfile instructions such as `CMD ["sh"]`.
+    pub changes: Vec<String>,
 }
 
 /// The repository and the tag of `repository[:tag]`; a colon before the last slash belongs to a port.
@@ -69,6 +89,36 @@ impl Client {
     pub fn image_load(&self, archive: &mut dyn Read, quiet: bool) -> Result<JsonStream<'_, JsonMessage>, Error> {
         let request = Request::new("POST", &["images", "load"]).query("quiet", if quiet { "1" } else { "0" });
         self.upload(request, archive).map(JsonStream::new)
+    }
+
+    /// An archive of images.
+    pub fn image_save(&self, names: &[String]) -> Result<impl Read + '_, Error> {
+        let request = names.iter().fold(Request::new("GET", &["images", "get"]), |to, name| to.query("names", name));
+        Ok(self.call(request)?.body)
+    }
+
+    /// Removes images that nothing uses.
+    pub fn image_prune(&self, filters: &Filters) -> Result<ImagesPruneReport, Error> {
+        self.call(filtered(Request::new("POST", &["images", "prune"]), filters))?.json()
+    }
+
+    /// Reads every blob and layer.
+    pub fn image_check(&self, repair: bool) -> Result<ImagesCheckReport, Error> {
+        self.call(Request::new("POST", &["images", "check"]).flag("repair", repair))?.json()
+    }
+
+    /// Makes an image of a container; its id.
+    pub fn commit(&self, options: &CommitOptions) -> Result<IdResponse, Error> {
+        let (repository, tag) = split_tag(options.reference.as_deref().unwrap_or_default());
+        let mut request = Request::new("POST", &["commit"]).query("container", &options.container);
+        request = request.query("repo", repository).query("tag", tag);
+        request = request.query("pause", if options.pause { "1" } else { "0" });
+        request = request.query_some("author", options.author.as_deref());
+        request = request.query_some("comment", options.message.as_deref());
+        for change in &options.changes {
+            request = request.query("changes", change);
+        }
+        self.call(request)?.json()
     }
 
     /// Makes an image of a root file system's tar.

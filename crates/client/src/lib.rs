@@ -27,7 +27,7 @@ use conn::Conn;
 pub use containers::{AttachOptions, ListOptions, LogOptions, RemoveOptions, WaitCondition, Waiting};
 pub use error::Error;
 pub use frames::{Demux, FrameReader};
-pub use images::ImportOptions;
+pub use images::{CommitOptions, ImportOptions};
 pub use streams::{Hijacked, JsonStream, Logs};
 pub use system::Ping;
 

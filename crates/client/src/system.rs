@@ -1,6 +1,6 @@
 //! The engine itself: ping, info, version, events.
 
-use hull_wire::{EventMessage, Filters, SystemInfo, SystemVersion};
+use hull_wire::{DiskUsage, EventMessage, Filters, SystemInfo, SystemVersion};
 
 use crate::Client;
 use crate::containers::filtered;
@@ -35,6 +35,11 @@ impl Client {
     /// The versions.
     pub fn version(&self) -> Result<SystemVersion, Error> {
         self.call(Request::new("GET", &["version"]))?.json()
+    }
+
+    /// What takes how much of the disk.
+    pub fn disk_usage(&self) -> Result<DiskUsage, Error> {
+        self.call(Request::new("GET", &["system", "df"]))?.json()
     }
 
     /// What happens, from `since` (or now) until `until` (or for ever); times are seconds since 1970 with an

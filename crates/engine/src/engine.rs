@@ -13,13 +13,15 @@ use tokio::sync::oneshot;
 use crate::config::EngineConfig;
 use crate::container::{Container, Message};
 use crate::core::Core;
+use crate::download::Download;
 use crate::error::Error;
+use crate::files::CommitRequest;
 use crate::janitor::Job;
 use crate::options::{
     AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
 };
 use crate::wait::Waiting;
-use crate::{admit, attach, create, exec, images, info, inspect, list, open, resize, stats, top};
+use crate::{admit, attach, create, exec, files, images, info, inspect, list, open, prune, resize, stats, top};
 
 /// The engine. Clones share it.
 #[derive(Clone)]
@@ -264,6 +266,46 @@ impl Engine {
         archive: impl Read + Send + 'static,
     ) -> BoxStream<'static, wire::JsonMessage> {
         images::import(&self.core, options, archive)
+    }
+
+    /// `GET /images/get`, `GET /images/{name}/get`.
+    pub async fn image_save(&self, names: &[String]) -> Result<Download> {
+        images::save(&self.core, names)
+    }
+
+    /// `POST /images/prune`.
+    pub async fn image_prune(&self, filters: &wire::Filters) -> Result<wire::ImagesPruneReport> {
+        prune::images(&self.core, filters).await
+    }
+
+    /// `POST /images/check`, which is hull's own: reads every blob and layer.
+    pub async fn image_check(&self, repair: bool) -> Result<wire::ImagesCheckReport> {
+        prune::check(&self.core, repair).await
+    }
+
+    /// `POST /containers/prune`.
+    pub async fn container_prune(&self, filters: &wire::Filters) -> Result<wire::ContainersPruneReport> {
+        prune::containers(&self.core, filters).await
+    }
+
+    /// `GET /containers/{id}/changes`.
+    pub fn changes(&self, who: &str) -> Result<Vec<wire::FilesystemChange>> {
+        files::changes(&self.core, &*self.container(who)?)
+    }
+
+    /// `GET /containers/{id}/export`.
+    pub fn export(&self, who: &str) -> Result<Download> {
+        files::export(&self.core, &self.container(who)?)
+    }
+
+    /// `POST /commit`: the id of the new image.
+    pub async fn commit(&self, request: CommitRequest) -> Result<String> {
+        files::commit(&self.core, request).await
+    }
+
+    /// `GET /system/df`.
+    pub fn disk_usage(&self) -> Result<wire::DiskUsage> {
+        prune::usage(&self.core)
     }
 
     /// `GET /info`.

@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::container::record::Base;
 use crate::core::{Core, blocking};
+use crate::download::{Download, download};
 use crate::janitor::Job;
 use crate::options::ImportOptions;
+use crate::prune;
 
 const FILTERS: [&str; 6] = ["before", "dangling", "label", "reference", "since", "until"];
 
@@ -25,12 +27,7 @@ pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::Ima
         Some(name) => core.images.resolve(name).map(|image| Some(created_at(&image))).map_err(Fault::from),
     };
     let (before, since) = (created("before")?, created("since")?);
-    let dangling = match filters.get("dangling").first().map(String::as_str) {
-        None => None,
-        Some("true" | "1") => Some(true),
-        Some("false" | "0") => Some(false),
-        Some(other) => return Err(Fault::invalid(format!("invalid filter 'dangling={other}'"))),
-    };
+    let (dangling, until) = (dangling(filters)?, prune::until(filters)?);
     let mut uses: BTreeMap<String, i64> = BTreeMap::new();
     for container in core.registry.all() {
         *uses.entry(container.view().definition.image.clone()).or_default() += 1;
@@ -39,11 +36,22 @@ pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::Ima
         let when = created_at(image);
         before.is_none_or(|before| when < before)
             && since.is_none_or(|since| when > since)
+            && until.is_none_or(|until| when < until && !when.is_never())
             && dangling.is_none_or(|wanted| image.tags.is_empty() == wanted)
             && filters.matches_labels("label", &image.config.config.labels)
             && reference_matches(filters, image)
     });
     Ok(images.map(|image| summary(&image, uses.get(image.id.as_str()).copied().unwrap_or(0))).collect())
+}
+
+/// What the filter of this name asks for.
+pub(crate) fn dangling(filters: &wire::Filters) -> Result<Option<bool>, Fault> {
+    match filters.get("dangling").first().map(String::as_str) {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(other) => Err(Fault::invalid(format!("invalid filter 'dangling={other}'"))),
+    }
 }
 
 fn reference_matches(filters: &wire::Filters, image: &Image) -> bool {
@@ -78,11 +86,11 @@ fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
-fn created_at(image: &Image) -> Timestamp {
+pub(crate) fn created_at(image: &Image) -> Timestamp {
     image.config.created.parse().unwrap_or(Timestamp::NEVER)
 }
 
-fn summary(image: &Image, containers: i64) -> wire::ImageSummary {
+pub(crate) fn summary(image: &Image, containers: i64) -> wire::ImageSummary {
     wire::ImageSummary {
         id: image.id.to_string(),
         parent_id: String::new(),
@@ -159,7 +167,15 @@ pub(crate) fn uses(core: &Core) -> Vec<Use> {
     uses.collect()
 }
 
-/// Has what was moved out of sight deleted, behind the answer.
+/// `DELETE /images/{name}`.
+pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::ImageDeleteItem>, Fault> {
+    let options = hull_image::RemoveOptions { force, spare_used: false };
+    let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
+    sweep(core);
+    Ok(removed.into_iter().map(|gone| self::removed(core, gone)).collect())
+}
+
+/// Deletes behind the answer what has been put out of sight.
 pub(crate) fn sweep(core: &Core) {
     core.janitor.ask(Job::Sweep);
     let images = core.images.clone();
@@ -170,12 +186,9 @@ pub(crate) fn sweep(core: &Core) {
     });
 }
 
-/// `DELETE /images/{name}`.
-pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::ImageDeleteItem>, Fault> {
-    let options = hull_image::RemoveOptions { force };
-    let removed = blocking(|| core.images.remove_with(name, options, || uses(core)))?;
-    sweep(core);
-    let items = removed.into_iter().map(|removed| match removed {
+/// One effect of a removal, announced and as a document.
+pub(crate) fn removed(core: &Core, removed: Removed) -> wire::ImageDeleteItem {
+    match removed {
         Removed::Untagged(name) => {
             core.events.image("untag", &name, &name);
             wire::ImageDeleteItem { untagged: name, ..Default::default() }
@@ -184,8 +197,19 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<Vec<wire::I
             core.events.image("delete", id.as_str(), id.as_str());
             wire::ImageDeleteItem { deleted: id.to_string(), ..Default::default() }
         }
-    });
-    Ok(items.collect())
+    }
+}
+
+/// `GET /images/get`: an archive of images.
+pub(crate) fn save(core: &Core, names: &[String]) -> Result<Download, Fault> {
+    if names.is_empty() {
+        return Err(Fault::invalid("no image is named").hint("name at least one"));
+    }
+    let saving = blocking(|| core.images.save(names))?;
+    for name in names {
+        core.events.image("save", name, name);
+    }
+    Ok(download(move |to| Ok(saving.write(to)?)))
 }
 
 /// `POST /images/{name}/tag`.

@@ -12,11 +12,13 @@ mod container;
 mod core;
 mod create;
 mod detach;
+mod download;
 mod engine;
 mod error;
 mod events;
 mod exec;
 mod exec_output;
+mod files;
 mod images;
 mod info;
 mod input;
@@ -29,6 +31,7 @@ mod open;
 mod options;
 mod orphan;
 pub mod prepare;
+mod prune;
 mod ready;
 mod recover;
 mod registry;
@@ -38,8 +41,10 @@ mod top;
 mod wait;
 
 pub use config::EngineConfig;
+pub use download::Download;
 pub use engine::Engine;
 pub use error::{Error, RefusalKind};
+pub use files::CommitRequest;
 pub use input::Input;
 pub use options::{
     AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions,

@@ -27,6 +27,8 @@ use hull_launch::plan::{IdMaps, LaunchPlan, Slot};
 use hull_launch::spec::{ExecSpec, Spec};
 use hull_types::{ContainerId, Fault};
 
+pub(crate) use peer::maps_of;
+
 pub use exec::exec;
 pub use host::HostFacts;
 pub use ranges::IdRanges;

@@ -93,6 +93,30 @@ wire! {
         omit deleted: String,
     }
 
+    /// `POST /images/prune`.
+    struct ImagesPruneReport {
+        null images_deleted: Vec<ImageDeleteItem>,
+        space_reclaimed: u64,
+    }
+
+    /// `POST /images/check`, which is hull's own.
+    struct ImagesCheckReport {
+        blobs: usize,
+        layers: usize,
+        broken: Vec<BrokenItem>,
+        restored: Vec<String>,
+        set_aside: Vec<String>,
+    }
+
+    /// A blob or a layer that is not what it should be.
+    struct BrokenItem {
+        kind: String,
+        digest: String,
+        why: String,
+        images: Vec<String>,
+        repaired: bool,
+    }
+
     /// One message of a progress stream. Its members are in camel case.
     #[serde(rename_all = "camelCase")]
     struct JsonMessage {

@@ -24,6 +24,7 @@ mod network;
 mod stats;
 mod stdio;
 mod system;
+mod usage;
 
 pub use config::{ContainerConfig, HealthConfig};
 pub use container::{
@@ -39,8 +40,8 @@ pub use host::{
     DeviceMapping, DeviceRequest, HostConfig, LogConfig, Resources, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
 };
 pub use image::{
-    GraphDriver, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata, ImageSummary, JsonError,
-    JsonMessage, Progress, RootFs,
+    BrokenItem, GraphDriver, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata, ImageSummary,
+    ImagesCheckReport, ImagesPruneReport, JsonError, JsonMessage, Progress, RootFs,
 };
 pub use mounts::{BindOptions, DriverConfig, ImageOptions, Mount, MountPoint, TmpfsOptions, VolumeOptions};
 pub use network::{
@@ -55,6 +56,8 @@ pub use system::{
     Commit, Component, ErrorResponse, PluginsInfo, RegistryConfig, Runtime, SwarmInfo, SystemInfo, SystemVersion,
     VersionPlatform,
 };
+
+pub use usage::{ContainersPruneReport, DiskUsage, FilesystemChange};
 
 /// The API version that these shapes are of, and that the engine announces.
 pub const API_VERSION: (u16, u16) = (1, 51);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::BoxStream;
-use hull_engine::{Attached, Frame};
+use hull_engine::{Attached, Download, Frame};
 
 use super::head::{Head, Method};
 
@@ -12,6 +12,9 @@ use super::head::{Head, Method};
 pub const RAW: &str = "application/vnd.docker.raw-stream";
 /// Output in frames.
 pub const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
+
+/// An archive.
+pub const TAR: &str = "application/x-tar";
 
 /// An answer to a request.
 pub enum Reply {
@@ -35,6 +38,9 @@ pub enum Reply {
         /// The client may pause reading for as long as it likes; else it is dropped after a while.
         patient: bool,
     },
+    /// Status 200 at once, then an archive. An error ends it without its last chunk, so that nobody takes
+    /// it for whole.
+    Archive(Download),
     /// The connection becomes the process's standard streams.
     Hijack {
         /// [`RAW`] or [`MULTIPLEXED`]; the frames follow the terminal, not this.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use hull_engine::Download;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use super::body::{Body, Decoder, Piece, Upload};
 use super::conn::{Conn, DOCUMENT_PAUSE, Stop, UPLOAD_PAUSE, gone, next_piece, write_all};
 use super::head::{Head, HeadError};
-use super::reply::{self, Reply};
+use super::reply::{self, Reply, TAR};
 use super::{Request, Service, hijack};
 
 /// Connections beyond this, or beyond half of the descriptors that the process may have, are turned away.
@@ -175,6 +176,12 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
             stream(&mut conn, pieces, Writing { chunked: head.http_11, patient }).await?;
             keep
         }
+        Reply::Archive(pieces) => {
+            let keep = head.keep_alive && head.http_11;
+            conn.send(reply::stream_head(TAR, head, common, keep).as_bytes()).await.ok()?;
+            archive(&mut conn, pieces, head.http_11).await?;
+            keep
+        }
         Reply::Hijack { content_type, attached } => {
             conn.send(reply::hijack_head(content_type, head, common).as_bytes()).await.ok()?;
             hijack::pump(conn, attached.output, attached.input).await;
@@ -231,6 +238,25 @@ async fn stream(conn: &mut Conn, pieces: BoxStream<'static, Bytes>, writing: Wri
     tokio::select! {
         biased;
         written = write_pieces(stream, pieces, writing) => written.ok(),
+        () = gone(stream, input) => None,
+    }
+}
+
+/// Writes an archive; `None` if it broke off or the client is gone.
+async fn archive(conn: &mut Conn, mut pieces: Download, chunked: bool) -> Option<()> {
+    let Conn { stream, input } = conn;
+    let writing = async {
+        let mut out = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            out.clear();
+            put_batch(vec![piece.ok()?], chunked, &mut out);
+            write_all(stream, &out).await.ok()?;
+        }
+        if chunked { write_all(stream, LAST_CHUNK).await.ok() } else { Some(()) }
+    };
+    tokio::select! {
+        biased;
+        written = writing => written,
         () = gone(stream, input) => None,
     }
 }

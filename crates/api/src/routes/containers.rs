@@ -2,8 +2,11 @@
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
-use hull_engine::{AttachOptions, Engine, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition};
+use hull_engine::{
+    AttachOptions, CommitRequest, Engine, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
+};
 use hull_types::Fault;
+use hull_wire::IdResponse;
 
 use super::{Answer, Call, json, json_line, missing, no_content};
 use crate::http::{Method, Reply, encode_frame};
@@ -15,6 +18,7 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
     match (call.head.method, path) {
         (Get, ["json"]) => list(engine, &call.target.query),
         (Post, ["create"]) => create(engine, &call).await,
+        (Post, ["prune"]) => json(200, &engine.container_prune(&call.target.query.filters()?).await?),
         (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
         (Delete, [who]) => remove(engine, object("container", who)?, &call.target.query).await,
         (Get, [who, verb]) => read(engine, object("container", who)?, verb, &call).await,
@@ -30,6 +34,8 @@ async fn read(engine: &Engine, who: &str, verb: &str, call: &Call) -> Answer {
         "top" => json(200, &engine.top(who, query.get("ps_args").unwrap_or_default())?),
         "logs" => logs(engine, who, call).await,
         "stats" => stats(engine, who, query).await,
+        "changes" => json(200, &engine.changes(who)?),
+        "export" => Ok(Reply::Archive(engine.export(who)?)),
         other => missing::refuse(Method::Get, &["containers", who, other]),
     }
 }
@@ -54,6 +60,24 @@ async fn act(engine: &Engine, who: &str, verb: &str, call: Call) -> Answer {
         "exec" => json(201, &engine.exec_create(who, call.json()?).await?),
         other => missing::refuse(Method::Post, &["containers", who, other]),
     }
+}
+
+/// `POST /commit`, which stands beside `/containers`.
+pub(super) async fn commit(engine: &Engine, call: &Call) -> Answer {
+    let query = &call.target.query;
+    let text = |key: &str| query.text(key).unwrap_or_default();
+    let container = text("container");
+    let request = CommitRequest {
+        container: object("container", &container)?.to_owned(),
+        repo: text("repo"),
+        tag: text("tag"),
+        comment: text("comment"),
+        author: text("author"),
+        pause: query.flag_or("pause", true),
+        changes: query.all("changes"),
+        config: call.json_or_none()?,
+    };
+    json(201, &IdResponse { id: engine.commit(request).await? })
 }
 
 fn list(engine: &Engine, query: &Query) -> Answer {

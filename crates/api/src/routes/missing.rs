@@ -7,16 +7,14 @@ use crate::http::{Method, Reply};
 use crate::status;
 
 /// First segments of docker's endpoints that hull lacks as a whole, and what they are about.
-const AREAS: [(&str, &str); 19] = [
+const AREAS: [(&str, &str); 17] = [
     ("networks", "networks"),
     ("volumes", "volumes"),
     ("build", "building images"),
-    ("commit", "committing containers"),
     ("auth", "logging in to registries"),
     ("distribution", "registries"),
     ("session", "building images"),
     ("grpc", "building images"),
-    ("system", "disk usage"),
     ("plugins", "plugins"),
     ("swarm", "swarm"),
     ("nodes", "swarm"),
@@ -30,21 +28,14 @@ const AREAS: [(&str, &str); 19] = [
 ];
 
 /// Verbs of `/containers/{id}/…` and what they are about.
-const CONTAINER_VERBS: [(&str, &str); 5] = [
-    ("archive", "copying files"),
-    ("changes", "listing changed files"),
-    ("export", "exporting containers"),
-    ("checkpoints", "checkpoints"),
-    ("copy", "copying files"),
-];
+const CONTAINER_VERBS: [(&str, &str); 3] =
+    [("archive", "copying files"), ("checkpoints", "checkpoints"), ("copy", "copying files")];
 
 /// Verbs of `/images/{name}/…` and what they are about.
-const IMAGE_VERBS: [(&str, &str); 3] =
-    [("push", "registries"), ("get", "saving images"), ("attestations", "attestations")];
+const IMAGE_VERBS: [(&str, &str); 2] = [("push", "registries"), ("attestations", "attestations")];
 
 /// Single segments below `/containers` and `/images`.
-const COLLECTION_VERBS: [(&str, &str); 3] =
-    [("prune", "pruning"), ("get", "saving images"), ("search", "searching registries")];
+const COLLECTION_VERBS: [(&str, &str); 1] = [("search", "searching registries")];
 
 /// What of docker is at this path that hull lacks.
 fn lacking(path: &[&str]) -> Option<&'static str> {
@@ -64,8 +55,9 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
 /// Whether hull answers this path with another method.
 fn is_known(path: &[&str]) -> bool {
     match path {
-        ["_ping" | "info" | "version" | "events"] => true,
-        ["containers", "json" | "create"] | ["images", "json" | "load" | "create"] => true,
+        ["_ping" | "info" | "version" | "events" | "commit"] | ["system", "df"] => true,
+        ["containers", "json" | "create" | "prune"] => true,
+        ["images", "json" | "load" | "create" | "get" | "prune" | "check"] => true,
         ["containers", _] | ["exec", _, "start" | "resize" | "json"] => true,
         ["containers", _, verb] => matches!(
             *verb,
@@ -85,8 +77,10 @@ fn is_known(path: &[&str]) -> bool {
                 | "resize"
                 | "attach"
                 | "exec"
+                | "changes"
+                | "export"
         ),
-        ["images", _, .., "json" | "history" | "tag"] => true,
+        ["images", _, .., "json" | "history" | "tag" | "get"] => true,
         _ => false,
     }
 }
@@ -117,14 +111,12 @@ mod tests {
 
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
-        let rows: [(&[&str], Kind); 12] = [
+        let rows: [(&[&str], Kind); 10] = [
             (&["networks", "create"], Kind::Unsupported),
             (&["volumes"], Kind::Unsupported),
             (&["build"], Kind::Unsupported),
-            (&["system", "df"], Kind::Unsupported),
             (&["containers", "x", "archive"], Kind::Unsupported),
             (&["containers", "x", "attach", "ws"], Kind::Unsupported),
-            (&["containers", "prune"], Kind::Unsupported),
             (&["images", "a", "b", "push"], Kind::Unsupported),
             (&["images", "search"], Kind::Unsupported),
             (&["nonsense"], Kind::NotFound),

@@ -23,6 +23,7 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
             })
         }
         (Method::Get, ["info"]) => json(200, &engine.info()?),
+        (Method::Get, ["system", "df"]) => json(200, &engine.disk_usage()?),
         (Method::Get, ["version"]) => json(200, &engine.version()),
         (Method::Get, ["events"]) => events(engine, call),
         (method, path) => missing::refuse(method, path),

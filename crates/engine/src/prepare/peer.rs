@@ -66,11 +66,7 @@ impl Known {
 
     /// The maps of its user namespace.
     pub fn maps(&self) -> Result<IdMaps, Fault> {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{}/{file}", self.pid))
-                .map_err(|error| Fault::internal("cannot read the maps of the joined user namespace").cause(error))
-        };
-        Ok(IdMaps { uids: ranges::parse(&read("uid_map")?), gids: ranges::parse(&read("gid_map")?) })
+        maps_of(self.pid)
     }
 
     /// Its user namespace, for id-mapped mounts.
@@ -80,6 +76,15 @@ impl Known {
         rustix::fs::openat(CWD, Path::new(&path), flags, Mode::empty())
             .map_err(|errno| Fault::internal("cannot open the joined user namespace").cause(errno))
     }
+}
+
+/// The maps of a process's user namespace.
+pub(crate) fn maps_of(pid: i32) -> Result<IdMaps, Fault> {
+    let read = |file: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/{file}"))
+            .map_err(|error| Fault::internal("cannot read the maps of a user namespace").cause(error))
+    };
+    Ok(IdMaps { uids: ranges::parse(&read("uid_map")?), gids: ranges::parse(&read("gid_map")?) })
 }
 
 /// The root directory of a process, as the host sees it.

@@ -17,8 +17,11 @@ pub(crate) enum Entry {
 
 const CONTAINER: &[Entry] = &[
     Entry::Verb(Verb::of::<attach::Attach>()),
+    Entry::Verb(Verb::of::<commit::Commit>()),
     Entry::Verb(Verb::of::<create::Create>()),
+    Entry::Verb(Verb::of::<diff::Diff>()),
     Entry::Verb(Verb::of::<exec::Exec>()),
+    Entry::Verb(Verb::of::<export::Export>()),
     Entry::Verb(Verb::of::<inspect::InspectContainer>()),
     Entry::Verb(Verb::of::<kill::Kill>()),
     Entry::Verb(Verb::of::<logs::Logs>()),
@@ -26,6 +29,7 @@ const CONTAINER: &[Entry] = &[
     Entry::Hidden(Verb::of::<ps::Ps>().called("list")),
     Entry::Hidden(Verb::of::<ps::Ps>()),
     Entry::Verb(Verb::of::<pause::Pause>()),
+    Entry::Verb(Verb::of::<prune::Containers>()),
     Entry::Verb(Verb::of::<rename::Rename>()),
     Entry::Verb(Verb::of::<restart::Restart>()),
     Entry::Verb(Verb::of::<rm::Rm>()),
@@ -41,18 +45,26 @@ const CONTAINER: &[Entry] = &[
 ];
 
 const IMAGE: &[Entry] = &[
+    Entry::Verb(Verb::of::<check::Check>()),
     Entry::Verb(Verb::of::<history::History>()),
     Entry::Verb(Verb::of::<import::Import>()),
     Entry::Verb(Verb::of::<inspect::InspectImage>()),
     Entry::Verb(Verb::of::<load::Load>()),
     Entry::Verb(Verb::of::<images::Images>().called("ls")),
     Entry::Hidden(Verb::of::<images::Images>().called("list")),
+    Entry::Verb(Verb::of::<prune::Images>()),
     Entry::Verb(Verb::of::<rmi::Rmi>().called("rm")),
     Entry::Hidden(Verb::of::<rmi::Rmi>().called("remove")),
+    Entry::Verb(Verb::of::<save::Save>()),
     Entry::Verb(Verb::of::<tag::Tag>()),
 ];
 
-const SYSTEM: &[Entry] = &[Entry::Verb(Verb::of::<events::Events>()), Entry::Verb(Verb::of::<info::Info>())];
+const SYSTEM: &[Entry] = &[
+    Entry::Verb(Verb::of::<df::Df>()),
+    Entry::Verb(Verb::of::<events::Events>()),
+    Entry::Verb(Verb::of::<info::Info>()),
+    Entry::Verb(Verb::of::<prune::System>()),
+];
 
 const ENGINE: &[Entry] = &[
     Entry::Verb(Verb::of::<engine::Restart>()),
@@ -64,12 +76,15 @@ const ENGINE: &[Entry] = &[
 /// Everything that `hull` can do.
 pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<attach::Attach>()),
+    Entry::Verb(Verb::of::<commit::Commit>()),
     Entry::Verb(Verb::of::<completion::Completion>()),
     Entry::Group { name: "container", about: "Manage containers", entries: CONTAINER },
     Entry::Verb(Verb::of::<create::Create>()),
+    Entry::Verb(Verb::of::<diff::Diff>()),
     Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },
     Entry::Verb(Verb::of::<events::Events>()),
     Entry::Verb(Verb::of::<exec::Exec>()),
+    Entry::Verb(Verb::of::<export::Export>()),
     Entry::Verb(Verb::of::<history::History>()),
     Entry::Group { name: "image", about: "Manage images", entries: IMAGE },
     Entry::Verb(Verb::of::<images::Images>()),
@@ -86,10 +101,15 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<rm::Rm>()),
     Entry::Verb(Verb::of::<rmi::Rmi>()),
     Entry::Verb(Verb::of::<run::Run>()),
+    Entry::Verb(Verb::of::<save::Save>()),
     Entry::Verb(Verb::of::<start::Start>()),
     Entry::Verb(Verb::of::<stats::Stats>()),
     Entry::Verb(Verb::of::<stop::Stop>()),
-    Entry::Group { name: "system", about: "Show the engine and what happens in it", entries: SYSTEM },
+    Entry::Group {
+        name: "system",
+        about: "Show the engine, what happens in it and what it takes; clean up",
+        entries: SYSTEM,
+    },
     Entry::Verb(Verb::of::<tag::Tag>()),
     Entry::Verb(Verb::of::<top::Top>()),
     Entry::Verb(Verb::of::<unpause::Unpause>()),

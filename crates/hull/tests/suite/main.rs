@@ -31,3 +31,4 @@ mod pools;
 mod power;
 mod rootfs;
 mod stdio;
+mod store;

@@ -1,0 +1,31 @@
+//! `/system/df`, and what pruning and comparing answer.
+
+use crate::container::ContainerSummary;
+use crate::image::ImageSummary;
+use crate::macros::wire;
+
+wire! {
+    /// `GET /system/df`. `BlobsSize` and `ImagesReclaimable` are hull's own: what the layers' archives take,
+    /// and what removing every image that no container uses would give back.
+    struct DiskUsage {
+        layers_size: i64,
+        blobs_size: i64,
+        images_reclaimable: i64,
+        images: Vec<ImageSummary>,
+        containers: Vec<ContainerSummary>,
+        volumes: Vec<serde_json::Value>,
+        build_cache: Vec<serde_json::Value>,
+    }
+
+    /// `POST /containers/prune`.
+    struct ContainersPruneReport {
+        null containers_deleted: Vec<String>,
+        space_reclaimed: u64,
+    }
+
+    /// One path of `GET /containers/{id}/changes`: 0 modified, 1 added, 2 deleted.
+    struct FilesystemChange {
+        path: String,
+        kind: i64,
+    }
+}
