@@ -16,7 +16,7 @@ pub fn busybox_tar() -> PathBuf {
     }
     fs::create_dir_all(&dir).expect("a directory for test images");
     let scratch = tempfile::tempdir_in(&dir).expect("a scratch directory");
-    tree(scratch.path());
+    busybox_tree(scratch.path());
     let part = tempfile::NamedTempFile::new_in(&dir).expect("a scratch file").into_temp_path();
     let status = Command::new("tar")
         .args(["--owner=0", "--group=0", "--numeric-owner", "-C"])
@@ -31,7 +31,8 @@ pub fn busybox_tar() -> PathBuf {
     done
 }
 
-fn tree(root: &Path) {
+/// Makes the same tree in a directory.
+pub fn busybox_tree(root: &Path) {
     for d in ["bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "usr", "var/run"] {
         fs::create_dir_all(root.join(d)).expect("mkdir");
     }

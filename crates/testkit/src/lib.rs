@@ -13,7 +13,7 @@ mod kernel;
 mod raw;
 mod run;
 
-pub use busybox::busybox_tar;
+pub use busybox::{busybox_tar, busybox_tree};
 pub use census::Census;
 pub use disk::Disk;
 pub use host::{Host, Settings};

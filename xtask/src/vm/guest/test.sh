@@ -3,6 +3,8 @@
 . /load/plain.sh
 prepare
 for t in /load/tests/*; do
+  # The OCI suite reads its repository and takes long under emulation: only when it is wished for.
+  case $t in *.oci) [ -s /load/filters ] || continue ;; esac
   run_test "$(basename "$t")" "$t" --color never --test-threads "$(threads)" "${FILTERS[@]}"
 done
 finish
