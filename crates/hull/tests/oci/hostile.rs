@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use hull_testkit::{Out, hull_binary};
 use serde_json::{Value, json};
@@ -49,7 +51,7 @@ fn canary(site: &Site) -> PathBuf {
 }
 
 #[track_caller]
-fn untouched(canary: &PathBuf, out: &Out) {
+fn untouched(canary: &Path, out: &Out) {
     let names: Vec<_> = fs::read_dir(canary).expect("canary").flatten().map(|e| e.file_name()).collect();
     assert_eq!(names, ["file"], "something was made on the host: {out:?}");
     assert_eq!(read(canary.join("file")), "untouched", "{out:?}");
@@ -242,23 +244,39 @@ fn targets_that_are_exchanged_while_mounting(rt: Runtime) {
         .push(json!({ "destination": "/volume/target/scratch", "type": "tmpfs", "source": "tmpfs", "options": [] }));
     site.config["linux"]["maskedPaths"] = json!(["/volume/target/masked"]);
     site.config["linux"]["readonlyPaths"] = json!(["/volume/target"]);
-    site.args(&["sh", "-c", "grep canary /proc/self/mountinfo; true"]);
-    let end = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let swapping = scope.spawn(|| {
-            let dir = fs::File::open(&volume).expect("open");
-            while !end.load(Ordering::Relaxed) {
+    // What is mounted from the canary itself, and not from the image's directory of its name.
+    let script = format!("awk '$4 == \"{}\"' /proc/self/mountinfo", canary.display());
+    site.args(&["sh", "-c", &script]);
+    let _exchanging = Exchanging::new(&volume);
+    for _ in 0..40 {
+        let out = site.run(&[]);
+        assert_eq!(out.stdout, "", "{out:?}");
+        untouched(&canary, &out);
+    }
+}
+
+/// `target` and `link` of a directory change places all the time, until it is dropped.
+struct Exchanging(Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+impl Exchanging {
+    fn new(directory: &Path) -> Self {
+        let dir = fs::File::open(directory).expect("open");
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = end.clone();
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
                 let _ = rustix::fs::renameat_with(&dir, "target", &dir, "link", rustix::fs::RenameFlags::EXCHANGE);
             }
         });
-        for _ in 0..40 {
-            let out = site.run(&[]);
-            assert!(!out.stdout.contains("canary"), "{out:?}");
-            untouched(&canary, &out);
-        }
-        end.store(true, Ordering::Relaxed);
-        swapping.join().expect("the thread");
-    });
+        Self(end, Some(thread))
+    }
+}
+
+impl Drop for Exchanging {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        drop(self.1.take().map(JoinHandle::join));
+    }
 }
 
 /// CVE-2019-19921 and kin.
