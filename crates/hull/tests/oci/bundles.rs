@@ -60,7 +60,7 @@ fn with_json_that_is_none(rt: Runtime) {
     for text in ["", "{", "[]", "{]", "null", "{\"ociVersion\": 1}", "{\"process\": {\"args\": \"sh\"}}"] {
         fs::write(site.bundle().join("config.json"), text).expect("write");
         let out = site.oci(&["create", "--bundle", &bundle, &site.id]);
-        refusal(&site, &out, &["config.json"]);
+        refusal(&site, &out, &["config.json", "ociVersion", "process"]);
     }
 }
 

@@ -12,6 +12,7 @@ mod command;
 mod devices;
 mod exec;
 mod fallbacks;
+mod gaps;
 mod hooks;
 mod hostile;
 mod killed;
