@@ -63,6 +63,7 @@ impl Janitor {
 fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>) {
     let (cgroups, snapshots) = (&*parts.cgroups, &*parts.snapshots);
     let (mut sweep, mut refill) = (false, false);
+    let mut again: Vec<PathBuf> = Vec::new();
     loop {
         // Pools and deep removals wait until nothing shorter is left.
         let job = if sweep || refill {
@@ -98,8 +99,12 @@ fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>) {
                 Ok(()) => sweep = true,
                 Err(error) => tracing::warn!(%slot, %error, "root file system not removed"),
             },
-            Job::Directory(path) => ignore_missing(std::fs::remove_dir_all(&path), &path),
-            Job::File(path) => ignore_missing(std::fs::remove_file(&path), &path),
+            Job::Directory(path) => {
+                // What could not be removed is tried again with the next one: descriptors or memory were lacking.
+                again.push(path);
+                again.retain(|path| !removed(std::fs::remove_dir_all(path), path));
+            }
+            Job::File(path) => _ = removed(std::fs::remove_file(&path), &path),
             Job::Refill => refill = true,
             Job::End { done } => {
                 if let Err(error) = cgroups.remove_parent(&parts.instance) {
@@ -134,10 +139,13 @@ fn remove_cgroup(cgroups: &hull_cgroup::Host, parent: &str, id: &str) {
     }
 }
 
-fn ignore_missing(result: std::io::Result<()>, path: &std::path::Path) {
-    if let Err(error) = result
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "not removed");
+/// Whether it is gone.
+fn removed(result: std::io::Result<()>, path: &std::path::Path) -> bool {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "not removed");
+            false
+        }
+        _ => true,
     }
 }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use hull_testkit::{Disk, Host, Settings, busybox_tar, eventually, run};
+use hull_testkit::{Disk, Host, Settings, busybox_tar, patience, run};
 use serde_json::Value;
 
 /// How many cuts a normal run makes.
@@ -302,16 +303,21 @@ fn compare(host: &Host, before: &Facts, after: &Facts) -> Vec<String> {
 }
 
 fn lives(host: &Host, name: &str, life: &Life) -> bool {
-    let state = || host.inspect(name)["State"].clone();
-    match life {
-        Life::Created => state()["Status"] == "created",
-        Life::Began => state()["Status"] == "created" || state()["Status"] == "exited",
-        Life::Ended(code) => state()["Status"] == "exited" && state()["ExitCode"] == *code,
-        Life::Runs => {
-            eventually(&format!("{name} runs again"), || state()["Status"] == "running");
-            true
+    let fits = || {
+        let state = host.inspect(name)["State"].clone();
+        match life {
+            Life::Created => state["Status"] == "created",
+            Life::Began => state["Status"] == "created" || state["Status"] == "exited",
+            Life::Ended(code) => state["Status"] == "exited" && state["ExitCode"] == *code,
+            Life::Runs => state["Status"] == "running",
         }
+    };
+    // That a run has ended with the power is noticed in a moment.
+    let deadline = Instant::now() + patience();
+    while !fits() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
     }
+    fits()
 }
 
 /// Whether everything that is visible beneath the root is whole.
