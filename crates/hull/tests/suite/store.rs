@@ -174,3 +174,50 @@ fn image_check_finds_and_repairs_a_flipped_byte() {
     assert_eq!(fs::read(&file).expect("passwd"), whole);
     assert!(host.hull(&["image", "check"]).ok().contains(" 0 broken"));
 }
+
+#[test]
+fn a_hostile_configuration_is_refused_or_confined() {
+    let host = Host::new();
+    let layer = hull_testkit::busybox_tar();
+    let digest = "import hashlib,sys;print(hashlib.sha256(open(sys.argv[1],'rb').read()).hexdigest())";
+    let diff_id = run(Command::new("python3").args(["-c", digest]).arg(&layer), b"").ok();
+    let canary = host.path().join("canary");
+    let up = format!("/../../../../../../../../{}", canary.display());
+    let rows = [
+        ("user", r#"{"User":"4294967296"}"#.to_owned()),
+        ("nul", r#"{"Env":["A\u0000B=1"]}"#.to_owned()),
+        ("line", r#"{"Env":["A=1\nLD_PRELOAD=/x"],"Labels":{"a\nb":"\u0000"}}"#.to_owned()),
+        ("nameless", r#"{"Env":["=x","","NOVALUE"]}"#.to_owned()),
+        ("fd", r#"{"WorkingDir":"/proc/self/fd/7"}"#.to_owned()),
+        ("up", format!(r#"{{"WorkingDir":"{up}"}}"#)),
+        ("volume", format!(r#"{{"Volumes":{{"{up}":{{}}}}}}"#)),
+        ("odd", r#"{"Volumes":{"":{},"relative":{},"/proc":{},"/":{}}}"#.to_owned()),
+        ("empty", r#"{"Entrypoint":[""],"Cmd":["",""]}"#.to_owned()),
+        ("signal", r#"{"StopSignal":"SIGNONE","ExposedPorts":{"99999/tcp":{},"x":{}}}"#.to_owned()),
+    ];
+    for (name, config) in rows {
+        let dir = host.path().join(name);
+        fs::create_dir_all(&dir).expect("mkdir");
+        fs::copy(&layer, dir.join("layer.tar")).expect("copy");
+        let text = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
+        );
+        fs::write(dir.join("config.json"), text).expect("write");
+        let items = format!(r#"[{{"Config":"config.json","RepoTags":["hostile:{name}"],"Layers":["layer.tar"]}}]"#);
+        fs::write(dir.join("manifest.json"), items).expect("write");
+        let file = dir.with_extension("tar");
+        run(Command::new("tar").arg("-C").arg(&dir).arg("-cf").arg(&file).arg("."), b"").ok();
+        if host.hull(&["load", "-i", &file.to_string_lossy()]).code != 0 {
+            continue;
+        }
+        let ran = host.hull(&["run", "--rm", &format!("hostile:{name}"), "/bin/id", "-u"]);
+        let refused = matches!(ran.code, 125..=127);
+        assert!(refused || ran.stdout.trim() == "0", "{name}: {} {}{}", ran.code, ran.stdout, ran.stderr);
+        if matches!(name, "user" | "fd") {
+            assert!(refused, "{name}: {}", ran.stdout);
+        }
+        assert!(host.hull(&["images"]).ok().contains("hostile"), "the engine goes on after {name}");
+        assert!(!canary.exists(), "{name}");
+    }
+    host.assert_clean();
+}
