@@ -4,6 +4,7 @@ mod containers;
 mod exec;
 mod images;
 mod missing;
+mod networks;
 mod system;
 
 use bytes::Bytes;
@@ -53,6 +54,7 @@ impl Api {
         match path.as_slice() {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
+            ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             path => system::route(&self.engine, path, &call),

@@ -15,6 +15,7 @@ mod error;
 mod exec;
 mod frames;
 mod images;
+mod networks;
 mod request;
 mod streams;
 mod system;

@@ -28,6 +28,7 @@ use hull_launch::spec::{Spec, Stop};
 use hull_types::{ContainerId, Fault, Name, Platform, Signal};
 use hull_wire as wire;
 
+use crate::networks::plan::{self, Find, Plan};
 use crate::prepare::HostFacts;
 
 pub use exec::exec;
@@ -50,6 +51,8 @@ pub struct Context<'a> {
     pub cgroups: &'a hull_cgroup::Host,
     /// The other containers.
     pub containers: &'a dyn Lookup,
+    /// The networks.
+    pub networks: &'a dyn Find,
 }
 
 /// A create request, admitted.
@@ -61,6 +64,8 @@ pub struct Admitted {
     pub config: wire::ContainerConfig,
     /// `HostConfig` as inspect shows it: the request with its defaults.
     pub host_config: wire::HostConfig,
+    /// The networks it joins and the ports it publishes.
+    pub network: Plan,
     /// Volumes to make before the record is acknowledged.
     pub volumes: Vec<VolumeWish>,
     /// What docker returns as `Warnings`.
@@ -120,6 +125,7 @@ pub fn create(
     host_config::name_host(context, id, &mut config, &namespaces);
     let (mounts, volumes) = mounts::all(context, &config, asked, &namespaces)?;
     let mut warnings = command::warnings(&image.config);
+    let network = plan::admit(context.networks, request, &config, &mut warnings)?;
     let limits = limits::checked(context, asked, &mut warnings)?;
     let options = confinement::security_options(context, asked)?;
     let process = confinement::process(context, &config, asked, &options)?;
@@ -148,7 +154,7 @@ pub fn create(
         log: log::wish(&asked.log_config)?,
     };
     let host_config = host_config::with_defaults(asked, &spec);
-    Ok(Admitted { spec, config, host_config, volumes, warnings })
+    Ok(Admitted { spec, config, host_config, network, volumes, warnings })
 }
 
 /// Whether an image is for the platform that a request names; what the request leaves open matches.

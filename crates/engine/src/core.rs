@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::exec::Execs;
 use crate::janitor::Janitor;
 use crate::keeper::{Keeper, LaunchError};
+use crate::networks::Networks;
 use crate::prepare::{Parts, Peer, Peers};
 use crate::registry::Registry;
 
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     /// `<run>/state.db`: containers that end with their run.
     pub fleeting: Db,
     pub registry: Registry,
+    pub networks: Networks,
     pub keeper: Arc<Keeper>,
     pub events: Events,
     pub collector: Arc<hull_logs::Collector>,
@@ -66,7 +68,7 @@ impl Core {
 
     /// What admission knows.
     pub fn admission(&self) -> crate::admit::Context<'_> {
-        crate::admit::Context { host: &self.parts.host, cgroups: &self.parts.cgroups, containers: self }
+        crate::admit::Context { host: &self.parts.host, cgroups: &self.parts.cgroups, containers: self, networks: self }
     }
 
     pub fn resolve(&self, who: &str) -> Result<Arc<Container>, Error> {
@@ -107,6 +109,12 @@ impl Core {
         self.write(definition, |tx| tx.put(definition.id.as_str(), state))
     }
 
+    /// Writes what a container is about to be given: survives a killed engine, and is not waited for.
+    pub fn note_state(&self, definition: &Definition, state: &State) -> hull_records::Result<()> {
+        let db = if definition.ephemeral() { &self.fleeting } else { &self.durable };
+        db.write_relaxed(|tx| tx.put(definition.id.as_str(), state))
+    }
+
     /// An event of a container, with more attributes than its own.
     pub fn announce(&self, definition: &Definition, action: impl Into<String>, more: &[(&str, String)]) {
         let mut attributes = definition.event_attributes();
@@ -136,6 +144,12 @@ impl crate::admit::Lookup for Core {
     fn container(&self, who: &str) -> Result<(ContainerId, Arc<Spec>), Fault> {
         let container = self.resolve(who)?;
         Ok((container.id, Arc::clone(&container.view().definition.spec)))
+    }
+}
+
+impl crate::networks::plan::Find for Core {
+    fn network(&self, who: &str) -> Result<Arc<hull_network::Definition>, Fault> {
+        self.networks.find(who)
     }
 }
 

@@ -87,6 +87,7 @@ fn make(
         base: image.base().into(),
         config: admitted.config,
         host_config: admitted.host_config,
+        network: admitted.network,
         spec: Arc::new(admitted.spec),
     });
     let [rows, columns] = definition.host_config.console_size;

@@ -21,7 +21,9 @@ use crate::options::{
     AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
 };
 use crate::wait::Waiting;
-use crate::{admit, attach, create, exec, files, images, info, inspect, list, open, prune, resize, stats, top};
+use crate::{
+    admit, attach, create, exec, files, images, info, inspect, list, networks, open, prune, resize, stats, top,
+};
 
 /// The engine. Clones share it.
 #[derive(Clone)]
@@ -308,6 +310,31 @@ impl Engine {
         prune::usage(&self.core)
     }
 
+    /// `GET /networks`.
+    pub fn network_list(&self, filters: &wire::Filters) -> Result<Vec<wire::NetworkResource>> {
+        networks::show::list(&self.core, filters)
+    }
+
+    /// `GET /networks/{id}`.
+    pub fn network_inspect(&self, who: &str) -> Result<wire::NetworkResource> {
+        networks::show::inspect(&self.core, who)
+    }
+
+    /// `POST /networks/create`.
+    pub async fn network_create(&self, request: wire::NetworkCreateRequest) -> Result<wire::NetworkCreateResponse> {
+        networks::change::create(&self.core, &request)
+    }
+
+    /// `DELETE /networks/{id}`.
+    pub async fn network_remove(&self, who: &str) -> Result<()> {
+        networks::change::remove(&self.core, who)
+    }
+
+    /// `POST /networks/prune`.
+    pub async fn network_prune(&self, filters: &wire::Filters) -> Result<wire::NetworksPruneReport> {
+        networks::change::prune(&self.core, filters)
+    }
+
     /// `GET /info`.
     pub fn info(&self) -> Result<wire::SystemInfo> {
         Ok(info::info(&self.core))
@@ -332,6 +359,7 @@ impl Engine {
         let (done, ended) = oneshot::channel();
         self.core.janitor.ask(Job::End { done });
         let _ = tokio::time::timeout(CLOSE_TIME, ended).await;
+        crate::core::blocking(|| self.core.networks.close());
     }
 
     fn container(&self, who: &str) -> Result<Arc<Container>> {

@@ -66,6 +66,14 @@ impl Events {
         self.tell("volume", action.to_owned(), name, String::new(), attributes);
     }
 
+    /// An event of a network, or of a container on it.
+    pub fn network(&self, action: &str, id: &str, name: &str, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        attributes.insert("type".to_owned(), if matches!(name, "host" | "none") { name } else { "bridge" }.to_owned());
+        attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
+        self.tell("network", action.to_owned(), id, String::new(), attributes);
+    }
+
     fn tell(&self, kind: &str, action: String, id: &str, from: String, attributes: BTreeMap<String, String>) {
         let now = Timestamp::now();
         let old_style = kind == "container" || kind == "image";

@@ -34,7 +34,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         driver_status: vec![["Pools".into(), if core.facts.pools { "on" } else { "off" }.into()]],
         plugins: wire::PluginsInfo {
             volume: vec!["local".into()],
-            network: vec!["host".into(), "none".into()],
+            network: vec!["bridge".into(), "host".into(), "null".into()],
             authorization: Vec::new(),
             log: vec!["json-file".into(), "local".into(), "none".into()],
         },
@@ -99,8 +99,7 @@ fn security(core: &Core) -> Vec<String> {
 
 fn warnings(core: &Core) -> Vec<String> {
     let support = core.parts.cgroups.support();
-    let mut warnings =
-        vec!["Networks of this version are none (the default) and host; bridge networks are not there yet".to_owned()];
+    let mut warnings = Vec::new();
     let missing = [
         (support.memory_limit, "memory limit"),
         (support.swap_limit, "swap limit"),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hull_launch::spec::{MountKind, MountWish, NamespaceWish, Propagation, Readonly};
+use hull_launch::spec::{MountKind, MountWish, Propagation, Readonly};
 use hull_types::{Fault, Timestamp};
 use hull_wire as wire;
 
 use crate::container::step::Phase;
 use crate::container::{Container, View};
 use crate::core::{Core, blocking};
+use crate::networks::show;
 
 /// `GET /containers/{id}/json`.
 pub(crate) fn inspect(core: &Core, container: &Container, size: bool) -> Result<wire::ContainerInspectResponse, Fault> {
@@ -44,7 +45,7 @@ pub(crate) fn inspect(core: &Core, container: &Container, size: bool) -> Result<
         size_root_fs: size_rw.map(|own| own + image_size(core, &definition.image)),
         mounts: mounts(core, &spec.mounts),
         config: definition.config.clone(),
-        network_settings: networks(&view),
+        network_settings: show::settings(&core.networks, &view),
     })
 }
 
@@ -79,7 +80,7 @@ pub(crate) fn summary(core: &Core, view: &View, size: bool) -> Result<wire::Cont
         image_id: definition.image.clone(),
         command: definition.spec.process.argv.join(" "),
         created: definition.created.secs(),
-        ports: Vec::new(),
+        ports: show::summary_ports(view),
         size_rw,
         size_root_fs: size_rw.map(|own| own + image_size(core, &definition.image)),
         labels: definition.config.labels.clone(),
@@ -89,7 +90,7 @@ pub(crate) fn summary(core: &Core, view: &View, size: bool) -> Result<wire::Cont
             network_mode: definition.host_config.network_mode.clone(),
             annotations: definition.host_config.annotations.clone(),
         },
-        network_settings: wire::SummaryNetworkSettings { networks: networks(view).networks },
+        network_settings: wire::SummaryNetworkSettings { networks: show::settings(&core.networks, view).networks },
         mounts: mounts(core, &definition.spec.mounts),
     })
 }
@@ -179,16 +180,6 @@ fn propagation_word(propagation: Propagation) -> &'static str {
         Propagation::Slave => "slave",
         Propagation::RSlave => "rslave",
     }
-}
-
-fn networks(view: &View) -> wire::NetworkSettings {
-    let name = match view.definition.spec.namespaces.net {
-        NamespaceWish::New => "none",
-        NamespaceWish::Host => "host",
-        NamespaceWish::Container(_) => return wire::NetworkSettings::default(),
-    };
-    let networks = BTreeMap::from([(name.to_owned(), wire::EndpointSettings::default())]);
-    wire::NetworkSettings { networks, ..Default::default() }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod janitor;
 mod keeper;
 mod list;
 mod names;
+pub mod networks;
 mod open;
 mod options;
 mod orphan;

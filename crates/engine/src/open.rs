@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::exec::{self, Execs};
 use crate::janitor::{Janitor, Job};
 use crate::keeper::{Keeper, News};
+use crate::networks::Networks;
 use crate::prepare::{HostFacts, IdRanges, Parts};
 use crate::recover;
 use crate::registry::Registry;
@@ -38,6 +39,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     keeper.listen(move |item| inbox.deliver(item))?;
     let (durable, fleeting) = databases(&config.root, &config.run)?;
     let parts = parts(&config.root, instance.clone(), config.pools)?;
+    let networks = Networks::open(durable.clone(), &instance)?;
     let images = blocking(|| hull_image::Images::open(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
     let core = Arc::new(Core {
@@ -58,6 +60,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         durable,
         fleeting,
         registry: Registry::default(),
+        networks,
         keeper,
         events: Events::new(),
         collector: hull_logs::Collector::start()?,

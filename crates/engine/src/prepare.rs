@@ -19,12 +19,13 @@ mod peer;
 mod ranges;
 mod start;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hull_launch::plan::{IdMaps, LaunchPlan, Slot};
 use hull_launch::spec::{ExecSpec, Spec};
+use hull_network::Endpoint;
 use hull_types::{ContainerId, Fault};
 
 pub(crate) use peer::maps_of;
@@ -116,6 +117,10 @@ pub struct StartInput<'a> {
     pub rootfs: Rootfs,
     /// Its streams.
     pub io: Io,
+    /// Its ends in networks.
+    pub endpoints: &'a [Endpoint],
+    /// Wires a namespace to them.
+    pub wire: &'a dyn Fn(BorrowedFd<'_>) -> Result<(), Fault>,
     /// The other running containers.
     pub peers: &'a dyn Peers,
     /// Asks the keeper for a user namespace with these maps.

@@ -19,7 +19,7 @@ use crate::container::record::{Definition, State};
 use crate::container::step::{Input, Phase};
 use crate::container::task::Task;
 use crate::container::{Container, Ending, Message, View};
-use crate::core::Core;
+use crate::core::{Core, blocking};
 use crate::create::log_bound;
 use crate::keeper::Listing;
 use crate::orphan;
@@ -67,6 +67,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     for case in cases {
         take_over(core, case, &mut listing);
     }
+    blocking(|| core.networks.sweep());
     Ok(())
 }
 

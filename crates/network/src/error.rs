@@ -1,5 +1,8 @@
 //! What can go wrong with networks.
 
+use std::net::IpAddr;
+
+use hull_netlink::route::Net;
 use hull_types::{Fault, Kind};
 
 /// A failed operation on networks.
@@ -10,6 +13,83 @@ pub enum Error {
     NewNamespace {
         /// The cause.
         source: hull_sys::Error,
+    },
+    /// The kernel refused a change of links, addresses, routes or rules.
+    #[error("{attempt}")]
+    Kernel {
+        /// What was attempted.
+        attempt: String,
+        /// The cause.
+        source: hull_netlink::Error,
+    },
+    /// A setting beneath `/proc/sys` could not be written.
+    #[error("cannot write `{value}` to `{path}`: {why}")]
+    Setting {
+        /// The file.
+        path: String,
+        /// What was to be written.
+        value: &'static str,
+        /// The kernel's words.
+        why: String,
+    },
+    /// A link that should be there is not.
+    #[error("the link `{link}` is gone")]
+    Gone {
+        /// Its name.
+        link: String,
+    },
+    /// A link of a network's name that is something else.
+    #[error("the link `{link}` is no bridge")]
+    NoBridge {
+        /// Its name.
+        link: String,
+    },
+    /// No thread for the watch over the ruleset.
+    #[error("cannot start the thread that watches the ruleset: {why}")]
+    Thread {
+        /// The kernel's words.
+        why: String,
+    },
+    /// Every default pool overlaps a network or a route.
+    #[error("all predefined address pools have been fully subnetted")]
+    NoPool,
+    /// A network is full.
+    #[error("no available IPv4 or IPv6 addresses on this network's address pools: {0}")]
+    NoAddress(Net),
+    /// An address of another network.
+    #[error("no configured subnet contains IP address {address}")]
+    AddressOutside {
+        /// What was asked for.
+        address: IpAddr,
+        /// What the network has.
+        net: Net,
+    },
+    /// An address that somebody has.
+    #[error("Address already in use: {0}")]
+    AddressInUse(IpAddr),
+    /// A port that somebody has.
+    #[error("Bind for {address}:{port} failed: port is already allocated")]
+    PortInUse {
+        /// The host's address.
+        address: IpAddr,
+        /// The host's port.
+        port: u16,
+        /// `tcp`, `udp` or `sctp`.
+        protocol: &'static str,
+        /// Who holds it, if that can be told.
+        holder: Option<String>,
+    },
+    /// A port could not be reserved for another reason.
+    #[error("cannot reserve {address}:{port}/{protocol}: {why}")]
+    Port {
+        /// The host's address.
+        address: IpAddr,
+        /// The host's port.
+        port: u16,
+        /// `tcp`, `udp` or `sctp`.
+        protocol: &'static str,
+        /// The kernel's words.
+        why: String,
     },
     /// `--add-host` without a name and an address.
     #[error("bad format for add-host: \"{0}\"")]
@@ -37,6 +117,16 @@ impl Error {
         match self {
             Self::NewNamespace { source } => source.kind(),
             Self::HostGateway => Kind::Unsupported,
+            Self::Kernel { source, .. } => source.kind(),
+            Self::Setting { .. }
+            | Self::Gone { .. }
+            | Self::Thread { .. }
+            | Self::Port { .. }
+            | Self::PortInUse { .. } => Kind::Internal,
+            Self::NoBridge { .. } => Kind::Conflict,
+            Self::NoPool | Self::NoAddress(_) => Kind::Unavailable,
+            Self::AddressInUse(_) => Kind::Forbidden,
+            Self::AddressOutside { .. } => Kind::Invalid,
             Self::ExtraHost(_)
             | Self::ExtraHostAddress(_)
             | Self::DnsServer(_)
@@ -51,6 +141,14 @@ impl From<Error> for Fault {
         let fault = Fault::new(error.kind(), error.to_string());
         match error {
             Error::NewNamespace { source } => fault.cause(source),
+            Error::Kernel { source, .. } => fault.cause(source),
+            Error::NoPool => fault.hint("give the network a subnet of its own: `--subnet 10.89.0.0/24`"),
+            Error::NoAddress(net) => fault.hint(format!("remove containers, or make a larger network than {net}")),
+            Error::AddressOutside { net, .. } => fault.hint(format!("the network is {net}")),
+            Error::PortInUse { holder: Some(holder), protocol, port, .. } => {
+                fault.cause(format!("{holder} holds {port}/{protocol}")).hint("stop that one or choose another port")
+            }
+            Error::PortInUse { .. } => fault.hint("choose another port"),
             Error::HostGateway => fault.hint("give the address itself: there is no bridge network"),
             _ => fault,
         }

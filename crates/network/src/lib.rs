@@ -1,12 +1,21 @@
-//! Networks of a container: its namespace, and the three files in `/etc` that speak of names.
+//! Networks of a container: its namespace, the bridge it is wired to, its addresses and published ports,
+//! and the three files in `/etc` that speak of names.
 //!
-//! So far: an empty namespace with `lo` up (`none`), the host's own, and another container's, the two
-//! of which need nothing made. Knows nothing of containers beyond a host name.
+//! [`Definition`] is what a network is asked to be, [`Switch`] makes the kernel so, [`ipam`] and [`rules`]
+//! decide without touching anything. Knows nothing of containers beyond a host name.
 #![forbid(unsafe_code)]
 
+mod definition;
 mod error;
 pub mod etc;
+pub mod ipam;
 mod netns;
+pub mod ports;
+pub mod rules;
+mod switch;
 
+pub use definition::{Definition, Endpoint, Subnet};
 pub use error::Error;
+pub use hull_netlink::route::{Mac, Net};
 pub use netns::{Netns, Pool};
+pub use switch::Switch;

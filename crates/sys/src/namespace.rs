@@ -1,6 +1,6 @@
 //! Namespaces as descriptors: new network and user namespaces, made on the side.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -60,6 +60,40 @@ pub fn new_user(uids: &[MapLine], gids: &[MapLine]) -> Result<OwnedFd> {
         Cloned::Parent { pid, pidfd: _pidfd } => {
             let result = write_maps(pid, uids, gids).and_then(|()| of(pid, "user"));
             drop(pipe);
+            process::wait_for(pid)?;
+            result
+        }
+    }
+}
+
+/// A new network namespace with `lo` up that a user namespace owns. A child is made for it and gone when
+/// this returns; safe in a process with threads.
+pub fn new_network_of(userns: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named(|| "pipe2()".to_owned());
+    let (made, stay) = (pipe()?, pipe()?);
+    let args = CloneArgs { flags: 0, cgroup: None };
+    // SAFETY: the child makes system calls only, and exits.
+    match unsafe { process::clone3(args) }? {
+        Cloned::Child => {
+            drop((made.0, stay.1));
+            let kind = Some(rustix::thread::LinkNameSpaceType::User);
+            let ready = rustix::thread::move_into_link_name_space(userns, kind).is_ok()
+                && process::unshare(libc::CLONE_NEWNET as u32).is_ok()
+                && crate::net::loopback_up().is_ok();
+            _ = rustix::io::write(&made.1, &[u8::from(ready)]);
+            _ = rustix::io::read(&stay.0, &mut [0u8; 1]);
+            process::exit_now(0)
+        }
+        Cloned::Parent { pid, pidfd: _pidfd } => {
+            drop((made.1, stay.0));
+            let mut byte = [0u8; 1];
+            let ready = rustix::io::retry_on_intr(|| rustix::io::read(&made.0, &mut byte)).is_ok_and(|read| read == 1);
+            let result = if ready && byte[0] == 1 {
+                of(pid, "net")
+            } else {
+                Err(Error::new("unshare(CLONE_NEWNET) in a user namespace", rustix::io::Errno::PERM))
+            };
+            drop(stay.1);
             process::wait_for(pid)?;
             result
         }

@@ -1,6 +1,6 @@
 //! The one thing about links that every network namespace needs.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -23,3 +23,54 @@ pub fn loopback_up() -> Result<()> {
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
     check(i64::from(result)).map(drop).named(|| "ioctl(SIOCSIFFLAGS, lo, IFF_UP)".to_owned())
 }
+
+/// The families of netlink that are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Netlink {
+    /// `NETLINK_ROUTE`: links, addresses, routes.
+    Route,
+    /// `NETLINK_NETFILTER`: nftables.
+    Netfilter,
+}
+
+/// A netlink socket in the network namespace of the calling thread, with the kernel's own words in
+/// refusals (`NETLINK_EXT_ACK`), requests not echoed in them (`NETLINK_CAP_ACK`), and buffers for
+/// large batches as far as the kernel gives them.
+pub fn netlink(family: Netlink) -> Result<OwnedFd> {
+    netlink_group(family, 0)
+}
+
+/// As [`netlink`], also hearing what is sent to multicast groups (a bit each).
+pub fn netlink_group(family: Netlink, groups: u32) -> Result<OwnedFd> {
+    let protocol = match family {
+        // NETLINK_ROUTE is protocol 0, which is the family's default.
+        Netlink::Route => None,
+        Netlink::Netfilter => Some(rustix::net::netlink::NETFILTER),
+    };
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+        .named(|| format!("socket(AF_NETLINK, {family:?})"))?;
+    for (level, option, value) in [
+        (libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, 1),
+        (libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1),
+        (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, NETLINK_BUFFER),
+        (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, NETLINK_BUFFER),
+    ] {
+        let value: libc::c_int = value;
+        // SAFETY: the option reads an int. A refusal only means smaller buffers or fewer words.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw const value).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+    rustix::net::bind(&socket, &rustix::net::netlink::SocketAddrNetlink::new(0, groups))
+        .named(|| format!("bind(AF_NETLINK, {family:?})"))?;
+    Ok(socket)
+}
+
+/// Bytes of a netlink socket's buffers.
+const NETLINK_BUFFER: libc::c_int = 4 << 20;

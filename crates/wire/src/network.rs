@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hull_types::Timestamp;
+
 use crate::macros::wire;
 
 /// Container port (`80/tcp`) → where it is published; a port that is only exposed has `None`.
@@ -79,5 +81,94 @@ wire! {
         private_port: u16,
         omit public_port: u16,
         #[serde(rename = "Type")] kind: String,
+    }
+
+    /// A network, as lists and inspect show it.
+    struct NetworkResource {
+        name: String,
+        id: String,
+        created: Timestamp,
+        scope: String,
+        driver: String,
+        #[serde(rename = "EnableIPv4")] enable_ipv4: bool,
+        #[serde(rename = "EnableIPv6")] enable_ipv6: bool,
+        #[serde(rename = "IPAM")] ipam: Ipam,
+        internal: bool,
+        attachable: bool,
+        ingress: bool,
+        config_from: ConfigReference,
+        config_only: bool,
+        containers: BTreeMap<String, NetworkContainer>,
+        options: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+    }
+
+    /// Where addresses of a network come from.
+    struct Ipam {
+        driver: String,
+        null options: BTreeMap<String, String>,
+        null config: Vec<IpamConfig>,
+    }
+
+    /// One subnet.
+    struct IpamConfig {
+        omit subnet: String,
+        #[serde(rename = "IPRange")] omit ip_range: String,
+        omit gateway: String,
+        omit auxiliary_addresses: BTreeMap<String, String>,
+    }
+
+    /// A network whose configuration another one takes; swarm's.
+    struct ConfigReference {
+        network: String,
+    }
+
+    /// A container's end in a network, as the network shows it.
+    struct NetworkContainer {
+        name: String,
+        #[serde(rename = "EndpointID")] endpoint_id: String,
+        mac_address: String,
+        #[serde(rename = "IPv4Address")] ipv4_address: String,
+        #[serde(rename = "IPv6Address")] ipv6_address: String,
+    }
+
+    /// `POST /networks/create`.
+    struct NetworkCreateRequest {
+        name: String,
+        driver: String,
+        scope: String,
+        #[serde(rename = "EnableIPv4")] enable_ipv4: Option<bool>,
+        #[serde(rename = "EnableIPv6")] enable_ipv6: Option<bool>,
+        #[serde(rename = "IPAM")] ipam: Option<Ipam>,
+        internal: bool,
+        attachable: bool,
+        ingress: bool,
+        config_only: bool,
+        config_from: Option<ConfigReference>,
+        options: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+    }
+
+    /// Its answer.
+    struct NetworkCreateResponse {
+        id: String,
+        warning: String,
+    }
+
+    /// `POST /networks/{id}/connect`.
+    struct NetworkConnectRequest {
+        container: String,
+        endpoint_config: Option<EndpointSettings>,
+    }
+
+    /// `POST /networks/{id}/disconnect`.
+    struct NetworkDisconnectRequest {
+        container: String,
+        force: bool,
+    }
+
+    /// `POST /networks/prune`.
+    struct NetworksPruneReport {
+        null networks_deleted: Vec<String>,
     }
 }

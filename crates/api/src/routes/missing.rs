@@ -7,8 +7,7 @@ use crate::http::{Method, Reply};
 use crate::status;
 
 /// First segments of docker's endpoints that hull lacks as a whole, and what they are about.
-const AREAS: [(&str, &str); 17] = [
-    ("networks", "networks"),
+const AREAS: [(&str, &str); 16] = [
     ("volumes", "volumes"),
     ("build", "building images"),
     ("auth", "logging in to registries"),
@@ -45,6 +44,7 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
     match path {
         ["containers" | "images", verb] => find(&COLLECTION_VERBS, verb),
         ["containers", _, "attach", "ws"] => Some("attaching by web socket"),
+        ["networks", _, "connect" | "disconnect"] => Some("connecting a container to a network after its creation"),
         ["containers", _, verb, ..] => find(&CONTAINER_VERBS, verb),
         ["images", .., verb] => find(&IMAGE_VERBS, verb),
         [area, ..] => find(&AREAS, area),
@@ -81,6 +81,7 @@ fn is_known(path: &[&str]) -> bool {
                 | "export"
         ),
         ["images", _, .., "json" | "history" | "tag" | "get"] => true,
+        ["networks"] | ["networks", _] => true,
         _ => false,
     }
 }
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
         let rows: [(&[&str], Kind); 10] = [
-            (&["networks", "create"], Kind::Unsupported),
+            (&["networks", "x", "connect"], Kind::Unsupported),
             (&["volumes"], Kind::Unsupported),
             (&["build"], Kind::Unsupported),
             (&["containers", "x", "archive"], Kind::Unsupported),

@@ -70,8 +70,7 @@ fn other(context: &Context<'_>, kind: &str, who: &str) -> Result<String, Fault> 
     Ok(id.to_string())
 }
 
-/// COMPAT: `default` and `bridge` are what docker's command line sends; both are `none` here, as
-/// this version has no bridge (`info` says so).
+/// A bridge network is a namespace of its own, which is then wired to it.
 fn network(
     context: &Context<'_>,
     config: &wire::ContainerConfig,
@@ -83,8 +82,7 @@ fn network(
         "host" => Ok(NamespaceWish::Host),
         text => match text.strip_prefix("container:") {
             Some(who) => other(context, "network", who).map(NamespaceWish::Container),
-            None => Err(Fault::not_found(format!("network {} not found", shown(text)))
-                .hint("this version has `none`, `host` and `container:<name or id>`")),
+            None => context.networks.network(text).map(|_| NamespaceWish::New),
         },
     }
 }

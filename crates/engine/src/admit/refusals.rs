@@ -7,14 +7,9 @@ use hull_wire as wire;
 /// Refuses what is set and not supported.
 pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
     let (config, host, resources) = (&request.config, &request.host_config, &request.host_config.resources);
-    let ports = "publishing ports needs a bridge network, which this version does not have";
     let windows = "this is an option of Windows";
-    let bridge = "this needs a bridge network, which this version does not have";
     for (set, field, why) in [
-        (!host.port_bindings.is_empty(), "HostConfig.PortBindings", ports),
-        (host.publish_all_ports, "HostConfig.PublishAllPorts", ports),
-        (!host.links.is_empty(), "HostConfig.Links", bridge),
-        (!config.mac_address.is_empty(), "MacAddress", bridge),
+        (!host.links.is_empty(), "HostConfig.Links", "links are docker's old way; join a network of your own"),
         (
             !matches!(host.volume_driver.as_str(), "" | "local"),
             "HostConfig.VolumeDriver",
@@ -41,8 +36,7 @@ pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault>
             return Err(refusal(field, why));
         }
     }
-    annotations(host)?;
-    endpoints(request)
+    annotations(host)
 }
 
 /// Annotations are free text, but those that hull reads must be ones it knows.
@@ -71,34 +65,4 @@ fn has_check(check: &Option<wire::HealthConfig>) -> bool {
             || check.start_period != 0
             || check.start_interval != 0
     })
-}
-
-/// Clients name the endpoint of the mode they chose; anything they ask of it needs a network.
-fn endpoints(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
-    for (name, endpoint) in &request.networking_config.endpoints_config {
-        let known = matches!(name.as_str(), "default" | "bridge" | "none" | "host")
-            || *name == request.host_config.network_mode;
-        if !known {
-            return Err(Fault::unsupported(format!(
-                "`NetworkingConfig` names the network {}: this version has only `none`, `host` and `container:X`",
-                super::text::shown(name)
-            )));
-        }
-        let plain = wire::EndpointSettings::default();
-        let asks = endpoint.as_ref().is_some_and(|end| {
-            let ipam = wire::EndpointIpamConfig::default();
-            end.ipam_config.as_ref().is_some_and(|asked| *asked != ipam)
-                || end.links != plain.links
-                || end.aliases != plain.aliases
-                || end.driver_opts != plain.driver_opts
-                || end.mac_address != plain.mac_address
-        });
-        if asks {
-            return Err(refusal(
-                "NetworkingConfig.EndpointsConfig",
-                "addresses, aliases, links and driver options need a bridge network, which this version does not have",
-            ));
-        }
-    }
-    Ok(())
 }

@@ -8,11 +8,13 @@ use hull_confine::caps::CapSet;
 use hull_confine::lsm::Active;
 use hull_image::{ImageConfig, RunConfig};
 use hull_launch::spec::{MountKind, NamespaceWish, Readonly, Shm, Spec, Userns};
+use hull_network::Definition;
 use hull_types::{ContainerId, Fault, Kind};
 use hull_wire as wire;
 use serde_json::{Value, json};
 
 use super::{Admitted, Context, Lookup, create};
+use crate::networks::plan::Find;
 use crate::prepare::HostFacts;
 
 /// One other container, named `other`.
@@ -24,6 +26,34 @@ impl Lookup for Others {
             return Ok((self.0, Arc::clone(&self.1)));
         }
         Err(Fault::not_found(format!("No such container: {who}")))
+    }
+}
+
+/// Only the default network.
+struct NoNetworks;
+
+impl Find for NoNetworks {
+    fn network(&self, who: &str) -> Result<Arc<Definition>, Fault> {
+        if who != "bridge" && who != "b1" {
+            return Err(Fault::not_found(format!("network {who} not found")));
+        }
+        let net: hull_network::Net = "172.17.0.0/16".parse().expect("a network");
+        let gateway = hull_network::ipam::first(net);
+        let subnet = hull_network::Subnet { net, gateway, range: None, reserved: BTreeMap::new() };
+        Ok(Arc::new(Definition {
+            id: "b1".into(),
+            name: "bridge".into(),
+            created: hull_types::Timestamp::NEVER,
+            link: "br0".into(),
+            subnets: vec![subnet],
+            internal: false,
+            icc: true,
+            masquerade: true,
+            mtu: None,
+            publish_on: None,
+            labels: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }))
     }
 }
 
@@ -42,7 +72,12 @@ fn facts() -> HostFacts {
 
 fn image() -> ImageConfig {
     ImageConfig {
-        config: RunConfig { cmd: vec!["sh".into()], env: vec!["A=image".into()], ..RunConfig::default() },
+        config: RunConfig {
+            cmd: vec!["sh".into()],
+            env: vec!["A=image".into()],
+            exposed_ports: BTreeMap::from([("9/tcp".into(), Default::default())]),
+            ..RunConfig::default()
+        },
         ..ImageConfig::default()
     }
 }
@@ -52,7 +87,7 @@ fn admit(request: Value) -> Result<Admitted, Fault> {
     let host = facts();
     let cgroups = Host::detect().expect("a cgroup file system");
     let none = Others(ContainerId::new_random(), Arc::new(crate::prepare::plain_spec()));
-    let context = Context { host: &host, cgroups: &cgroups, containers: &none };
+    let context = Context { host: &host, cgroups: &cgroups, containers: &none, networks: &NoNetworks };
     let sharing = wire::decode::<wire::ContainerCreateRequest>(
         json!({"Image": "x", "HostConfig": {"IpcMode": "shareable", "Binds": ["theirs:/theirs"], "UsernsMode": "auto"}})
             .to_string()
@@ -213,11 +248,13 @@ fn no_field_of_host_config_is_silently_ignored() {
         spec.process.env.clear();
         spec
     };
-    let plain = normal(host(json!({})).unwrap().spec);
+    let plain = host(json!({})).unwrap();
+    let (plain, no_ports) = (normal(plain.spec), plain.network);
     for (field, value) in samples {
         match host(json!({field: value})) {
             Ok(admitted) => {
                 let honoured = normal(admitted.spec) != plain
+                    || admitted.network != no_ports
                     || RECORDED.contains(&field)
                     || (DOCKERS_WORDS.contains(&field) && !admitted.warnings.is_empty());
                 assert!(honoured, "{field} changes nothing");
@@ -250,7 +287,8 @@ fn malformed_requests_are_refused_in_one_sentence() {
         json!({"ExposedPorts": {"x": {}}}),
         json!({"Volumes": {"/": {}}}),
         json!({"Volumes": {"relative": {}}}),
-        json!({"MacAddress": "02:42:ac:11:00:02"}),
+        json!({"MacAddress": "02:42:ac:11:00"}),
+        json!({"MacAddress": "03:42:ac:11:00:02"}),
         json!({"Healthcheck": {"Test": ["CMD", "true"]}}),
         json!({"NetworkingConfig": {"EndpointsConfig": {"mynet": {}}}}),
         json!({"NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": ["a"]}}}}),
@@ -364,7 +402,7 @@ fn an_exec_inherits_what_it_does_not_change() {
     let admitted =
         admit(json!({"Image": "x", "User": "1:2", "WorkingDir": "/w", "HostConfig": {"CapDrop": ["ALL"]}})).unwrap();
     let others = Others(ContainerId::new_random(), Arc::new(admitted.spec.clone()));
-    let context = Context { host: &host_facts, cgroups: &cgroups, containers: &others };
+    let context = Context { host: &host_facts, cgroups: &cgroups, containers: &others, networks: &NoNetworks };
     let ask = |fields: Value| {
         let config = wire::decode::<wire::ExecConfig>(fields.to_string().as_bytes())?;
         super::exec(&context, &admitted.spec, &config)

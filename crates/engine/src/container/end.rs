@@ -38,6 +38,7 @@ impl Task {
         self.container.set_live(None);
         self.core.keeper.drop_held(self.definition.id.as_str(), None);
         self.exits += 1;
+        self.release();
         self.sweep_cgroup();
         let ran = self.state.finished.nanos().saturating_sub(self.state.started.nanos());
         let run = Run {

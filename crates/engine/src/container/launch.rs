@@ -8,6 +8,7 @@ use hull_launch::keeper::Failure;
 use hull_types::{Fault, Kind, Timestamp};
 
 use super::Live;
+use super::record::State;
 use super::run::{self, Ends, Split};
 use super::step::Input;
 use super::task::Task;
@@ -35,6 +36,7 @@ impl Task {
         let size = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (ends, io) = run::open(config.tty, config.open_stdin, size)?;
         let core = self.core.clone();
+        self.lease()?;
         let mut prepared = blocking(|| {
             prepare::start(
                 &core.parts,
@@ -48,6 +50,8 @@ impl Task {
                         ephemeral: definition.ephemeral(),
                     },
                     io,
+                    endpoints: &self.state.given.endpoints,
+                    wire: &|netns| core.networks.wire(definition.id, netns),
                     peers: &*core,
                     userns: &|maps| core.userns(maps),
                 },
@@ -84,6 +88,26 @@ impl Task {
         self.began();
         core.janitor.ask(Job::Refill);
         Ok(())
+    }
+
+    /// Addresses and ports of a container with networks.
+    fn lease(&mut self) -> Result<(), Fault> {
+        if self.definition.network.endpoints.is_empty() {
+            return Ok(());
+        }
+        self.state.given = self.core.networks.lease(self.definition.id, &self.definition.network)?;
+        // ORDER: written before the kernel has any of it, so that an engine that is killed finds them again. The
+        // phase stays what it was: that it starts is nothing to remember.
+        let phase = self.container.view().state.phase;
+        Ok(self.core.note_state(&self.definition, &State { phase, ..self.state.clone() })?)
+    }
+
+    /// Gives back what [`Task::lease`] took.
+    pub(super) fn release(&mut self) {
+        if !self.state.given.endpoints.is_empty() {
+            self.core.networks.release(self.definition.id);
+            self.state.given = crate::networks::Given::default();
+        }
     }
 
     /// Gives the log its sources, and clients the process.
@@ -128,6 +152,10 @@ impl Task {
         if let Err(fault) = split.and_then(|split| self.take_run(process, split)) {
             tracing::error!(container = %self.definition.name, cause = %fault, "not wholly taken over");
         }
+        let given = &self.state.given;
+        if self.container.live().is_some() {
+            self.core.networks.adopt(self.definition.id, &given.endpoints, &given.ports);
+        }
         // ORDER: without a process the end is still to be accounted for, and its record to be kept.
         if self.container.live().is_some() {
             // It is logged; nobody waits for it.
@@ -158,6 +186,7 @@ impl Task {
         };
         self.state.error = fault.to_string();
         self.state.pid = 0;
+        self.release();
         self.state.boot.clone_from(&self.core.facts.boot);
         self.exits += 1;
         self.trouble = Some(fault);

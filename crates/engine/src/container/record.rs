@@ -11,6 +11,7 @@ use hull_wire as wire;
 use serde::{Deserialize, Serialize};
 
 use super::step::Phase;
+use crate::networks::{Given, Plan};
 
 /// What a container was created as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub(crate) struct Definition {
     pub base: Base,
     pub config: wire::ContainerConfig,
     pub host_config: wire::HostConfig,
+    /// The networks it joins and the ports it publishes.
+    #[serde(default)]
+    pub network: Plan,
     pub spec: Arc<Spec>,
 }
 
@@ -103,6 +107,9 @@ pub(crate) struct State {
     /// Size of the terminal that a client asked for.
     #[serde(default)]
     pub terminal: (u16, u16),
+    /// Its addresses and published ports, while it runs.
+    #[serde(default)]
+    pub given: Given,
 }
 
 impl Record for State {
@@ -124,6 +131,7 @@ impl State {
             manual: false,
             ever_started: false,
             terminal: (0, 0),
+            given: Given::default(),
         }
     }
 }

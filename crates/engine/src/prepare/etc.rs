@@ -38,7 +38,8 @@ pub(super) fn gather(
             (theirs.join("hosts"), theirs.join("resolv.conf"))
         }
         _ => {
-            let (hosts, resolv) = contents(input.spec)?;
+            let (mut hosts, resolv) = contents(input.spec)?;
+            hosts.push_str(&own_addresses(input));
             (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
         }
     };
@@ -49,6 +50,17 @@ pub(super) fn gather(
         all.push(EtcFile { path: path.into(), mount: fds.push(mount.into_fd())? });
     }
     Ok(all)
+}
+
+/// The container's own name, at each of its addresses.
+fn own_addresses(input: &StartInput<'_>) -> String {
+    let spec = input.spec;
+    let name = match &spec.domainname {
+        Some(domain) => format!("{0}.{domain} {0}", spec.hostname),
+        None => spec.hostname.clone(),
+    };
+    let addresses = input.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+    addresses.map(|net| format!("{}\t{name}\n", net.address)).collect()
 }
 
 fn contents(spec: &Spec) -> Result<(String, String), Fault> {

@@ -1,7 +1,7 @@
 //! Namespaces: which are joined by which descriptor, the user namespace made ahead, and what then has
 //! to be bound from the host because the container does not own it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use hull_launch::compile::{Joined, Mqueue};
@@ -50,17 +50,35 @@ pub(super) fn gather(parts: &Parts, input: &StartInput<'_>, found: &mut Found, f
     if let Some(user) = &user {
         let copy = hull_sys::fds::duplicate(&user.fd)?;
         joined.user = Some(fds.push(copy)?);
-    } else if wish.net == NamespaceWish::New {
-        // ORDER: a namespace made ahead belongs to the engine's user namespace, so it is of use only
-        // to a container without one of its own.
-        joined.net = Some(fds.push(parts.netns.take()?.into_fd())?);
     }
+    joined.net = match network(parts, input, user.as_ref())? {
+        Some(netns) => Some(fds.push(netns)?),
+        None => joined.net,
+    };
     let mut spaces = Spaces { joined, user, shm: None, mqueue: Mqueue::New, sysfs: None, procfs: None };
     shared_memory(input, found, fds, &mut spaces)?;
     if spaces.user.is_some() {
         not_owned(input, found, fds, &mut spaces)?;
     }
     Ok(spaces)
+}
+
+/// A new network namespace, wired to the container's networks. `None`: it is another's, or `clone3` makes it.
+fn network(parts: &Parts, input: &StartInput<'_>, user: Option<&User>) -> Result<Option<OwnedFd>, Fault> {
+    if input.spec.namespaces.net != NamespaceWish::New {
+        return Ok(None);
+    }
+    let netns = match user {
+        // ORDER: a namespace made ahead belongs to the engine's user namespace, so it is of use only
+        // to a container without one of its own.
+        None => parts.netns.take()?.into_fd(),
+        Some(_) if input.endpoints.is_empty() => return Ok(None),
+        Some(user) => hull_sys::namespace::new_network_of(user.fd.as_fd())?,
+    };
+    if !input.endpoints.is_empty() {
+        (input.wire)(netns.as_fd())?;
+    }
+    Ok(Some(netns))
 }
 
 fn user(parts: &Parts, input: &StartInput<'_>, found: &mut Found, fds: &mut Fds) -> Result<Option<User>, Fault> {

@@ -124,7 +124,7 @@ fn any(client: &Client, name: &str, size: bool) -> Result<Value, Fault> {
 }
 
 /// Prints what was found, even if not all were.
-fn show(names: &[String], format: Option<&str>, look: impl Fn(&str) -> Result<Value, Fault>) -> Outcome {
+pub(super) fn show(names: &[String], format: Option<&str>, look: impl Fn(&str) -> Result<Value, Fault>) -> Outcome {
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for name in names {
         match look(name) {

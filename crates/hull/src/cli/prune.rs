@@ -100,16 +100,31 @@ impl Spoken for System {
         } else {
             "all dangling images"
         };
-        confirm(self.force, &format!("WARNING! This will remove:\n  - all stopped containers\n  - {which}\n\n"))?;
+        confirm(
+            self.force,
+            &format!(
+                "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - {which}\n\n"
+            ),
+        )?;
         let client = context.client()?;
-        // ORDER: a container that goes frees its image.
-        let freed = containers(&client, &wanted)? + images(&client, wanted, self.all)?;
-        reclaimed(freed)
+        // ORDER: a container that goes frees its networks and its image.
+        let freed = containers(&client, &wanted)?;
+        networks(&client, &wanted)?;
+        reclaimed(freed + images(&client, wanted, self.all)?)
     }
 }
 
+/// Networks hold no data: nothing is freed.
+pub(super) fn networks(client: &Client, wanted: &Filters) -> Result<(), Failure> {
+    let report = client.network_prune(wanted).map_err(Fault::from)?;
+    if !report.networks_deleted.is_empty() {
+        io::say(format_args!("Deleted Networks:\n{}\n", report.networks_deleted.join("\n")))?;
+    }
+    Ok(())
+}
+
 /// COMPAT(docker 28): anything but `y` ends the command without an error.
-fn confirm(force: bool, warning: &str) -> Result<(), Failure> {
+pub(super) fn confirm(force: bool, warning: &str) -> Result<(), Failure> {
     if force {
         return Ok(());
     }

@@ -30,6 +30,7 @@ const CONTAINER: &[Entry] = &[
     Entry::Hidden(Verb::of::<ps::Ps>()),
     Entry::Verb(Verb::of::<pause::Pause>()),
     Entry::Verb(Verb::of::<prune::Containers>()),
+    Entry::Verb(Verb::of::<port::Port>()),
     Entry::Verb(Verb::of::<rename::Rename>()),
     Entry::Verb(Verb::of::<restart::Restart>()),
     Entry::Verb(Verb::of::<rm::Rm>()),
@@ -66,6 +67,16 @@ const SYSTEM: &[Entry] = &[
     Entry::Verb(Verb::of::<prune::System>()),
 ];
 
+const NETWORK: &[Entry] = &[
+    Entry::Verb(Verb::of::<network::create::Create>()),
+    Entry::Verb(Verb::of::<network::inspect::Inspect>()),
+    Entry::Verb(Verb::of::<network::ls::Ls>()),
+    Entry::Hidden(Verb::of::<network::ls::Ls>().called("list")),
+    Entry::Verb(Verb::of::<network::prune::Prune>()),
+    Entry::Verb(Verb::of::<network::rm::Rm>()),
+    Entry::Hidden(Verb::of::<network::rm::Rm>().called("remove")),
+];
+
 const ENGINE: &[Entry] = &[
     Entry::Verb(Verb::of::<engine::Restart>()),
     Entry::Verb(Verb::of::<engine::Start>()),
@@ -94,7 +105,9 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<kill::Kill>()),
     Entry::Verb(Verb::of::<load::Load>()),
     Entry::Verb(Verb::of::<logs::Logs>()),
+    Entry::Group { name: "network", about: "Manage networks", entries: NETWORK },
     Entry::Verb(Verb::of::<pause::Pause>()),
+    Entry::Verb(Verb::of::<port::Port>()),
     Entry::Verb(Verb::of::<ps::Ps>()),
     Entry::Verb(Verb::of::<rename::Rename>()),
     Entry::Verb(Verb::of::<restart::Restart>()),

@@ -41,7 +41,7 @@ fn nonsense_is_refused_with_a_sentence_and_leaves_nothing() {
         (&["--restart=sometimes"], "sometimes"),
         (&["--log-driver=carrier-pigeon"], "carrier-pigeon"),
         (&["--nosuch-flag"], "--nosuch-flag"),
-        (&["-p", "80:80"], "publish"),
+        (&["-p", "80:70000"], "publish"),
         (&["--gpus=all"], "gpus"),
         (&["--runtime=nosuch"], "nosuch"),
     ];

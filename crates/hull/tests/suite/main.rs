@@ -27,6 +27,7 @@ mod logs;
 mod many;
 mod mounts;
 mod namespaces;
+mod networks;
 mod pools;
 mod power;
 mod rootfs;

@@ -82,6 +82,8 @@ fn attempt(spec: &Spec) -> (Result<Prepared, Fault>, Vec<String>) {
     let id = ContainerId::new_random();
     let null = || OwnedFd::from(File::open("/dev/null").unwrap());
     let input = StartInput {
+        endpoints: &[],
+        wire: &|_| Ok(()),
         id: &id,
         name: "test",
         spec,

@@ -1,0 +1,21 @@
+//! `/networks`.
+
+use hull_engine::Engine;
+
+use super::{Answer, Call, json, missing, no_content};
+use crate::http::Method;
+use crate::query::object;
+
+/// Answers what is below `/networks`.
+pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer {
+    use Method::{Delete, Get, Post};
+    let query = &call.target.query;
+    match (call.head.method, path) {
+        (Get, []) => json(200, &engine.network_list(&query.filters()?)?),
+        (Post, ["create"]) => json(201, &engine.network_create(call.json()?).await?),
+        (Post, ["prune"]) => json(200, &engine.network_prune(&query.filters()?).await?),
+        (Get, [who]) => json(200, &engine.network_inspect(object("network", who)?)?),
+        (Delete, [who]) => no_content(engine.network_remove(object("network", who)?).await?),
+        (method, rest) => missing::refuse(method, &[&["networks"], rest].concat()),
+    }
+}

@@ -1,0 +1,357 @@
+//! Networks: those that exist, who is on them, and the way on and off.
+//!
+//! What a network is asked to be is a record; who has which address follows from the states of the
+//! containers; bridges and rules follow from both ([`hull_network::Switch`] makes them). So nothing here is
+//! stored twice, and starting again is enough to mend everything.
+
+mod asked;
+pub(crate) mod change;
+pub mod plan;
+pub(crate) mod show;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hull_network::ports::{Published, Reserved, reserve, reserve_again};
+use hull_network::rules::PortRule;
+use hull_network::{Definition, Endpoint, Net, Subnet, Switch, ipam};
+use hull_records::{Db, Record};
+use hull_types::{ContainerId, Digest, Fault, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::core::blocking;
+pub(crate) use plan::{EndpointWish, Plan};
+
+/// The name of the network that a container joins if it names none.
+pub(crate) const DEFAULT: &str = "bridge";
+
+/// Networks that are no bridge: always there, nothing to make.
+pub(crate) const BUILTIN: [&str; 2] = ["host", "none"];
+
+/// A network's record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Row(Definition);
+
+impl Record for Row {
+    const TABLE: &'static str = "networks";
+}
+
+/// The networks of one engine.
+pub(crate) struct Networks {
+    db: Db,
+    switch: Arc<Switch>,
+    inner: Mutex<Inner>,
+    /// Held while a network is made.
+    creating: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: BTreeMap<String, Arc<Definition>>,
+    /// The address given last, by network and family: the next search begins behind it.
+    last: HashMap<(String, bool), IpAddr>,
+    /// The ends of running containers.
+    ends: BTreeMap<ContainerId, Ends>,
+}
+
+/// One container's ends, and the ports that are kept for it.
+#[derive(Default)]
+struct Ends {
+    endpoints: Vec<Endpoint>,
+    reserved: Vec<Reserved>,
+}
+
+/// What a running container was given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    pub endpoints: Vec<Endpoint>,
+    pub ports: Vec<Published>,
+}
+
+impl Networks {
+    /// Reads the records; the default network is made at the first start of an engine.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn open(db: Db, instance: &str) -> Result<Self, Fault> {
+        let rows = db.write_relaxed(|tx| tx.scan::<Row>())?;
+        for aside in &rows.set_aside {
+            tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
+        }
+        let known = rows.rows.into_iter().map(|(id, Row(network))| (id, Arc::new(network))).collect();
+        let networks = Self {
+            db,
+            switch: Arc::new(Switch::new(instance)),
+            inner: Mutex::new(Inner { known, ..Inner::default() }),
+            creating: Mutex::default(),
+        };
+        // Without it, a container without a wish has no network; the engine works all the same.
+        if let Err(error) = blocking(|| networks.bring_up(instance)) {
+            tracing::warn!(%error, "the default network could not be made; containers can run with `--network none`");
+        }
+        Ok(networks)
+    }
+
+    fn bring_up(&self, instance: &str) -> Result<(), Fault> {
+        let missing = !self.lock().known.values().any(|network| network.name == DEFAULT);
+        if missing {
+            let link = if instance == "hull" { "hull0".to_owned() } else { format!("br-{}", &instance[5..]) };
+            let net = ipam::free_pool(&self.taken()?)?;
+            self.store(Definition {
+                id: random_id()?,
+                name: DEFAULT.to_owned(),
+                created: Timestamp::now(),
+                link,
+                subnets: vec![Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }],
+                internal: false,
+                icc: true,
+                masquerade: true,
+                mtu: None,
+                publish_on: None,
+                labels: BTreeMap::new(),
+                options: BTreeMap::new(),
+            })?;
+        }
+        let default = self.find(DEFAULT)?;
+        self.switch.raise(&default)?;
+        Ok(Switch::watch(&self.switch)?)
+    }
+
+    /// Networks and routes that a new pool must not overlap.
+    fn taken(&self) -> Result<Vec<Net>, Fault> {
+        let mut taken = self.switch.taken()?;
+        let inner = self.lock();
+        taken.extend(inner.known.values().flat_map(|network| network.subnets.iter().map(|subnet| subnet.net)));
+        Ok(taken)
+    }
+
+    fn store(&self, network: Definition) -> Result<Arc<Definition>, Fault> {
+        let network = Arc::new(network);
+        let row = Row((*network).clone());
+        blocking(|| self.db.write(|tx| tx.put(&network.id, &row)))?;
+        self.lock().known.insert(network.id.clone(), Arc::clone(&network));
+        Ok(network)
+    }
+
+    /// The network with this name, id or unique beginning of an id.
+    ///
+    /// # Errors
+    /// None, or more than one.
+    pub fn find(&self, who: &str) -> Result<Arc<Definition>, Fault> {
+        let inner = self.lock();
+        let by_name = inner.known.values().find(|network| network.name == who);
+        if let Some(network) = inner.known.get(who).or(by_name) {
+            return Ok(Arc::clone(network));
+        }
+        let mut begin = inner.known.values().filter(|network| !who.is_empty() && network.id.starts_with(who));
+        match (begin.next(), begin.next()) {
+            (Some(network), None) => Ok(Arc::clone(network)),
+            (Some(_), Some(_)) => Err(Fault::invalid(format!("network {} is ambiguous", shown(who)))),
+            (None, _) => Err(Fault::not_found(format!("network {} not found", shown(who)))
+                .hint("`hull network ls` lists those that are here")),
+        }
+    }
+
+    /// Chooses addresses and keeps ports for a container that starts. Nothing of the kernel's is made yet.
+    ///
+    /// # Errors
+    /// A network is gone or full, an address or a port is taken.
+    pub fn lease(&self, container: ContainerId, plan: &Plan) -> Result<Given, Fault> {
+        let mut endpoints = Vec::new();
+        for (index, wish) in plan.endpoints.iter().enumerate() {
+            let network = self.find(&wish.network)?;
+            let endpoint = self.endpoint(&network, wish, index, plan.gateway())?;
+            // ORDER: known at once, so that nobody else is given the same.
+            self.lock().ends.entry(container).or_default().endpoints.push(endpoint.clone());
+            endpoints.push(endpoint);
+        }
+        match self.keep_ports(plan, &endpoints) {
+            Ok(reserved) => {
+                let ports = reserved.iter().map(|one| one.published).collect();
+                if !endpoints.is_empty() {
+                    self.lock().ends.entry(container).or_default().reserved = reserved;
+                }
+                Ok(Given { endpoints, ports })
+            }
+            Err(fault) => Err(fault),
+        }
+        .inspect_err(|_| drop(self.lock().ends.remove(&container)))
+    }
+
+    fn endpoint(
+        &self,
+        network: &Definition,
+        wish: &EndpointWish,
+        index: usize,
+        gateway: usize,
+    ) -> Result<Endpoint, Fault> {
+        let mut inner = self.lock();
+        let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
+        let mut addresses = Vec::new();
+        for subnet in &network.subnets {
+            let v4 = subnet.net.address.is_ipv4();
+            let wished = if v4 { wish.ipv4.map(IpAddr::V4) } else { wish.ipv6.map(IpAddr::V6) };
+            let address = match wished {
+                Some(address) => ipam::check_address(subnet, &in_use, address).map(|()| address)?,
+                None => {
+                    let key = (network.id.clone(), v4);
+                    let address = ipam::free_address(subnet, &in_use, inner.last.get(&key).copied())?;
+                    inner.last.insert(key, address);
+                    address
+                }
+            };
+            addresses.push(Net { address, prefix: subnet.net.prefix });
+        }
+        let id = random_id()?;
+        let IpAddr::V4(first) = addresses[0].address else {
+            return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
+        };
+        Ok(Endpoint {
+            network: network.id.clone(),
+            name: format!("eth{index}"),
+            link: format!("veth{}", &id[..8]),
+            mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
+            addresses,
+            gateway: index == gateway,
+            id,
+        })
+    }
+
+    fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
+        let Some(first) = endpoints.get(plan.gateway()) else { return Ok(Vec::new()) };
+        let network = self.find(&first.network)?;
+        let mut kept = Vec::new();
+        for wish in &plan.ports {
+            let v6 = first.address(false).is_some();
+            let reserved = reserve(wish, network.publish_on, v6).map_err(|error| self.name_holder(error))?;
+            kept.extend(reserved);
+        }
+        Ok(kept)
+    }
+
+    /// A port that is kept for a container of this engine: which one.
+    fn name_holder(&self, error: hull_network::Error) -> Fault {
+        let hull_network::Error::PortInUse { address, port, protocol, .. } = &error else { return error.into() };
+        let inner = self.lock();
+        let same = |one: &Published| {
+            one.host == *port
+                && one.protocol.name() == *protocol
+                && (one.address == *address || one.address.is_unspecified() || address.is_unspecified())
+        };
+        let holds = |ends: &Ends| ends.reserved.iter().any(|one| same(&one.published));
+        let owner = inner.ends.iter().find(|(_, ends)| holds(ends)).map(|(id, _)| id.short().to_owned());
+        drop(inner);
+        match owner {
+            Some(owner) => Fault::new(error.kind(), error.to_string())
+                .cause(format!("container {owner} publishes {port}/{protocol}"))
+                .hint("stop that one or choose another port"),
+            None => error.into(),
+        }
+    }
+
+    /// Wires a leased container's namespace to its networks and opens its ports.
+    ///
+    /// # Errors
+    /// The kernel's refusal. [`Networks::release`] undoes what was done.
+    pub fn wire(&self, container: ContainerId, netns: BorrowedFd<'_>) -> Result<(), Fault> {
+        let (endpoints, ports) = {
+            let inner = self.lock();
+            let Some(ends) = inner.ends.get(&container) else { return Ok(()) };
+            (ends.endpoints.clone(), ends.reserved.iter().map(|one| one.published).collect::<Vec<_>>())
+        };
+        for endpoint in &endpoints {
+            let network = self.find(&endpoint.network)?;
+            self.switch.raise(&network)?;
+            self.switch.attach(&network, endpoint, netns)?;
+        }
+        self.open_ports(&endpoints, &ports)
+    }
+
+    fn open_ports(&self, endpoints: &[Endpoint], ports: &[Published]) -> Result<(), Fault> {
+        let Some(main) = endpoints.iter().find(|endpoint| endpoint.gateway) else { return Ok(()) };
+        let to = |published: &Published| main.address(published.address.is_ipv4());
+        let rules = ports.iter().filter_map(|one| Some(PortRule { published: *one, to: to(one)? }));
+        Ok(self.switch.publish(&main.id, rules.collect())?)
+    }
+
+    /// A container has ended, or did not start: its addresses and ports are free again.
+    pub fn release(&self, container: ContainerId) {
+        let Some(ends) = self.lock().ends.remove(&container) else { return };
+        for endpoint in &ends.endpoints {
+            if let Err(error) = blocking(|| self.switch.detach(&endpoint.id)) {
+                tracing::warn!(%container, %error, "published ports not closed");
+            }
+        }
+    }
+
+    /// A container that an earlier engine started: its ends are taken over. Its wires are there.
+    pub fn adopt(&self, container: ContainerId, endpoints: &[Endpoint], ports: &[Published]) {
+        if endpoints.is_empty() {
+            return;
+        }
+        let kept = |published: &Published| match reserve_again(*published) {
+            Ok(reserved) => Some(reserved),
+            Err(error) => {
+                tracing::error!(%container, %error, "a published port is lost");
+                None
+            }
+        };
+        let reserved: Vec<Reserved> = ports.iter().filter_map(kept).collect();
+        let open: Vec<Published> = reserved.iter().map(|one| one.published).collect();
+        self.lock().ends.insert(container, Ends { endpoints: endpoints.to_vec(), reserved });
+        let raised = endpoints.iter().try_for_each(|endpoint| {
+            let network = self.find(&endpoint.network)?;
+            Ok::<(), Fault>(self.switch.raise(&network)?)
+        });
+        if let Err(error) = raised.and_then(|()| self.open_ports(endpoints, &open)) {
+            tracing::error!(%container, %error, "its network could not be taken over");
+        }
+    }
+
+    /// What starts that were cut short left behind.
+    pub fn sweep(&self) {
+        let used: BTreeSet<String> =
+            self.lock().ends.values().flat_map(|ends| ends.endpoints.iter().map(|end| end.link.clone())).collect();
+        if let Err(error) = self.switch.sweep(&|link| used.contains(link)) {
+            tracing::warn!(%error, "wires not swept");
+        }
+    }
+
+    /// The engine ends in good order: without a running container, nothing of the networks stays.
+    pub fn close(&self) {
+        if self.lock().ends.is_empty()
+            && let Err(error) = self.switch.clear()
+        {
+            tracing::warn!(%error, "bridges not removed");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Addresses in use on a network.
+    fn addresses(&self, network: &str) -> impl Iterator<Item = IpAddr> {
+        let ends = self.ends.values().flat_map(|ends| &ends.endpoints);
+        ends.filter(move |end| end.network == network).flat_map(|end| end.addresses.iter().map(|net| net.address))
+    }
+}
+
+/// 64 hexadecimal digits.
+fn random_id() -> Result<String, Fault> {
+    Ok(ContainerId::new_random().to_string())
+}
+
+/// The id of a built-in network: always the same.
+fn builtin_id(name: &str) -> String {
+    Digest::of(format!("hull network {name}").as_bytes()).hex().to_owned()
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(64).flat_map(char::escape_debug).collect()
+}

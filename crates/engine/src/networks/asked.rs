@@ -1,0 +1,181 @@
+//! From a create request to a [`Definition`]: every field is honoured, or refused by name.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hull_network::{Definition, Net, Subnet, ipam};
+use hull_types::{Fault, Kind, Timestamp};
+use hull_wire as wire;
+
+use super::{BUILTIN, DEFAULT, random_id, shown};
+
+/// The largest MTU that a bridge takes.
+const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
+
+/// What a request asks for; `taken` are the networks and routes that a pool must not overlap.
+///
+/// # Errors
+/// What is wrong, in docker's words where it has them.
+pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) -> Result<Definition, Fault> {
+    check(request)?;
+    let id = random_id()?;
+    let mut network = Definition {
+        name: request.name.clone(),
+        created: Timestamp::now(),
+        link: format!("br-{}", &id[..12]),
+        id,
+        subnets: Vec::new(),
+        internal: request.internal,
+        icc: true,
+        masquerade: true,
+        mtu: None,
+        publish_on: None,
+        labels: request.labels.clone(),
+        options: request.options.clone(),
+    };
+    for (key, value) in &request.options {
+        option(&mut network, key, value)?;
+    }
+    network.subnets = subnets(request, taken)?;
+    Ok(network)
+}
+
+fn check(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
+    let name = &request.name;
+    if name.is_empty() {
+        return Err(Fault::invalid("network name cannot be empty"));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(fits) || name.len() > 128 {
+        return Err(Fault::invalid(format!("invalid network name {}", shown(name)))
+            .hint("letters, digits, `_`, `.` and `-`, beginning with a letter or digit, at most 128"));
+    }
+    if name == "default" || name == DEFAULT || BUILTIN.contains(&name.as_str()) {
+        return Err(Fault::new(Kind::Forbidden, format!("operation is not permitted on predefined {name} network")));
+    }
+    match request.driver.as_str() {
+        "" | "bridge" | "default" => {}
+        one @ ("host" | "null" | "none") => {
+            let one = if one == "host" { "host" } else { "null" };
+            return Err(Fault::new(Kind::Forbidden, format!("only one instance of \"{one}\" network is allowed")));
+        }
+        other => {
+            return Err(Fault::unsupported(format!("the network driver {} is not supported", shown(other)))
+                .hint("`bridge` is the one driver of this version"));
+        }
+    }
+    for (set, field) in [
+        (request.enable_ipv4 == Some(false), "EnableIPv4=false"),
+        (request.ingress, "Ingress"),
+        (request.config_only, "ConfigOnly"),
+        (request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()), "ConfigFrom"),
+        (!matches!(request.scope.as_str(), "" | "local"), "Scope"),
+    ] {
+        if set {
+            return Err(Fault::unsupported(format!("networks with `{field}` are not supported")));
+        }
+    }
+    Ok(())
+}
+
+fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault> {
+    let bad = |what: &str| Fault::invalid(format!("network option {key}={} is not {what}", shown(value)));
+    let flag = || value.parse::<bool>().map_err(|_| bad("true or false"));
+    match key.strip_prefix("com.docker.network.").unwrap_or(key) {
+        "bridge.name" => {
+            let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
+            if value.is_empty() || value.len() > 15 || !value.chars().all(fits) || matches!(value, "." | "..") {
+                return Err(bad("the name of a link, at most 15 characters"));
+            }
+            value.clone_into(&mut network.link);
+        }
+        "bridge.enable_icc" => network.icc = flag()?,
+        "bridge.enable_ip_masquerade" => network.masquerade = flag()?,
+        "bridge.host_binding_ipv4" => {
+            network.publish_on = Some(value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("an IPv4 address"))?.into());
+        }
+        "driver.mtu" => {
+            let mtu = value.parse().ok().filter(|mtu| MTU.contains(mtu));
+            network.mtu = Some(mtu.ok_or_else(|| bad("an MTU from 68 to 65535"))?);
+        }
+        _ => {
+            return Err(Fault::unsupported(format!("the network option {} is not supported", shown(key)))
+                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4 and driver.mtu are, after com.docker.network."));
+        }
+    }
+    Ok(())
+}
+
+fn subnets(request: &wire::NetworkCreateRequest, taken: &[Net]) -> Result<Vec<Subnet>, Fault> {
+    let plain = wire::Ipam::default();
+    let ipam = request.ipam.as_ref().unwrap_or(&plain);
+    if !matches!(ipam.driver.as_str(), "" | "default") {
+        return Err(Fault::unsupported(format!("the IPAM driver {} is not supported", shown(&ipam.driver))));
+    }
+    if !ipam.options.is_empty() {
+        return Err(Fault::unsupported("options of the IPAM driver are not supported"));
+    }
+    let mut subnets = Vec::new();
+    for config in ipam.config.iter().filter(|config| **config != wire::IpamConfig::default()) {
+        let subnet = subnet(config)?;
+        let v4 = subnet.net.address.is_ipv4();
+        if subnets.iter().any(|other: &Subnet| other.net.address.is_ipv4() == v4) {
+            return Err(Fault::unsupported("a network has at most one subnet of IPv4 and one of IPv6"));
+        }
+        if taken.iter().any(|net| net.prefix > 0 && net.overlaps(subnet.net)) {
+            return Err(Fault::new(
+                Kind::Forbidden,
+                "invalid pool request: Pool overlaps with other one on this address space",
+            )
+            .cause(format!("{} is used by another network or by a route of this host", subnet.net)));
+        }
+        subnets.push(subnet);
+    }
+    if subnets.iter().any(|subnet| subnet.net.address.is_ipv6()) && request.enable_ipv6 != Some(true) {
+        return Err(Fault::invalid("an IPv6 subnet needs IPv6: `--ipv6`"));
+    }
+    if !subnets.iter().any(|subnet| subnet.net.address.is_ipv4()) {
+        subnets.insert(0, whole(ipam::free_pool(taken)?));
+    }
+    if request.enable_ipv6 == Some(true) && subnets.len() == 1 {
+        let mut random = [0; 5];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(|errno| Fault::internal("no random bytes for an IPv6 network").cause(errno))?;
+        subnets.push(whole(ipam::local_v6(random)));
+    }
+    subnets.sort_by_key(|subnet| subnet.net.address.is_ipv6());
+    Ok(subnets)
+}
+
+fn whole(net: Net) -> Subnet {
+    Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }
+}
+
+fn subnet(config: &wire::IpamConfig) -> Result<Subnet, Fault> {
+    let net = net(&config.subnet, "subnet")?;
+    if net.network() != net {
+        return Err(Fault::invalid(format!("invalid subnet {net}: it should be {}", net.network())));
+    }
+    let largest = if net.address.is_ipv4() { 30 } else { 126 };
+    if net.prefix > largest {
+        return Err(Fault::invalid(format!("invalid subnet {net}: it has no room for a gateway and a container")));
+    }
+    let inside = |text: &str, what: &str| -> Result<IpAddr, Fault> {
+        let bad = || Fault::invalid(format!("invalid {what} address: {}", shown(text)));
+        text.parse().ok().filter(|address| net.contains(*address)).ok_or_else(bad)
+    };
+    let gateway = if config.gateway.is_empty() { ipam::first(net) } else { inside(&config.gateway, "gateway")? };
+    let range = if config.ip_range.is_empty() { None } else { Some(self::net(&config.ip_range, "range")?) };
+    if let Some(range) = range.filter(|range| !net.contains(range.address) || range.prefix < net.prefix) {
+        return Err(Fault::invalid(format!("invalid range {range}: it is no part of {net}")));
+    }
+    let mut reserved = BTreeMap::new();
+    for (name, address) in &config.auxiliary_addresses {
+        reserved.insert(name.clone(), inside(address, "auxiliary")?);
+    }
+    Ok(Subnet { net, gateway, range, reserved })
+}
+
+fn net(text: &str, what: &str) -> Result<Net, Fault> {
+    text.parse().map_err(|_| Fault::invalid(format!("invalid {what} {}: invalid CIDR address", shown(text))))
+}

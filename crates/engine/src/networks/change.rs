@@ -1,0 +1,112 @@
+//! Making and removing networks.
+
+use std::sync::Arc;
+
+use hull_network::Definition;
+use hull_types::{Fault, Kind};
+use hull_wire as wire;
+
+use super::{BUILTIN, DEFAULT, Networks, Row, asked};
+use crate::core::{Core, blocking};
+
+/// `POST /networks/create`.
+pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Result<wire::NetworkCreateResponse, Fault> {
+    let networks = &core.networks;
+    // One at a time, or two could choose the same pool.
+    let _alone = networks.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if networks.find(&request.name).is_ok_and(|known| known.name == request.name) && request.name != DEFAULT {
+        return Err(Fault::new(Kind::Conflict, format!("network with name {} already exists", request.name)));
+    }
+    let definition = asked::definition(request, &blocking(|| networks.taken())?)?;
+    if networks.all().iter().any(|other| other.link == definition.link) {
+        return Err(Fault::new(
+            Kind::Conflict,
+            format!("the bridge name {} is that of another network", super::shown(&definition.link)),
+        ));
+    }
+    let network = networks.store(definition)?;
+    if let Err(error) = blocking(|| networks.switch.raise(&network)) {
+        networks.forget(&network);
+        return Err(error.into());
+    }
+    core.events.network("create", &network.id, &network.name, None);
+    Ok(wire::NetworkCreateResponse { id: network.id.clone(), warning: String::new() })
+}
+
+/// `DELETE /networks/{id}`.
+pub(crate) fn remove(core: &Core, who: &str) -> Result<(), Fault> {
+    if BUILTIN.contains(&who) {
+        return Err(predefined(who));
+    }
+    let network = core.networks.find(who)?;
+    if network.name == DEFAULT {
+        return Err(predefined(DEFAULT));
+    }
+    let users = core.networks.users(&network.id);
+    if let Some((id, endpoint)) = users.first() {
+        let name = core.registry.get(id).map_or_else(String::new, |c| c.view().definition.name.to_string());
+        return Err(Fault::new(
+            Kind::Forbidden,
+            format!(
+                "error while removing network: network {} has active endpoints (name:\"{name}\" id:\"{}\")",
+                network.name,
+                &endpoint.id[..12]
+            ),
+        )
+        .hint("stop or disconnect its containers first"));
+    }
+    remove_unused(core, &network)
+}
+
+fn remove_unused(core: &Core, network: &Arc<Definition>) -> Result<(), Fault> {
+    let networks = &core.networks;
+    // ORDER: the record first. A bridge without one is swept at the next start.
+    blocking(|| networks.db.write(|tx| tx.delete::<Row>(&network.id)))?;
+    networks.lock().known.remove(&network.id);
+    if let Err(error) = blocking(|| networks.switch.lower(network)) {
+        tracing::warn!(network = %network.name, %error, "its bridge is left behind");
+    }
+    core.events.network("destroy", &network.id, &network.name, None);
+    Ok(())
+}
+
+fn predefined(name: &str) -> Fault {
+    Fault::new(Kind::Forbidden, format!("{name} is a pre-defined network and cannot be removed"))
+}
+
+/// `POST /networks/prune`: those that no container names, running or not.
+pub(crate) fn prune(core: &Core, filters: &wire::Filters) -> Result<wire::NetworksPruneReport, Fault> {
+    filters.check(&["label", "label!", "until"])?;
+    let until = match filters.get("until").first() {
+        None => None,
+        Some(text) => Some(
+            text.parse::<hull_types::Timestamp>()
+                .map_err(|_| Fault::invalid(format!("invalid filter 'until={}'", super::shown(text))))?,
+        ),
+    };
+    let views: Vec<_> = core.registry.all().iter().map(|container| container.view()).collect();
+    let named = |id: &str| views.iter().any(|v| v.definition.network.endpoints.iter().any(|end| end.network == id));
+    let mut deleted = Vec::new();
+    for network in core.networks.all() {
+        let chosen = network.name != DEFAULT
+            && !named(&network.id)
+            && core.networks.users(&network.id).is_empty()
+            && filters.matches_labels("label", &network.labels)
+            && until.is_none_or(|until| network.created < until);
+        if chosen {
+            remove_unused(core, &network)?;
+            deleted.push(network.name.clone());
+        }
+    }
+    Ok(wire::NetworksPruneReport { networks_deleted: deleted })
+}
+
+impl Networks {
+    /// Undoes [`Networks::store`].
+    fn forget(&self, network: &Definition) {
+        self.lock().known.remove(&network.id);
+        if let Err(error) = blocking(|| self.db.write(|tx| tx.delete::<Row>(&network.id))) {
+            tracing::error!(network = %network.name, %error, "the record of a network that was not made stays");
+        }
+    }
+}

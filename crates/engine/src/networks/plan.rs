@@ -1,0 +1,251 @@
+//! [`Plan`]: the networks that a container shall join and the ports it shall publish, as admitted.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hull_network::ports::{Protocol, Wish};
+use hull_network::{Definition, Mac};
+use hull_types::Fault;
+use hull_wire as wire;
+use serde::{Deserialize, Serialize};
+
+use super::{DEFAULT, shown};
+
+/// What a container asks of networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The networks it joins, in the order of its links `eth0`, `eth1`…
+    pub endpoints: Vec<EndpointWish>,
+    /// The ports it publishes.
+    pub ports: Vec<Wish>,
+}
+
+/// What it asks of one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointWish {
+    /// The network's id.
+    pub network: String,
+    /// The network's name, as inspect shows it.
+    pub name: String,
+    /// A fixed address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// A fixed address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// A fixed hardware address.
+    pub mac: Option<Mac>,
+    /// Further names on this network.
+    pub aliases: Vec<String>,
+    /// The network with the highest has the default route.
+    pub gateway_priority: i64,
+}
+
+impl Plan {
+    /// Which of the endpoints has the default route: the highest priority, the first of equal ones.
+    pub fn gateway(&self) -> usize {
+        let highest = self.endpoints.iter().map(|wish| wish.gateway_priority).max();
+        self.endpoints.iter().position(|wish| Some(wish.gateway_priority) == highest).unwrap_or(0)
+    }
+}
+
+/// How a network is found by its name or id.
+pub trait Find {
+    /// The network.
+    ///
+    /// # Errors
+    /// There is none.
+    fn network(&self, who: &str) -> Result<Arc<Definition>, Fault>;
+}
+
+/// Admits what a create request says of networks; `config` is the request's merged with the image's. What is
+/// ignored is told in `warnings`.
+///
+/// # Errors
+/// What is wrong, in docker's words where it has them.
+pub fn admit(
+    find: &dyn Find,
+    request: &wire::ContainerCreateRequest,
+    config: &wire::ContainerConfig,
+    warnings: &mut Vec<String>,
+) -> Result<Plan, Fault> {
+    let host = &request.host_config;
+    let asked = &request.networking_config.endpoints_config;
+    let mode = match host.network_mode.as_str() {
+        _ if request.config.network_disabled => "none",
+        "" | "default" => DEFAULT,
+        mode => mode,
+    };
+    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
+    if mode.starts_with("container:") {
+        if publishes {
+            return Err(Fault::invalid("conflicting options: port publishing and the container type network mode"));
+        }
+        return none(asked, mode);
+    }
+    if matches!(mode, "none" | "host") {
+        if publishes {
+            warnings.push(format!("Published ports are discarded when using {mode} network mode"));
+        }
+        return none(asked, mode);
+    }
+    let mut endpoints = vec![endpoint(find, mode, settings(asked, mode, &host.network_mode), request)?];
+    for (name, settings) in asked {
+        let network = if name == "default" { DEFAULT } else { name };
+        let network = find.network(network)?;
+        if endpoints.iter().all(|wish| wish.network != network.id) {
+            endpoints.push(endpoint(find, &network.id, settings.as_ref(), request)?);
+        }
+    }
+    let plan = Plan { endpoints, ports: ports(host, config)? };
+    let main = &plan.endpoints[plan.gateway()];
+    if !plan.ports.is_empty() && find.network(&main.network)?.internal {
+        return Err(Fault::invalid(format!(
+            "ports cannot be published on the internal network {}: nothing outside reaches it",
+            main.name
+        )));
+    }
+    Ok(plan)
+}
+
+/// Without a network of its own there is nothing to ask of one.
+fn none(asked: &std::collections::BTreeMap<String, Option<wire::EndpointSettings>>, mode: &str) -> Result<Plan, Fault> {
+    match asked.keys().find(|name| *name != mode && *name != "default") {
+        Some(name) => Err(Fault::invalid(format!(
+            "a container in the network mode {} cannot join the network {}",
+            shown(mode),
+            shown(name)
+        ))),
+        None => Ok(Plan::default()),
+    }
+}
+
+/// Clients name the main network as the mode did, or by its proper name.
+fn settings<'a>(
+    asked: &'a std::collections::BTreeMap<String, Option<wire::EndpointSettings>>,
+    mode: &str,
+    said: &str,
+) -> Option<&'a wire::EndpointSettings> {
+    [mode, said, "default"].iter().find_map(|name| asked.get(*name)).and_then(Option::as_ref)
+}
+
+fn endpoint(
+    find: &dyn Find,
+    name: &str,
+    settings: Option<&wire::EndpointSettings>,
+    request: &wire::ContainerCreateRequest,
+) -> Result<EndpointWish, Fault> {
+    let network = find.network(name)?;
+    let plain = wire::EndpointSettings::default();
+    let asked = settings.unwrap_or(&plain);
+    let mac = if asked.mac_address.is_empty() { &request.config.mac_address } else { &asked.mac_address };
+    wish(&network, asked, mac)
+}
+
+/// What one endpoint asks, checked against its network.
+///
+/// # Errors
+/// What is wrong, in docker's words where it has them.
+pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> Result<EndpointWish, Fault> {
+    let ipam = asked.ipam_config.clone().unwrap_or_default();
+    if !ipam.link_local_ips.is_empty() || !asked.links.is_empty() || !asked.driver_opts.is_empty() {
+        return Err(Fault::unsupported(
+            "link-local addresses, links and driver options of an endpoint are not supported",
+        ));
+    }
+    let ipv4: Option<Ipv4Addr> = address(&ipam.ipv4_address)?;
+    let ipv6: Option<Ipv6Addr> = address(&ipam.ipv6_address)?;
+    if network.name == DEFAULT {
+        if ipv4.is_some() || ipv6.is_some() {
+            return Err(Fault::invalid("user specified IP address is supported on user defined networks only"));
+        }
+        if !asked.aliases.is_empty() {
+            return Err(Fault::invalid(
+                "network-scoped alias is supported only for containers in user defined networks",
+            ));
+        }
+    }
+    for fixed in [ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6)].into_iter().flatten() {
+        let subnet = network.subnet(fixed.is_ipv4());
+        let none = || Fault::invalid(format!("no configured subnet contains IP address {fixed}"));
+        hull_network::ipam::check_address(subnet.ok_or_else(none)?, &Default::default(), fixed)?;
+    }
+    let mac = if mac.is_empty() { None } else { Some(mac.parse::<Mac>().map_err(|e| Fault::invalid(e.to_string()))?) };
+    if mac.is_some_and(|mac| mac.0[0] & 1 == 1) {
+        return Err(Fault::invalid("a multicast MAC address cannot be a container's"));
+    }
+    Ok(EndpointWish {
+        network: network.id.clone(),
+        name: network.name.clone(),
+        ipv4,
+        ipv6,
+        mac,
+        aliases: asked.aliases.clone(),
+        gateway_priority: asked.gw_priority,
+    })
+}
+
+fn address<T: std::str::FromStr>(text: &str) -> Result<Option<T>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Fault::invalid(format!("invalid IP address: {}", shown(text))))
+}
+
+/// `PortBindings`, and with `PublishAllPorts` every exposed port that has none.
+fn ports(host: &wire::HostConfig, config: &wire::ContainerConfig) -> Result<Vec<Wish>, Fault> {
+    let mut wishes = Vec::new();
+    for (text, bindings) in &host.port_bindings {
+        let (port, protocol) = container_port(text)?;
+        let any = [wire::PortBinding::default()];
+        let bindings = bindings.as_deref().unwrap_or_default();
+        for binding in if bindings.is_empty() { &any } else { bindings } {
+            let address = address::<IpAddr>(&binding.host_ip)?;
+            if address.is_some_and(|address| address.is_ipv6() && address.is_loopback()) {
+                return Err(Fault::unsupported("a port cannot be published on ::1: the kernel takes no answer for it")
+                    .hint("publish it on 127.0.0.1, or on an address of this host"));
+            }
+            wishes.push(Wish { protocol, port, address, host: host_ports(&binding.host_port)? });
+        }
+    }
+    if host.publish_all_ports {
+        for text in config.exposed_ports.keys() {
+            for (port, protocol) in exposed(text)? {
+                if wishes.iter().all(|wish| (wish.port, wish.protocol) != (port, protocol)) {
+                    wishes.push(Wish { protocol, port, address: None, host: (0, 0) });
+                }
+            }
+        }
+    }
+    Ok(wishes)
+}
+
+fn container_port(text: &str) -> Result<(u16, Protocol), Fault> {
+    let all = exposed(text)?;
+    match all[..] {
+        [one] => Ok(one),
+        _ => Err(Fault::invalid(format!("invalid port specification: {}", shown(text)))),
+    }
+}
+
+/// `80/tcp` or `8000-8010/udp`, port by port.
+fn exposed(text: &str) -> Result<Vec<(u16, Protocol)>, Fault> {
+    let bad = || Fault::invalid(format!("invalid port specification: {}", shown(text)));
+    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = Protocol::parse(protocol).ok_or_else(bad)?;
+    let (first, last) = span(numbers).filter(|(first, _)| *first > 0).ok_or_else(bad)?;
+    Ok((first..=last).map(|port| (port, protocol)).collect())
+}
+
+/// Empty is any port, as 0 is.
+fn host_ports(text: &str) -> Result<(u16, u16), Fault> {
+    if text.is_empty() {
+        return Ok((0, 0));
+    }
+    span(text).ok_or_else(|| Fault::invalid(format!("invalid port specification: {}", shown(text))))
+}
+
+fn span(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last).then_some((first, last))
+}

@@ -1,0 +1,182 @@
+//! Bridge networks and published ports through the command line, with real traffic. What the rules keep apart is
+//! tested where they are made (`crates/network/tests/bridge.rs`).
+
+use std::fs;
+use std::process::Command;
+
+use hull_testkit::{Host, Out, eventually, run};
+
+/// Runs a shell script on the host that the engine lives in.
+fn on_host(host: &Host, script: &str) -> Out {
+    let pid = host.engine_pid().to_string();
+    run(Command::new("nsenter").args(["-t", &pid, "-n", "--", "busybox", "sh", "-c", script]), b"")
+}
+
+/// A web server whose page is its name; its flags.
+fn serve(host: &Host, name: &str, flags: &[&str]) {
+    let script = format!("mkdir /www; echo {name} >/www/index.html; echo ready; httpd -f -p 80 -h /www");
+    let mut args = vec!["run", "-d", "--name", name];
+    args.extend(flags);
+    args.extend(["busybox", "sh", "-c", &script]);
+    host.hull(&args).ok();
+    host.ready(name);
+}
+
+/// A command that prints the page at an address, or fails. (busybox's static `wget` cannot look up `http`.)
+fn get(at: &str, port: &str) -> String {
+    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} {port} | grep -x '[a-z]*'")
+}
+
+fn page(host: &Host, at: &str) -> Out {
+    let (address, port) = at.split_once(':').expect("an address with a port");
+    on_host(host, &format!("for i in 1 2 3 4 5 6 7 8; do {} && exit; sleep 0.2; done; exit 1", get(address, port)))
+}
+
+fn address(host: &Host, who: &str, network: &str) -> String {
+    let shown = host.inspect(who);
+    shown["NetworkSettings"]["Networks"][network]["IPAddress"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_container_has_an_address_and_is_reached_by_its_published_port() {
+    let host = Host::new();
+    serve(&host, "web", &["-p", "8080:80", "-p", "127.0.0.1::80"]);
+    assert_eq!(page(&host, "127.0.0.1:8080").ok(), "web");
+    let ports = host.hull(&["port", "web"]).ok();
+    assert!(ports.contains("80/tcp -> 0.0.0.0:8080"), "{ports}");
+    let random = ports.lines().find_map(|line| line.split("127.0.0.1:").nth(1)).expect("a port of the kernel's choice");
+    assert_eq!(page(&host, &format!("127.0.0.1:{random}")).ok(), "web");
+    assert_eq!(host.hull(&["port", "web", "80"]).ok().lines().count(), 2);
+    assert!(host.hull(&["ps"]).ok().contains("0.0.0.0:8080->80/tcp"));
+    let own = address(&host, "web", "bridge");
+    let seen = host.hull(&["exec", "web", "sh", "-c", "ip -4 addr show eth0; cat /etc/hosts"]).ok();
+    assert!(seen.contains(&format!("inet {own}/16")), "{seen}");
+    assert!(seen.lines().any(|line| line.starts_with(&format!("{own}\t"))), "its own name: {seen}");
+    let other = host.sh(&[], &get(&own, "80"));
+    assert_eq!(other, "web", "a neighbour reaches it");
+    host.hull(&["stop", "-t", "0", "web"]).ok();
+    assert!(page(&host, "127.0.0.1:8080").code != 0, "a stopped container's port is closed");
+    assert_eq!(address(&host, "web", "bridge"), "");
+    host.hull(&["start", "web"]).ok();
+    assert_eq!(page(&host, "127.0.0.1:8080").ok(), "web");
+}
+
+#[test]
+fn a_taken_port_is_refused_with_its_holders_name() {
+    let host = Host::new();
+    serve(&host, "first", &["-p", "8080:80"]);
+    let refused = host.hull(&["run", "-d", "--name", "second", "-p", "8080:80", "busybox", "true"]);
+    assert_eq!(refused.code, 125);
+    assert!(refused.stderr.contains("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("publishes 8080/tcp"), "{}", refused.stderr);
+    host.hull(&["rm", "-f", "first"]).ok();
+    host.hull(&["start", "second"]).ok();
+}
+
+#[test]
+fn networks_are_made_shown_and_removed() {
+    let host = Host::new();
+    let before = host.hull(&["network", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok();
+    assert_eq!(before, "bridge bridge\nhost host\nnone null");
+    host.hull(&["network", "create", "--subnet", "10.77.0.0/24", "--label", "a=b", "lan"]).ok();
+    host.hull(&["network", "create", "other"]).ok();
+    serve(&host, "web", &["--network", "lan", "--ip", "10.77.0.9", "--mac-address", "02:00:00:00:00:77"]);
+    let shown = host.hull(&["network", "inspect", "lan", "--format", "{{json .}}"]).ok();
+    for expected in ["10.77.0.0/24", "10.77.0.1", "\"a\":\"b\"", "10.77.0.9/24", "02:00:00:00:00:77", "\"web\""] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert_eq!(host.sh(&["--network", "lan"], &get("10.77.0.9", "80")), "web");
+    let apart = host.hull(&["run", "--rm", "--network", "other", "busybox", "nc", "-w", "1", "10.77.0.9", "80"]);
+    assert_ne!(apart.code, 0, "another network reaches it");
+    for (args, words) in [
+        (&["network", "rm", "lan"][..], "has active endpoints (name:\"web\""),
+        (&["network", "rm", "bridge"], "pre-defined network and cannot be removed"),
+        (&["network", "create", "lan"], "network with name lan already exists"),
+        (&["network", "create", "--subnet", "10.77.0.0/16", "x"], "Pool overlaps with other one on this address space"),
+        (&["network", "create", "-d", "overlay", "x"], "network driver overlay is not supported"),
+        (
+            &["network", "create", "--subnet", "10.9.0.1/24", "x"],
+            "invalid subnet 10.9.0.1/24: it should be 10.9.0.0/24",
+        ),
+        (&["network", "create", "-o", "no.such=1", "x"], "network option no.such is not supported"),
+        (&["network", "create", "a/b"], "invalid network name a/b"),
+        (&["run", "--rm", "--network", "absent", "busybox", "true"], "network absent not found"),
+        (&["run", "--rm", "--network", "lan", "--ip", "10.78.0.1", "busybox", "true"], "no configured subnet contains"),
+        (&["run", "--rm", "--ip", "10.78.0.1", "busybox", "true"], "supported on user defined networks only"),
+        (&["run", "--rm", "-p", "[::1]:80:80", "busybox", "true"], "cannot be published on ::1"),
+    ] {
+        let refused = host.hull(args);
+        assert!(refused.code != 0 && refused.stderr.contains(words), "{args:?}: {}", refused.stderr);
+    }
+    host.hull(&["rm", "-f", "web"]).ok();
+    let pruned = host.hull(&["network", "prune", "-f"]).ok();
+    assert!(pruned.contains("lan") && pruned.contains("other"), "{pruned}");
+    assert_eq!(host.hull(&["network", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok(), before);
+}
+
+#[test]
+fn a_container_in_a_user_namespace_has_a_network_of_its_own() {
+    let host = Host::new();
+    serve(&host, "web", &["--userns", "auto", "-p", "8080:80"]);
+    assert_eq!(page(&host, "127.0.0.1:8080").ok(), "web");
+    let pid = host.pid("web");
+    let seen = host.hull(&["exec", "web", "sh", "-c", "ls /sys/class/net; readlink /proc/self/ns/net"]).ok();
+    assert!(seen.contains("eth0"), "{seen}");
+    let link = fs::read_link(format!("/proc/{pid}/ns/net")).expect("it lives");
+    assert!(seen.contains(&*link.to_string_lossy()), "{seen}");
+}
+
+#[test]
+fn networks_go_on_when_the_engine_is_killed() {
+    let host = Host::new();
+    host.hull(&["network", "create", "--subnet", "10.77.0.0/24", "lan"]).ok();
+    serve(&host, "web", &["--network", "lan", "-p", "8080:80"]);
+    let (own, engine) = (address(&host, "web", "lan"), host.engine_pid());
+    run(Command::new("kill").args(["-KILL", &engine.to_string()]), b"").ok();
+    eventually("another engine answers", || host.answers() && host.engine_pid() != engine);
+    assert_eq!(page(&host, "127.0.0.1:8080").ok(), "web");
+    assert_eq!(address(&host, "web", "lan"), own);
+    assert_ne!(
+        host.sh(&["--network", "lan"], "ip -4 -o addr show eth0 | grep -o '10.77[0-9.]*' | head -n 1"),
+        own,
+        "its address is still its own"
+    );
+    let refused = host.hull(&["run", "--rm", "-p", "8080:80", "busybox", "true"]);
+    assert!(refused.stderr.contains("port is already allocated"), "{}", refused.stderr);
+    host.hull(&["rm", "-f", "web"]).ok();
+    host.hull(&["network", "rm", "lan"]).ok();
+}
+
+#[test]
+fn flushed_rules_come_back() {
+    let host = Host::new();
+    serve(&host, "web", &["-p", "8080:80"]);
+    let pid = host.engine_pid().to_string();
+    run(Command::new("nsenter").args(["-t", &pid, "-n", "--", "nft", "flush", "ruleset"]), b"").ok();
+    eventually("the rules are back", || page(&host, "127.0.0.1:8080").code == 0);
+}
+
+#[test]
+fn without_containers_nothing_of_the_networks_outlives_the_engine() {
+    let mut host = Host::new();
+    host.hull(&["network", "create", "lan"]).ok();
+    host.sh(&["--network", "lan"], "true");
+    let holder = Command::new("nsenter")
+        .args(["-t", &host.engine_pid().to_string(), "-n", "--", "sleep", "600"])
+        .spawn()
+        .expect("nsenter is installed");
+    let inside = |args: &[&str]| {
+        let pid = holder.id().to_string();
+        let mut all = vec!["-t", &pid, "-n", "--"];
+        all.extend(args);
+        run(Command::new("nsenter").args(&all), b"").ok()
+    };
+    eventually("it stands in the host", || inside(&["ip", "-br", "link"]).contains("br-"));
+    host.shut_down();
+    let links = inside(&["ip", "-br", "link"]);
+    let rules = inside(&["nft", "list", "ruleset"]);
+    let mut holder = holder;
+    holder.kill().and_then(|()| holder.wait()).expect("it was there");
+    assert!(!links.contains("br-") && !links.contains("veth"), "{links}");
+    assert_eq!(rules, "");
+}

@@ -1,0 +1,131 @@
+//! Routes: `struct rtmsg`, linux/rtnetlink.h. Only of the main table.
+
+use std::net::IpAddr;
+
+use super::Route;
+use super::address::{INET, INET6, Net, family, octets, read_address};
+use crate::error::Result;
+use crate::message::{CREATE, EXCL, Message, attribute, u32_at};
+
+const NEWROUTE: u16 = 24;
+const DELROUTE: u16 = 25;
+const GETROUTE: u16 = 26;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_TABLE: u16 = 15;
+const TABLE_MAIN: u8 = 254;
+const PROTOCOL_BOOT: u8 = 3;
+const SCOPE_UNIVERSE: u8 = 0;
+const SCOPE_LINK: u8 = 253;
+const TYPE_UNICAST: u8 = 1;
+
+/// A route of the main table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The destination; all addresses of the gateway's family (`0.0.0.0/0`, `::/0`) is the default route.
+    pub destination: Net,
+    /// Through which neighbour, if not directly.
+    pub gateway: Option<IpAddr>,
+    /// Through which link.
+    pub link: u32,
+    /// The lower, the sooner taken; `None` is the kernel's choice.
+    pub metric: Option<u32>,
+}
+
+impl Path {
+    /// Whether it is a default route.
+    pub fn is_default(&self) -> bool {
+        self.destination.prefix == 0
+    }
+}
+
+impl Route {
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// The kernel's refusal; one that is there already is EEXIST.
+    pub fn add_path(&mut self, path: &Path) -> Result<()> {
+        let message = message(NEWROUTE, CREATE | EXCL, path);
+        self.socket.ask(message, || format!("add route {}", shown(path)))
+    }
+
+    /// Deletes a route.
+    ///
+    /// # Errors
+    /// The kernel's refusal; one that is not there is ESRCH.
+    pub fn delete_path(&mut self, path: &Path) -> Result<()> {
+        let message = message(DELROUTE, 0, path);
+        self.socket.ask(message, || format!("delete route {}", shown(path)))
+    }
+
+    /// All unicast routes of the main table that leave through one link.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn paths(&mut self) -> Result<Vec<Path>> {
+        let message = Message::new(GETROUTE, 0, &[0; 12]);
+        let replies = self.socket.dump(&message, || "routes".to_owned())?;
+        Ok(replies.iter().filter(|reply| reply.kind == NEWROUTE).filter_map(|reply| read(&reply.body)).collect())
+    }
+}
+
+fn message(kind: u16, flags: u16, path: &Path) -> Message {
+    let scope = if path.gateway.is_some() { SCOPE_UNIVERSE } else { SCOPE_LINK };
+    let destination = path.destination.network();
+    let header = [
+        family(destination.address),
+        destination.prefix,
+        0,
+        0,
+        TABLE_MAIN,
+        PROTOCOL_BOOT,
+        scope,
+        TYPE_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut message = Message::new(kind, flags, &header);
+    if destination.prefix > 0 {
+        message.put(RTA_DST, &octets(destination.address));
+    }
+    if let Some(gateway) = path.gateway {
+        message.put(RTA_GATEWAY, &octets(gateway));
+    }
+    message.put_u32(RTA_OIF, path.link);
+    if let Some(metric) = path.metric {
+        message.put_u32(RTA_PRIORITY, metric);
+    }
+    message
+}
+
+fn read(body: &[u8]) -> Option<Path> {
+    let (family, prefix, kind) = (*body.first()?, *body.get(1)?, *body.get(7)?);
+    let attributes = body.get(12..)?;
+    let table = attribute(attributes, RTA_TABLE).and_then(|v| u32_at(v, 0)).unwrap_or(u32::from(*body.get(4)?));
+    if kind != TYPE_UNICAST || table != u32::from(TABLE_MAIN) {
+        return None;
+    }
+    let any: IpAddr = match family {
+        INET => [0u8; 4].into(),
+        INET6 => [0u8; 16].into(),
+        _ => return None,
+    };
+    let address = attribute(attributes, RTA_DST).map_or(Some(any), read_address)?;
+    Some(Path {
+        destination: Net::new(address, prefix)?,
+        gateway: attribute(attributes, RTA_GATEWAY).and_then(read_address),
+        link: attribute(attributes, RTA_OIF).and_then(|value| u32_at(value, 0))?,
+        metric: attribute(attributes, RTA_PRIORITY).and_then(|value| u32_at(value, 0)),
+    })
+}
+
+fn shown(path: &Path) -> String {
+    match path.gateway {
+        Some(gateway) => format!("{} via {gateway} on link {}", path.destination, path.link),
+        None => format!("{} on link {}", path.destination, path.link),
+    }
+}

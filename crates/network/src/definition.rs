@@ -1,0 +1,83 @@
+//! [`Definition`]: what a network is asked to be. Typed, stored, and enough to make its kernel state.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hull_netlink::route::Net;
+use hull_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A bridge network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// The name that containers join it by.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The name of its link, at most 15 bytes.
+    pub link: String,
+    /// One of IPv4, perhaps one of IPv6.
+    pub subnets: Vec<Subnet>,
+    /// No way out and none in.
+    pub internal: bool,
+    /// Its containers may talk to each other.
+    pub icc: bool,
+    /// Its containers leave under the host's address.
+    pub masquerade: bool,
+    /// Bytes of a packet; the kernel's choice otherwise.
+    pub mtu: Option<u32>,
+    /// Where a port is published that names no address.
+    pub publish_on: Option<IpAddr>,
+    /// Labels, kept for clients.
+    pub labels: BTreeMap<String, String>,
+    /// Options as they were asked for, kept for clients.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Definition {
+    /// The subnet of this family.
+    pub fn subnet(&self, v4: bool) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.net.address.is_ipv4() == v4)
+    }
+}
+
+/// One range of addresses of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// The network, its host bits zero.
+    pub net: Net,
+    /// The bridge's own address in it.
+    pub gateway: IpAddr,
+    /// Where containers' addresses are taken from, if not from all of it.
+    pub range: Option<Net>,
+    /// Addresses that belong to somebody else, by name.
+    pub reserved: BTreeMap<String, IpAddr>,
+}
+
+/// A container's place in a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// The network's id.
+    pub network: String,
+    /// The name of the link inside: `eth0`.
+    pub name: String,
+    /// The name of its peer on the bridge.
+    pub link: String,
+    /// Its hardware address.
+    pub mac: hull_netlink::route::Mac,
+    /// Its addresses with their networks' prefixes.
+    pub addresses: Vec<Net>,
+    /// The default route goes through this one.
+    pub gateway: bool,
+}
+
+impl Endpoint {
+    /// Its address of this family.
+    pub fn address(&self, v4: bool) -> Option<IpAddr> {
+        self.addresses.iter().map(|net| net.address).find(|address| address.is_ipv4() == v4)
+    }
+}

@@ -1,0 +1,293 @@
+//! The ruleset: one nftables table, made whole from the networks, and maps keyed by port whose elements
+//! come and go with containers. Pure: what is returned is a batch.
+//!
+//! ```text
+//! raw      prerouting -300   from a bridge to 127.0.0.0/8: drop (route_localnet is on for them)
+//! pre      prerouting -100   for this host: ports; but 127.0.0.0/8 only from this host
+//! out      output     -100   for this host: ports; but not ::1
+//! ports                      address . protocol . port, then protocol . port: to the container
+//! post     postrouting 100   per network: out under the host's address; a container to itself; 127.0.0.1
+//! forward  forward       0   to a bridge: into; from an internal one elsewhere: drop
+//! into                       answers; neighbours; published ports; the rest: drop
+//! ```
+
+use std::net::IpAddr;
+
+use hull_netlink::nft::{
+    Batch, Chain, Data, Direction, Element, Expr, Field, Hook, Register, Rule, Set, Table, Type, Verdict,
+};
+use hull_netlink::route::{Net, octets};
+
+use crate::definition::Definition;
+use crate::ports::Published;
+
+/// Bits of `ct state` and `ct status`.
+const ESTABLISHED: u32 = 2;
+const RELATED: u32 = 4;
+const TRANSLATED: u32 = 1 << 5;
+
+/// `RTN_LOCAL`.
+const LOCAL: u32 = 2;
+
+/// Numbers of the families in a rule.
+const V4: u8 = 2;
+const V6: u8 = 10;
+
+const R0: Register = Register(0);
+
+/// A published port with the container's address behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRule {
+    /// Where it is published.
+    pub published: Published,
+    /// Where it leads.
+    pub to: IpAddr,
+}
+
+/// The whole table. What was in a table of that name is gone with the same batch.
+pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule]) -> Batch {
+    let mut batch = Batch::new();
+    batch.add_table(table).delete_table(table).add_table(table);
+    sets(&mut batch, table);
+    for chain in CHAINS {
+        batch.add_chain(table, chain);
+    }
+    links(&mut batch, table, networks);
+    translation(&mut batch, table);
+    leaving(&mut batch, table, networks);
+    forwarding(&mut batch, table);
+    add_ports(&mut batch, table, ports);
+    batch
+}
+
+/// How many rules each chain of the table has, as [`all`] makes them: to see what others took away.
+pub fn counts(networks: &[&Definition]) -> Vec<(&'static str, usize)> {
+    let post = networks.iter().map(|network| out_rules(network).len()).sum::<usize>() + 1;
+    vec![("raw", 1), ("pre", 2), ("out", 2), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
+}
+
+const CHAINS: &[Chain<'static>] = &[
+    Chain { name: "ports", base: None },
+    Chain { name: "into", base: None },
+    Chain { name: "raw", base: Some((Hook::Prerouting, -300, "filter")) },
+    Chain { name: "pre", base: Some((Hook::Prerouting, -100, "nat")) },
+    Chain { name: "out", base: Some((Hook::Output, -100, "nat")) },
+    Chain { name: "post", base: Some((Hook::Postrouting, 100, "nat")) },
+    Chain { name: "forward", base: Some((Hook::Forward, 0, "filter")) },
+];
+
+fn sets(batch: &mut Batch, table: &Table) {
+    use Type::{IfName, Ipv4, Ipv6, Proto, Service};
+    for set in [
+        Set { name: "bridges", key: &[IfName], data: None },
+        Set { name: "internal", key: &[IfName], data: None },
+        Set { name: "neighbours", key: &[IfName, IfName], data: None },
+        Set { name: "at4", key: &[Ipv4, Proto, Service], data: Some(&[Ipv4, Service]) },
+        Set { name: "any4", key: &[Proto, Service], data: Some(&[Ipv4, Service]) },
+        Set { name: "at6", key: &[Ipv6, Proto, Service], data: Some(&[Ipv6, Service]) },
+        Set { name: "any6", key: &[Proto, Service], data: Some(&[Ipv6, Service]) },
+        Set { name: "open4", key: &[Ipv4, Proto, Service], data: None },
+        Set { name: "open6", key: &[Ipv6, Proto, Service], data: None },
+    ] {
+        batch.add_set(table, &set);
+    }
+}
+
+fn links(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
+    let keys = |keep: fn(&Definition) -> bool, times: usize| -> Vec<Element> {
+        let kept = networks.iter().filter(|network| keep(network));
+        kept.map(|network| Element { key: Expr::ifname(&network.link).repeat(times), data: None }).collect()
+    };
+    batch.add_elements(table, "bridges", &keys(|_| true, 1));
+    batch.add_elements(table, "internal", &keys(|network| network.internal, 1));
+    batch.add_elements(table, "neighbours", &keys(|network| network.icc, 2));
+}
+
+/// To this host, and to a port that is published: on to the container.
+fn translation(batch: &mut Batch, table: &Table) {
+    let mut rule = |chain, comment, exprs: &[Expr]| {
+        batch.add_rule(table, &Rule { chain, comment, exprs });
+    };
+    let local = [
+        Expr::Load(Field::FibDaddrType, R0),
+        Expr::Cmp(R0, true, LOCAL.to_ne_bytes().to_vec()),
+        Expr::Verdict(Verdict::Jump("ports".into())),
+    ];
+    // A neighbour may send to 127.0.0.1 whatever it likes: what is published there is for this host alone.
+    let foreign = [Expr::Load(Field::IifName, R0), Expr::Cmp(R0, false, Expr::ifname("lo"))];
+    let exprs = [&foreign[..], &to_loopback(), &[Expr::Verdict(Verdict::Return)]].concat();
+    rule("pre", "to the loopback address, from elsewhere", &exprs);
+    rule("pre", "to this host", &local);
+    // KERNEL(6.18): an answer to ::1 is only taken from `lo`. Left alone, the call is refused at once, and the
+    // client goes on to 127.0.0.1.
+    let six = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![V6]), Expr::Load(Field::Daddr6, R0)];
+    let own = Expr::Cmp(R0, true, octets(std::net::Ipv6Addr::LOCALHOST.into()));
+    let exprs = [&six[..], &[own, Expr::Verdict(Verdict::Return)]].concat();
+    rule("out", "to ::1, which cannot be answered", &exprs);
+    rule("out", "from this host to itself", &local);
+    for (family, daddr, words, at, any) in
+        [(V4, Field::Daddr4, 1, "at4", "any4"), (V6, Field::Daddr6, 4, "at6", "any6")]
+    {
+        let family_is = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![family])];
+        let nat = Expr::Nat(Direction::Destination, family, R0, Some(Register(words)));
+        let by_address = [
+            Expr::Load(daddr, R0),
+            Expr::Load(Field::L4Proto, Register(words)),
+            Expr::Load(Field::Dport, Register(words + 1)),
+            Expr::Map(R0, at.into(), R0),
+            nat.clone(),
+        ];
+        let by_port =
+            [Expr::Load(Field::L4Proto, R0), Expr::Load(Field::Dport, Register(1)), Expr::Map(R0, any.into(), R0), nat];
+        rule("ports", "published on one address", &[&family_is[..], &by_address].concat());
+        rule("ports", "published on all addresses", &[&family_is[..], &by_port].concat());
+    }
+}
+
+/// Out of a network.
+fn leaving(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
+    for network in networks {
+        for (comment, exprs) in out_rules(network) {
+            batch.add_rule(table, &Rule { chain: "post", comment: &comment, exprs: &exprs });
+        }
+    }
+    let to_bridge = [Expr::Load(Field::OifName, R0), Expr::Lookup(R0, "bridges".into(), true)];
+    let loopback = from(Net { address: [127, 0, 0, 0].into(), prefix: 8 });
+    let exprs = [&loopback[..], &to_bridge, &[Expr::Masquerade]].concat();
+    batch.add_rule(table, &Rule { chain: "post", comment: "this host by its loopback address", exprs: &exprs });
+}
+
+fn out_rules(network: &Definition) -> Vec<(String, Vec<Expr>)> {
+    let mut rules = Vec::new();
+    for subnet in &network.subnets {
+        let leaves = |stays: bool| [Expr::Load(Field::OifName, R0), Expr::Cmp(R0, stays, Expr::ifname(&network.link))];
+        if network.masquerade && !network.internal {
+            let exprs = [&from(subnet.net)[..], &leaves(false), &[Expr::Masquerade]].concat();
+            rules.push((format!("{} to elsewhere", network.name), exprs));
+        }
+        let translated = [
+            Expr::Load(Field::CtStatus, R0),
+            Expr::And(R0, TRANSLATED.to_ne_bytes().to_vec()),
+            Expr::Cmp(R0, false, vec![0; 4]),
+        ];
+        let exprs = [&from(subnet.net)[..], &leaves(true), &translated, &[Expr::Masquerade]].concat();
+        rules.push((format!("{} to its own published port", network.name), exprs));
+    }
+    rules
+}
+
+/// Goes on only for packets from this network.
+fn from(net: Net) -> Vec<Expr> {
+    let (family, field, length) = if net.address.is_ipv4() { (V4, Field::Saddr4, 4) } else { (V6, Field::Saddr6, 16) };
+    let mask = (0..length).map(|byte| (0xff00_u16 >> net.prefix.saturating_sub(byte * 8).min(8)) as u8);
+    vec![
+        Expr::Load(Field::Nfproto, R0),
+        Expr::Cmp(R0, true, vec![family]),
+        Expr::Load(field, R0),
+        Expr::And(R0, mask.collect()),
+        Expr::Cmp(R0, true, octets(net.network().address)),
+    ]
+}
+
+/// Goes on only for packets to 127.0.0.0/8.
+fn to_loopback() -> [Expr; 5] {
+    [
+        Expr::Load(Field::Nfproto, R0),
+        Expr::Cmp(R0, true, vec![V4]),
+        Expr::Load(Field::Daddr4, R0),
+        Expr::And(R0, vec![255, 0, 0, 0]),
+        Expr::Cmp(R0, true, vec![127, 0, 0, 0]),
+    ]
+}
+
+/// What may cross this host to and from the bridges.
+fn forwarding(batch: &mut Batch, table: &Table) {
+    let mut rule = |chain, comment, exprs: &[Expr]| {
+        batch.add_rule(table, &Rule { chain, comment, exprs });
+    };
+    let from_bridge = [Expr::Load(Field::IifName, R0), Expr::Lookup(R0, "bridges".into(), true)];
+    let exprs = [&from_bridge[..], &to_loopback(), &[Expr::Verdict(Verdict::Drop)]].concat();
+    rule("raw", "a container to this host's loopback", &exprs);
+    let into = Expr::Verdict(Verdict::Jump("into".into()));
+    rule(
+        "forward",
+        "to a container",
+        &[Expr::Load(Field::OifName, R0), Expr::Lookup(R0, "bridges".into(), true), into],
+    );
+    let internal = [Expr::Load(Field::IifName, R0), Expr::Lookup(R0, "internal".into(), true)];
+    rule("forward", "out of an internal network", &[&internal[..], &[Expr::Verdict(Verdict::Drop)]].concat());
+
+    let accept = || Expr::Verdict(Verdict::Accept);
+    let answers = Expr::ct_state(ESTABLISHED | RELATED, R0);
+    rule("into", "answers", &[&answers[..], &[accept()]].concat());
+    let pair = [
+        Expr::Load(Field::IifName, R0),
+        Expr::Load(Field::OifName, Register(4)),
+        Expr::Lookup(R0, "neighbours".into(), true),
+    ];
+    rule("into", "neighbours", &[&pair[..], &[accept()]].concat());
+    let translated = [
+        Expr::Load(Field::CtStatus, R0),
+        Expr::And(R0, TRANSLATED.to_ne_bytes().to_vec()),
+        Expr::Cmp(R0, false, vec![0; 4]),
+    ];
+    for (family, daddr, words, open) in [(V4, Field::Daddr4, 1, "open4"), (V6, Field::Daddr6, 4, "open6")] {
+        let published = [
+            Expr::Load(Field::Nfproto, R0),
+            Expr::Cmp(R0, true, vec![family]),
+            Expr::Load(daddr, R0),
+            Expr::Load(Field::L4Proto, Register(words)),
+            Expr::Load(Field::Dport, Register(words + 1)),
+            Expr::Lookup(R0, open.into(), true),
+        ];
+        rule("into", "published ports", &[&translated[..], &published, &[accept()]].concat());
+    }
+    rule("into", "the rest", &[Expr::Verdict(Verdict::Drop)]);
+}
+
+/// Opens ports.
+pub fn add_ports(batch: &mut Batch, table: &Table, ports: &[PortRule]) {
+    for (set, elements) in elements(ports) {
+        batch.add_elements(table, set, &elements);
+    }
+}
+
+/// Closes them.
+pub fn delete_ports(batch: &mut Batch, table: &Table, ports: &[PortRule]) {
+    for (set, elements) in elements(ports) {
+        batch.delete_elements(table, set, &elements);
+    }
+}
+
+/// How many elements each set of ports has.
+pub fn set_sizes(ports: &[PortRule]) -> Vec<(&'static str, usize)> {
+    elements(ports).into_iter().map(|(set, list)| (set, list.len())).collect()
+}
+
+/// The elements of ports, by set.
+fn elements(ports: &[PortRule]) -> Vec<(&'static str, Vec<Element>)> {
+    let mut all: Vec<(&'static str, Vec<Element>)> =
+        ["at4", "any4", "at6", "any6", "open4", "open6"].map(|set| (set, Vec::new())).into();
+    let mut put = |set: &str, element: Element| {
+        let (_, list) = all.iter_mut().find(|(name, _)| *name == set).expect("a set of the table");
+        // Two published ports may lead to one of the container.
+        if !list.contains(&element) {
+            list.push(element);
+        }
+    };
+    for PortRule { published, to } in ports {
+        let service = |port: u16| [&port.to_be_bytes()[..], &[0, 0]].concat();
+        let protocol = vec![published.protocol.number(), 0, 0, 0];
+        let key = [protocol.clone(), service(published.host)].concat();
+        let data = Some(Data::Value([octets(*to), service(published.port)].concat()));
+        let (at, any, open) = if to.is_ipv4() { ("at4", "any4", "open4") } else { ("at6", "any6", "open6") };
+        if published.address.is_unspecified() {
+            put(any, Element { key, data });
+        } else {
+            put(at, Element { key: [octets(published.address), key].concat(), data });
+        }
+        put(open, Element { key: [octets(*to), protocol, service(published.port)].concat(), data: None });
+    }
+    all.retain(|(_, list)| !list.is_empty());
+    all
+}

@@ -1,0 +1,365 @@
+//! [`Switch`]: the host's side of the networks. It makes bridges, wires containers to them and keeps the
+//! ruleset; all of it derived from what it was told, so that it can be made again at any time.
+//!
+//! Blocking; one caller at a time. It belongs to the network namespace of the thread that first uses it,
+//! which is the engine's.
+
+mod inside;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hull_netlink::nft::{Batch, Family, Nft, Table, Watch};
+use hull_netlink::route::{Bridge, Link, Mac, Net, NewLink, Peer, Veth};
+use hull_netlink::{Route, Tolerate};
+use rustix::io::Errno;
+
+use crate::definition::{Definition, Endpoint};
+use crate::error::Error;
+use crate::ipam;
+use crate::rules::{self, PortRule};
+
+/// The host's side of one engine's networks.
+#[derive(Debug)]
+pub struct Switch {
+    table: Table,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sockets: Option<(Route, Nft)>,
+    /// Networks whose bridges are up, by id.
+    up: BTreeMap<String, Definition>,
+    /// Published ports, by the id of their endpoint.
+    ports: BTreeMap<String, Vec<PortRule>>,
+}
+
+impl Switch {
+    /// A switch with nothing on it; `name` is the name of its table. Touches nothing yet.
+    pub fn new(name: &str) -> Self {
+        let table = Table { family: Family::Inet, name: name.to_owned() };
+        Self { table, state: Mutex::default() }
+    }
+
+    /// What the host's links and routes already use, for choosing a pool.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn taken(&self) -> Result<Vec<Net>, Error> {
+        let mut state = self.lock();
+        let (route, _) = state.sockets()?;
+        let paths = route.paths().map_err(kernel("read the routes"))?;
+        let addresses = route.addresses().map_err(kernel("read the addresses"))?;
+        let of_addresses = addresses.into_iter().map(|(_, net)| net.network());
+        Ok(paths.iter().map(|path| path.destination).filter(|net| net.prefix > 0).chain(of_addresses).collect())
+    }
+
+    /// Makes the network's bridge, with its addresses and rules, if it is not up yet.
+    ///
+    /// # Errors
+    /// The kernel's refusal; what was made of it goes again.
+    pub fn raise(&self, network: &Definition) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.up.get(&network.id) == Some(network) {
+            return Ok(());
+        }
+        let made = state.make_bridge(network);
+        made.and_then(|()| {
+            state.up.insert(network.id.clone(), network.clone());
+            state.install(&self.table)
+        })
+        .inspect_err(|_| {
+            state.up.remove(&network.id);
+            let _ = state.delete_link(&network.link);
+        })
+    }
+
+    /// Takes a network's bridge and rules away.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn lower(&self, network: &Definition) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.up.remove(&network.id);
+        state.install(&self.table)?;
+        state.delete_link(&network.link)
+    }
+
+    /// Wires a namespace to a network that is up.
+    ///
+    /// # Errors
+    /// The kernel's refusal; nothing is left of it then.
+    pub fn attach(&self, network: &Definition, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        let mut state = self.lock();
+        let (route, _) = state.sockets()?;
+        let bridge = find(route, &network.link)?;
+        let Some(bridge) = bridge else {
+            return Err(Error::Gone { link: network.link.clone() });
+        };
+        let link = NewLink {
+            name: &endpoint.link,
+            mtu: network.mtu,
+            master: Some(bridge.index),
+            up: true,
+            ..NewLink::default()
+        };
+        let peer = Peer { name: &endpoint.name, mac: Some(endpoint.mac), mtu: network.mtu, netns: Some(netns) };
+        route.add_veth(&Veth { link, peer }).map_err(kernel("wire the container to its network"))?;
+        let configured =
+            inside::configure(netns, network, endpoint).and_then(|()| state.set_port(network, &endpoint.link));
+        configured.inspect_err(|_| {
+            let _ = state.delete_link(&endpoint.link);
+        })
+    }
+
+    /// Opens the ports of an endpoint, all at once.
+    ///
+    /// # Errors
+    /// The kernel's refusal; none is open then.
+    pub fn publish(&self, endpoint: &str, ports: Vec<PortRule>) -> Result<(), Error> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let mut batch = Batch::new();
+        rules::add_ports(&mut batch, &self.table, &ports);
+        let (_, nft) = state.sockets()?;
+        let added = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("publish ports"))?;
+        state.ports.insert(endpoint.to_owned(), ports);
+        // Somebody flushed the table: it is made again, with these.
+        if added.is_none() { state.install(&self.table) } else { Ok(()) }
+    }
+
+    /// Closes the ports of an endpoint and takes its wire away, if it is still there. The wire of a
+    /// container that has ended goes with its namespace; this waits for none of it.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn detach(&self, endpoint: &str) -> Result<(), Error> {
+        let mut state = self.lock();
+        let Some(ports) = state.ports.remove(endpoint) else { return Ok(()) };
+        let mut batch = Batch::new();
+        rules::delete_ports(&mut batch, &self.table, &ports);
+        let (_, nft) = state.sockets()?;
+        let deleted = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("close published ports"))?;
+        if deleted.is_none() { state.install(&self.table) } else { Ok(()) }
+    }
+
+    /// Deletes the near end of a wire: of an endpoint whose container lives on. Waits for the kernel,
+    /// 14 to 22 ms.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn unplug(&self, link: &str) -> Result<(), Error> {
+        self.lock().delete_link(link)
+    }
+
+    /// Takes away every wire on these networks' bridges whose link is in no use: of starts that were cut
+    /// short. A wire belongs to the bridge it is on, so no other engine's is touched.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn sweep(&self, used: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+        let mut state = self.lock();
+        let bridges: Vec<String> = state.up.values().map(|network| network.link.clone()).collect();
+        let (route, _) = state.sockets()?;
+        let links = route.links().map_err(kernel("read the links"))?;
+        let ours = |link: &Link| {
+            link.master.is_some_and(|master| {
+                links.iter().any(|bridge| bridge.index == master && bridges.contains(&bridge.name))
+            })
+        };
+        for link in links.iter().filter(|link| ours(link) && !used(&link.name)) {
+            route.delete(link.index).map_err(kernel("delete a wire that nobody uses"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the ruleset again if somebody has changed it. True if it had been.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn mend(&self) -> Result<bool, Error> {
+        let mut state = self.lock();
+        if state.up.is_empty() || state.is_whole(&self.table)? {
+            return Ok(false);
+        }
+        state.install(&self.table).map(|()| true)
+    }
+
+    /// From now on, what others do to the ruleset is mended: within a fraction of a second.
+    ///
+    /// # Errors
+    /// No socket or no thread.
+    pub fn watch(switch: &Arc<Self>) -> Result<(), Error> {
+        let watch = Watch::open().map_err(kernel("watch the nftables ruleset"))?;
+        let weak = Arc::downgrade(switch);
+        let run = move || {
+            while let Ok(true) = wait_for(&watch) {
+                // One reload is many changes: it is looked at when the last has come.
+                std::thread::sleep(SETTLE);
+                watch.drain();
+                let Some(switch) = weak.upgrade() else { return };
+                match switch.mend() {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        tracing::warn!("the nftables rules of the networks were changed by somebody: made again")
+                    }
+                    Err(error) => tracing::error!(%error, "the nftables rules were changed, and cannot be made again"),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("rules".into()).stack_size(256 * 1024).spawn(run);
+        thread.map(drop).map_err(|error| Error::Thread { why: error.to_string() })
+    }
+
+    /// Takes everything away: bridges, rules, wires.
+    ///
+    /// # Errors
+    /// The first refusal; the rest was tried.
+    pub fn clear(&self) -> Result<(), Error> {
+        let swept = self.sweep(&|_| false);
+        let mut state = self.lock();
+        let networks = std::mem::take(&mut state.up);
+        state.ports.clear();
+        let mut result = swept.and(state.install(&self.table));
+        for network in networks.values() {
+            result = result.and(state.delete_link(&network.link));
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn sockets(&mut self) -> Result<(&mut Route, &mut Nft), Error> {
+        if self.sockets.is_none() {
+            let route = Route::open().map_err(kernel("open a netlink socket"))?;
+            let nft = Nft::open().map_err(kernel("open a netlink socket"))?;
+            self.sockets = Some((route, nft));
+        }
+        let (route, nft) = self.sockets.as_mut().expect("just made");
+        Ok((route, nft))
+    }
+
+    fn make_bridge(&mut self, network: &Definition) -> Result<(), Error> {
+        let (route, _) = self.sockets()?;
+        let attempt = || format!("make the bridge `{}`", network.link);
+        let mac = network.subnet(true).and_then(|subnet| match subnet.gateway {
+            std::net::IpAddr::V4(gateway) => Some(ipam::mac(gateway)),
+            std::net::IpAddr::V6(_) => None,
+        });
+        let link = NewLink {
+            name: &network.link,
+            mac: mac.or_else(random_mac),
+            mtu: network.mtu,
+            up: true,
+            ..NewLink::default()
+        };
+        let made = route.add_bridge(&Bridge { link, multicast_snooping: false });
+        // One that an earlier engine made is taken over.
+        made.tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
+        let bridge = find(route, &network.link)?.ok_or_else(|| Error::Gone { link: network.link.clone() })?;
+        if bridge.kind.as_deref() != Some("bridge") {
+            return Err(Error::NoBridge { link: network.link.clone() });
+        }
+        for subnet in &network.subnets {
+            let own = Net { address: subnet.gateway, prefix: subnet.net.prefix };
+            route.add_address(bridge.index, own).tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
+        }
+        route.set_up(bridge.index, true).map_err(kernel(attempt()))?;
+        settings::of_bridge(network)
+    }
+
+    /// Makes the ruleset of what is up; without a network there is none.
+    fn install(&mut self, table: &Table) -> Result<(), Error> {
+        let networks: Vec<&Definition> = self.up.values().collect();
+        let batch = if networks.is_empty() {
+            let mut batch = Batch::new();
+            batch.add_table(table).delete_table(table);
+            batch
+        } else {
+            let ports: Vec<PortRule> = self.ports.values().flatten().copied().collect();
+            rules::all(table, &networks, &ports)
+        };
+        let (_, nft) = self.sockets()?;
+        nft.commit(batch).map_err(kernel("write the nftables ruleset"))
+    }
+
+    fn is_whole(&mut self, table: &Table) -> Result<bool, Error> {
+        let networks: Vec<&Definition> = self.up.values().collect();
+        let expected = rules::counts(&networks);
+        let (bridges, ports) = (networks.len(), self.ports.values().flatten().copied().collect::<Vec<_>>());
+        let sets = rules::set_sizes(&ports);
+        let (_, nft) = self.sockets()?;
+        let found = nft.rules(table).tolerate(&[Errno::NOENT]).map_err(kernel("read the ruleset"))?;
+        let Some(found) = found else { return Ok(false) };
+        let has = |chain: &str, count: usize| found.iter().any(|(name, rules)| name == chain && *rules == count);
+        if found.len() != expected.len() || !expected.iter().all(|(chain, count)| has(chain, *count)) {
+            return Ok(false);
+        }
+        for (set, size) in sets.into_iter().chain([("bridges", bridges)]) {
+            let keys = nft.keys(table, set).tolerate(&[Errno::NOENT]).map_err(kernel("read the ruleset"))?;
+            if keys.is_none_or(|keys| keys.len() != size) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn set_port(&mut self, network: &Definition, name: &str) -> Result<(), Error> {
+        // Where bridged frames pass the ruleset, a container's way to its own published port is turned on
+        // the bridge itself.
+        let hairpin = settings::bridged_frames_pass_the_ruleset();
+        if network.icc && !hairpin {
+            return Ok(());
+        }
+        let (route, _) = self.sockets()?;
+        let link = find(route, name)?.ok_or_else(|| Error::Gone { link: name.to_owned() })?;
+        route.set_port(link.index, !network.icc, hairpin).map_err(kernel("set the container's port on the bridge"))
+    }
+
+    fn delete_link(&mut self, name: &str) -> Result<(), Error> {
+        let (route, _) = self.sockets()?;
+        match find(route, name)? {
+            Some(link) => route.delete(link.index).map_err(kernel(format!("delete the link `{name}`"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How long a change of the ruleset is let settle.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Waits for a change. False if the socket is of no use any more.
+fn wait_for(watch: &Watch) -> rustix::io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut fds = [PollFd::new(watch, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+    Ok(true)
+}
+
+fn find(route: &mut Route, name: &str) -> Result<Option<Link>, Error> {
+    route.link(name).map_err(kernel("read the links"))
+}
+
+/// A bridge without an address of IPv4 has a locally administered one that stays, whoever joins.
+fn random_mac() -> Option<Mac> {
+    let mut bytes = [0; 6];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
+    bytes[0] = (bytes[0] | 0x02) & 0xfe;
+    Some(Mac(bytes))
+}
+
+/// Adds what was attempted to the kernel's refusal.
+fn kernel(attempt: impl Into<String>) -> impl FnOnce(hull_netlink::Error) -> Error {
+    let attempt = attempt.into();
+    move |source| Error::Kernel { attempt: format!("cannot {attempt}"), source }
+}

@@ -1,0 +1,54 @@
+//! The container's side of a wire: addresses, the link up, the default route.
+
+use std::os::fd::BorrowedFd;
+
+use hull_netlink::Route;
+use hull_netlink::route::{Net, Path};
+
+use super::kernel;
+use crate::definition::{Definition, Endpoint};
+use crate::error::Error;
+
+/// Configures the far end in its namespace, on a thread of its own.
+pub(super) fn configure(netns: BorrowedFd<'_>, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
+    let mut result = Ok(());
+    let entered = hull_sys::namespace::on_own_thread(|| {
+        use hull_sys::Named as _;
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(netns, kind).named(|| "setns(network)".to_owned())?;
+        result = within(network, endpoint);
+        Ok(())
+    });
+    entered.map_err(|source| Error::NewNamespace { source })?;
+    result
+}
+
+/// In the container's namespace.
+fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
+    let attempt = || kernel("configure the container's link");
+    let mut route = Route::open().map_err(attempt())?;
+    let link = route.link(&endpoint.name).map_err(attempt())?;
+    let link = link.ok_or_else(|| Error::Gone { link: endpoint.name.clone() })?;
+    if endpoint.address(false).is_none() {
+        // IPv6 off means off: no link-local address, nothing heard of routers.
+        super::settings::no_ipv6(&endpoint.name);
+    }
+    for address in &endpoint.addresses {
+        route.add_address(link.index, *address).map_err(attempt())?;
+    }
+    route.set_up(link.index, true).map_err(attempt())?;
+    if !endpoint.gateway || network.internal {
+        return Ok(());
+    }
+    for subnet in &network.subnets {
+        let v4 = subnet.net.address.is_ipv4();
+        if endpoint.address(v4).is_none() {
+            continue;
+        }
+        let any = if v4 { [0u8; 4].into() } else { [0u8; 16].into() };
+        let destination = Net { address: any, prefix: 0 };
+        let path = Path { destination, gateway: Some(subnet.gateway), link: link.index, metric: None };
+        route.add_path(&path).map_err(attempt())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,407 @@
+//! Bridges, addresses and published ports with real traffic: a host, another machine on its uplink, and
+//! containers, all of them network namespaces of the test's own.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+use std::time::Duration;
+
+use hull_netlink::Route;
+use hull_netlink::route::{NewLink, Path, Peer, Veth};
+use hull_network::ports::{Protocol, Published, Wish, reserve};
+use hull_network::rules::PortRule;
+use hull_network::{Definition, Endpoint, Error, Mac, Net, Subnet, Switch, ipam};
+use hull_types::Timestamp;
+
+/// The host's and the other machine's addresses on the uplink.
+const HOST: &str = "203.0.113.1";
+const OUTSIDE: &str = "203.0.113.2";
+
+/// Runs `work` in a network namespace, on a thread of its own.
+fn within<T: Send>(netns: impl AsFd + Sync, work: impl FnOnce() -> T + Send) -> T {
+    hull_sys::namespace::on_own_thread(|| {
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(netns.as_fd(), kind).unwrap();
+        Ok(work())
+    })
+    .unwrap()
+}
+
+fn new_netns() -> OwnedFd {
+    assert!(rustix::process::geteuid().is_root(), "needs root");
+    let netns = hull_sys::namespace::new_network().unwrap();
+    within(&netns, || hull_sys::net::loopback_up().unwrap());
+    netns
+}
+
+fn net(text: &str) -> Net {
+    text.parse().unwrap()
+}
+
+fn at(address: impl ToString, port: u16) -> SocketAddr {
+    SocketAddr::new(address.to_string().parse().unwrap(), port)
+}
+
+/// A host with an uplink to another machine.
+struct World {
+    host: OwnedFd,
+    outside: OwnedFd,
+    switch: Switch,
+}
+
+impl World {
+    fn new() -> Self {
+        let (host, outside) = (new_netns(), new_netns());
+        within(&host, || {
+            let mut route = Route::open().unwrap();
+            let link = NewLink { name: "up0", up: true, ..NewLink::default() };
+            let peer = Peer { name: "up1", mac: None, mtu: None, netns: Some(outside.as_fd()) };
+            route.add_veth(&Veth { link, peer }).unwrap();
+            let index = route.link("up0").unwrap().unwrap().index;
+            route.add_address(index, net(&format!("{HOST}/24"))).unwrap();
+            route.add_address(index, net("fd00:113::1/64")).unwrap();
+        });
+        within(&outside, || {
+            let mut route = Route::open().unwrap();
+            let index = route.link("up1").unwrap().unwrap().index;
+            route.add_address(index, net(&format!("{OUTSIDE}/24"))).unwrap();
+            route.add_address(index, net("fd00:113::2/64")).unwrap();
+            route.set_up(index, true).unwrap();
+            // It knows a way to the containers' networks: being unreachable must not hang on ignorance.
+            for (destination, via) in [("10.0.0.0/8", HOST), ("fd00:10::/32", "fd00:113::1")] {
+                let gateway = Some(via.parse().unwrap());
+                route.add_path(&Path { destination: net(destination), gateway, link: index, metric: None }).unwrap();
+            }
+        });
+        Self { host, outside, switch: Switch::new("hull-test") }
+    }
+
+    fn raise(&self, network: &Definition) {
+        within(&self.host, || self.switch.raise(network).unwrap());
+    }
+
+    /// A container in a network at the given address.
+    fn container(&self, network: &Definition, name: &str, addresses: &[&str]) -> Container {
+        let netns = new_netns();
+        let addresses: Vec<Net> = addresses.iter().map(|text| net(text)).collect();
+        let mac = match addresses[0].address {
+            IpAddr::V4(address) => ipam::mac(address),
+            IpAddr::V6(_) => Mac([2, 0, 0, 0, 0, 9]),
+        };
+        let endpoint = Endpoint {
+            id: name.into(),
+            network: network.id.clone(),
+            name: "eth0".into(),
+            link: format!("veth{name}"),
+            mac,
+            addresses,
+            gateway: true,
+        };
+        within(&self.host, || self.switch.attach(network, &endpoint, netns.as_fd()).unwrap());
+        Container { netns, endpoint }
+    }
+
+    /// Publishes one TCP port of a container.
+    fn publish(&self, container: &Container, port: u16, address: &str, host: u16) {
+        let address: IpAddr = address.parse().unwrap();
+        let to = container.endpoint.address(address.is_ipv4()).unwrap();
+        let published = Published { protocol: Protocol::Tcp, port, address, host };
+        within(&self.host, || self.switch.publish(&container.endpoint.id, vec![PortRule { published, to }]).unwrap());
+    }
+
+    fn tool(&self, program: &str, args: &[&str]) -> String {
+        within(&self.host, || {
+            let out = Command::new(program).args(args).output().unwrap();
+            assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap()
+        })
+    }
+}
+
+struct Container {
+    netns: OwnedFd,
+    endpoint: Endpoint,
+}
+
+impl Container {
+    /// Serves TCP on a port: says who called.
+    fn serve(&self, port: u16) {
+        let v6 = self.endpoint.address(false).is_some();
+        let listener = within(&self.netns, || TcpListener::bind(at(if v6 { "::" } else { "0.0.0.0" }, port)).unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let peer = stream.peer_addr().unwrap().ip().to_canonical();
+                let _ = write!(stream, "{peer}");
+            }
+        });
+    }
+}
+
+/// Connects from a namespace, and returns as whom the server saw the client.
+fn call(from: &OwnedFd, to: SocketAddr, patience: Duration) -> Result<IpAddr, std::io::ErrorKind> {
+    within(from, || {
+        let mut stream = TcpStream::connect_timeout(&to, patience).map_err(|error| error.kind())?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(|error| error.kind())?;
+        Ok(text.parse().unwrap())
+    })
+}
+
+fn reaches(from: &OwnedFd, to: SocketAddr) -> IpAddr {
+    call(from, to, Duration::from_secs(20)).unwrap_or_else(|why| panic!("{to}: {why}"))
+}
+
+/// A packet that is dropped never answers, so this waits a moment.
+fn is_closed(from: &OwnedFd, to: SocketAddr) {
+    let answer = call(from, to, Duration::from_millis(700));
+    assert!(answer.is_err(), "{to} answered as if it were open: {answer:?}");
+}
+
+fn network(name: &str, subnets: &[&str]) -> Definition {
+    let subnets = subnets.iter().map(|text| {
+        let net = net(text);
+        Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }
+    });
+    Definition {
+        id: format!("id-{name}"),
+        name: name.into(),
+        created: Timestamp::now(),
+        link: format!("br-{name}"),
+        subnets: subnets.collect(),
+        internal: false,
+        icc: true,
+        masquerade: true,
+        mtu: None,
+        publish_on: None,
+        labels: BTreeMap::new(),
+        options: BTreeMap::new(),
+    }
+}
+
+fn wish(host: u16) -> Wish {
+    Wish { protocol: Protocol::Tcp, port: 80, address: None, host: (host, host) }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn containers_reach_each_other_and_the_world() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let (a, b) = (world.container(&lan, "a", &["10.1.0.2/24"]), world.container(&lan, "b", &["10.1.0.3/24"]));
+    b.serve(80);
+    assert_eq!(reaches(&a.netns, at("10.1.0.3", 80)), ip("10.1.0.2"));
+    assert_eq!(reaches(&world.host, at("10.1.0.3", 80)), ip("10.1.0.1"), "the host reaches every port");
+    let listener = within(&world.outside, || UdpSocket::bind(at(OUTSIDE, 99)).unwrap());
+    listener.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    within(&a.netns, || UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", at(OUTSIDE, 99)).unwrap());
+    let (_, from) = listener.recv_from(&mut [0; 8]).unwrap();
+    assert_eq!(from.ip(), ip(HOST), "under the host's address");
+    is_closed(&world.outside, at("10.1.0.3", 80));
+}
+
+#[test]
+fn a_published_port_is_reached_from_everywhere_and_sees_who_calls() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let (a, b) = (world.container(&lan, "a", &["10.1.0.2/24"]), world.container(&lan, "b", &["10.1.0.3/24"]));
+    b.serve(80);
+    world.publish(&b, 80, "0.0.0.0", 8080);
+    assert_eq!(reaches(&world.outside, at(HOST, 8080)), ip(OUTSIDE), "the client's own address");
+    for address in ["127.0.0.1", HOST, "10.1.0.1"] {
+        reaches(&world.host, at(address, 8080));
+    }
+    reaches(&a.netns, at(HOST, 8080));
+    assert_eq!(reaches(&b.netns, at(HOST, 8080)), ip("10.1.0.1"), "a container to its own port");
+    is_closed(&world.outside, at("10.1.0.3", 80));
+    is_closed(&world.outside, at(HOST, 80));
+    within(&world.host, || world.switch.detach("b").unwrap());
+    is_closed(&world.outside, at(HOST, 8080));
+    is_closed(&world.host, at("127.0.0.1", 8080));
+}
+
+#[test]
+fn a_published_port_on_loopback_is_not_reachable_from_outside() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let (a, b) = (world.container(&lan, "a", &["10.1.0.2/24"]), world.container(&lan, "b", &["10.1.0.3/24"]));
+    b.serve(80);
+    world.publish(&b, 80, "127.0.0.1", 8080);
+    reaches(&world.host, at("127.0.0.1", 8080));
+    is_closed(&world.host, at(HOST, 8080));
+    is_closed(&world.outside, at(HOST, 8080));
+    is_closed(&world.outside, at("10.1.0.3", 80));
+    // A neighbour that routes 127.0.0.1 to the host reaches neither the port nor the host's own services.
+    let own = within(&world.host, || TcpListener::bind("127.0.0.1:5555").unwrap());
+    for netns in [&a.netns, &world.outside] {
+        within(netns, || {
+            let mut route = Route::open().unwrap();
+            let lo = route.link("lo").unwrap().unwrap().index;
+            route.delete_address(lo, net("127.0.0.1/8")).unwrap();
+            let (name, via) = if route.link("eth0").unwrap().is_some() { ("eth0", "10.1.0.1") } else { ("up1", HOST) };
+            let link = route.link(name).unwrap().unwrap().index;
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"), "1").unwrap();
+            let path = Path { destination: net("127.0.0.0/8"), gateway: Some(ip(via)), link, metric: None };
+            route.add_path(&path).unwrap();
+        });
+        is_closed(netns, at("127.0.0.1", 8080));
+        is_closed(netns, at("127.0.0.1", 5555));
+    }
+    drop(own);
+}
+
+#[test]
+fn networks_are_kept_apart_and_an_internal_one_from_the_world() {
+    let world = World::new();
+    let (one, two) = (network("one", &["10.1.0.0/24"]), network("two", &["10.2.0.0/24"]));
+    let inner = Definition { internal: true, ..network("inner", &["10.3.0.0/24"]) };
+    for network in [&one, &two, &inner] {
+        world.raise(network);
+    }
+    let a = world.container(&one, "a", &["10.1.0.2/24"]);
+    let b = world.container(&two, "b", &["10.2.0.2/24"]);
+    let (c, d) = (world.container(&inner, "c", &["10.3.0.2/24"]), world.container(&inner, "d", &["10.3.0.3/24"]));
+    for server in [&a, &b, &d] {
+        server.serve(80);
+    }
+    is_closed(&a.netns, at("10.2.0.2", 80));
+    is_closed(&b.netns, at("10.1.0.2", 80));
+    reaches(&c.netns, at("10.3.0.3", 80));
+    is_closed(&a.netns, at("10.3.0.3", 80));
+    // Even with a route of its own making, an internal network's container gets nowhere.
+    within(&c.netns, || {
+        let mut route = Route::open().unwrap();
+        let link = route.link("eth0").unwrap().unwrap().index;
+        let path = Path { destination: net("0.0.0.0/0"), gateway: Some(ip("10.3.0.1")), link, metric: None };
+        route.add_path(&path).unwrap();
+    });
+    let listener = within(&world.outside, || TcpListener::bind(at(OUTSIDE, 99)).unwrap());
+    is_closed(&c.netns, at(OUTSIDE, 99));
+    is_closed(&c.netns, at("10.1.0.2", 80));
+    drop(listener);
+    world.publish(&b, 80, "0.0.0.0", 8080);
+    reaches(&a.netns, at(HOST, 8080));
+}
+
+#[test]
+fn without_icc_neighbours_do_not_reach_each_other() {
+    let world = World::new();
+    let lan = Definition { icc: false, ..network("lan", &["10.1.0.0/24"]) };
+    world.raise(&lan);
+    let (a, b) = (world.container(&lan, "a", &["10.1.0.2/24"]), world.container(&lan, "b", &["10.1.0.3/24"]));
+    b.serve(80);
+    is_closed(&a.netns, at("10.1.0.3", 80));
+    reaches(&world.host, at("10.1.0.3", 80));
+}
+
+#[test]
+fn ipv6_works_as_ipv4_does() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24", "fd00:10:1::/64"]);
+    world.raise(&lan);
+    let a = world.container(&lan, "a", &["10.1.0.2/24", "fd00:10:1::2/64"]);
+    let b = world.container(&lan, "b", &["10.1.0.3/24", "fd00:10:1::3/64"]);
+    b.serve(80);
+    assert_eq!(reaches(&a.netns, at("fd00:10:1::3", 80)), ip("fd00:10:1::2"));
+    world.publish(&b, 80, "::", 8080);
+    assert_eq!(reaches(&world.outside, at("fd00:113::1", 8080)), ip("fd00:113::2"));
+    reaches(&world.host, at("fd00:113::1", 8080));
+    // Not served there, but said so at once: a client that tries it first goes on to 127.0.0.1.
+    let kept = within(&world.host, || reserve(&wish(8080), None, true).unwrap());
+    assert_eq!(call(&world.host, at("::1", 8080), Duration::from_secs(20)), Err(std::io::ErrorKind::ConnectionRefused));
+    drop(kept);
+    reaches(&b.netns, at("fd00:113::1", 8080));
+    is_closed(&world.outside, at("fd00:10:1::3", 80));
+    let four = network("four", &["10.4.0.0/24"]);
+    world.raise(&four);
+    let c = world.container(&four, "c", &["10.4.0.2/24"]);
+    let shown = within(&c.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
+    assert!(!shown.contains("eth0"), "IPv6 off means off: {shown}");
+}
+
+#[test]
+fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
+    let world = World::new();
+    let before = world.tool("ip", &["-o", "link"]);
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let b = world.container(&lan, "b", &["10.1.0.3/24"]);
+    b.serve(80);
+    world.publish(&b, 80, "0.0.0.0", 8080);
+    let mend = || within(&world.host, || world.switch.mend().unwrap());
+    assert!(!mend(), "nobody has changed it");
+    let whole = world.tool("nft", &["list", "ruleset"]);
+    for flush in [
+        &["flush", "ruleset"][..],
+        &["flush", "chain", "inet", "hull-test", "into"],
+        &["flush", "map", "inet", "hull-test", "any4"],
+        &["flush", "set", "inet", "hull-test", "open4"],
+    ] {
+        world.tool("nft", flush);
+        assert!(mend(), "{flush:?}");
+        assert_eq!(world.tool("nft", &["list", "ruleset"]), whole, "{flush:?}");
+    }
+    assert_eq!(reaches(&world.outside, at(HOST, 8080)), ip(OUTSIDE));
+    // Somebody flushes, and the next container publishes.
+    world.tool("nft", &["flush", "ruleset"]);
+    let c = world.container(&lan, "c", &["10.1.0.4/24"]);
+    c.serve(80);
+    world.publish(&c, 80, "0.0.0.0", 8081);
+    reaches(&world.outside, at(HOST, 8081));
+    reaches(&world.outside, at(HOST, 8080));
+    // A wire that no container owns is swept.
+    within(&world.host, || world.switch.sweep(&|link| link == "vethb").unwrap());
+    let links = world.tool("ip", &["-o", "link"]);
+    assert!(links.contains("vethb@") && !links.contains("vethc@"), "{links}");
+    drop((b, c));
+    within(&world.host, || world.switch.clear().unwrap());
+    assert_eq!(world.tool("nft", &["list", "ruleset"]), "");
+    // The kernel takes a wire down some time after its namespace.
+    for _ in 0..200 {
+        if world.tool("ip", &["-o", "link"]) == before {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{}\nbefore:\n{before}", world.tool("ip", &["-o", "link"]));
+}
+
+#[test]
+fn a_failed_attach_leaves_nothing() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let before = world.tool("ip", &["-o", "link"]);
+    let netns = new_netns();
+    let endpoint = Endpoint {
+        id: "x".into(),
+        network: lan.id.clone(),
+        name: "eth0".into(),
+        link: "vethx".into(),
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        addresses: vec![net("10.1.0.9/24"), net("10.1.0.9/24")],
+        gateway: true,
+    };
+    let error = within(&world.host, || world.switch.attach(&lan, &endpoint, netns.as_fd()).unwrap_err());
+    assert!(matches!(error, Error::Kernel { .. }), "{error:?}");
+    assert_eq!(world.tool("ip", &["-br", "link"]).lines().count(), before.lines().count());
+}
+
+#[test]
+fn a_reserved_port_is_the_hosts() {
+    let world = World::new();
+    within(&world.host, || {
+        let reserved = reserve(&Wish { protocol: Protocol::Udp, ..wish(5300) }, None, true).unwrap();
+        assert_eq!(reserved.len(), 2);
+        assert!(UdpSocket::bind("0.0.0.0:5300").is_err() && UdpSocket::bind("[::]:5300").is_err());
+    });
+}
