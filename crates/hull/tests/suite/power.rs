@@ -312,8 +312,8 @@ fn lives(host: &Host, name: &str, life: &Life) -> bool {
             Life::Runs => state["Status"] == "running",
         }
     };
-    // That a run has ended with the power is noticed in a moment.
-    let deadline = Instant::now() + patience();
+    // That a run has ended with the power is noticed in a moment; a start waits for a busy disk as long as it takes.
+    let deadline = Instant::now() + 6 * patience();
     while !fits() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
