@@ -336,8 +336,16 @@ fn optional_controllers(limits: &Limits) -> Vec<&'static str> {
     if limits.wants_cpuset() {
         list.push("cpuset");
     }
-    if !limits.hugetlb.is_empty() {
-        list.push("hugetlb");
+    let wanted = [
+        ("hugetlb", !limits.hugetlb.is_empty()),
+        ("rdma", !limits.rdma.is_empty()),
+        ("net_cls", limits.net_class.is_some()),
+        ("net_prio", !limits.net_priorities.is_empty()),
+    ];
+    list.extend(wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name));
+    for file in limits.unified.keys() {
+        let known = ["cpuset", "hugetlb", "rdma", "misc"].into_iter().find(|name| file.split('.').next() == Some(name));
+        list.extend(known);
     }
     list
 }

@@ -135,21 +135,21 @@ impl Host {
         Cgroup::create(self.clone(), parent, id, limits)
     }
 
-    /// As [`Host::create`], at a path below the mounts.
+    /// As [`Host::create`], at a path below the mounts, in every hierarchy.
     pub fn create_at(&self, path: &str, limits: &Limits) -> Result<Cgroup, Error> {
         let (parent, id) = split(path)?;
-        Cgroup::create(self.clone(), self.parent_or_root(&parent)?, &id, limits)
+        Cgroup::create(self.clone(), self.parent_or_root(&parent), &id, limits)
     }
 
     /// As [`Host::open`], at a path below the mounts.
     pub fn open_at(&self, path: &str) -> Result<Cgroup, Error> {
         let (parent, id) = split(path)?;
-        Cgroup::open(self.clone(), self.parent_or_root(&parent)?, &id)
+        Cgroup::open(self.clone(), self.parent_or_root(&parent), &id)
     }
 
     /// The parent of that name, or the root where it has none.
-    fn parent_or_root(&self, name: &str) -> Result<Arc<Parent>, Error> {
-        if name.is_empty() { Ok(Arc::new(Parent::root_of(self.0.roots.clone()))) } else { self.parent(name) }
+    fn parent_or_root(&self, name: &str) -> Arc<Parent> {
+        Arc::new(Parent::everywhere(self.0.roots.clone(), name.to_owned()))
     }
 
     /// Finds an existing cgroup; [`Error::Missing`] if there is none.

@@ -52,6 +52,18 @@ pub struct Limits {
     pub blkio_write_iops: Vec<DeviceRate>,
     /// Huge page limits.
     pub hugetlb: Vec<HugetlbLimit>,
+    /// What a group may use above its quota, in microseconds, from what it has not used before.
+    pub cpu_burst: Option<u64>,
+    /// 1: only what no other group wants.
+    pub cpu_idle: Option<i64>,
+    /// The class of its packets (v1 only).
+    pub net_class: Option<u32>,
+    /// Interface and priority of its packets (v1 only).
+    pub net_priorities: Vec<(String, u32)>,
+    /// RDMA: device, handles and objects.
+    pub rdma: Vec<(String, Option<u32>, Option<u32>)>,
+    /// Files of v2 and what is written to them, as they are.
+    pub unified: std::collections::BTreeMap<String, String>,
     /// `None`: every device may be used (privileged). `Some`: all are denied, then these rules apply
     /// in order, the last match deciding.
     pub devices: Option<Vec<DeviceRule>>,

@@ -50,6 +50,8 @@ pub(crate) struct Parent {
     enabled: Mutex<BTreeSet<&'static str>>,
     /// Names of spare directories, present in every base hierarchy.
     pub spares: Mutex<Vec<String>>,
+    /// Groups are made in every hierarchy, not only in those that `base` names.
+    everywhere: bool,
 }
 
 /// A parent as given by the user: a path without `.` and `..`, absolute or not.
@@ -75,9 +77,9 @@ impl Roots {
 }
 
 impl Parent {
-    /// The root itself as the parent.
-    pub fn root_of(roots: Arc<Roots>) -> Self {
-        Self::new(roots, String::new())
+    /// A parent, or the root itself, whose groups are in every hierarchy: for the OCI runtime, whose callers rely on it.
+    pub fn everywhere(roots: Arc<Roots>, name: String) -> Self {
+        Self { everywhere: true, ..Self::new(roots, name) }
     }
 
     pub fn new(roots: Arc<Roots>, name: String) -> Self {
@@ -91,6 +93,7 @@ impl Parent {
             dirs: (0..count).map(|_| OnceLock::new()).collect(),
             enabled: Mutex::new(BTreeSet::new()),
             spares: Mutex::new(Vec::new()),
+            everywhere: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl Parent {
     pub fn base(&self) -> Vec<usize> {
         match &*self.roots {
             Roots::V2 { .. } => vec![0],
+            Roots::V1(list) if self.everywhere => (0..list.len()).collect(),
             Roots::V1(list) => (0..list.len()).filter(|index| BASE.iter().any(|c| list[*index].0.carries(c))).collect(),
         }
     }

@@ -57,6 +57,13 @@ pub(crate) fn writes(limits: &Limits, now: &Now) -> Vec<Write> {
         let file = format!("hugetlb.{}.limit_in_bytes", huge.page_size);
         out.push(Write::new("hugetlb", file, huge.limit));
     }
+    if let Some(class) = limits.net_class {
+        out.push(Write::new("net_cls", "net_cls.classid", class));
+    }
+    for (interface, priority) in &limits.net_priorities {
+        out.push(Write::new("net_prio", "net_prio.ifpriomap", format!("{interface} {priority}")));
+    }
+    rdma(limits, &mut out);
     if let (Some(rules), true) = (&limits.devices, now.fresh) {
         devices(rules, &mut out);
     }
@@ -111,11 +118,26 @@ fn cpu(limits: &Limits, out: &mut Vec<Write>) {
     if let Some(quota) = quota.filter(|quota| *quota != 0) {
         out.push(Write::new("cpu", "cpu.cfs_quota_us", quota));
     }
+    if let Some(burst) = limits.cpu_burst {
+        out.push(Write::new("cpu", "cpu.cfs_burst_us", burst));
+    }
+    if let Some(idle) = limits.cpu_idle {
+        out.push(Write::new("cpu", "cpu.idle", idle));
+    }
     if let Some(period) = limits.cpu_rt_period {
         out.push(Write::new("cpu", "cpu.rt_period_us", period).again());
     }
     if let Some(runtime) = limits.cpu_rt_runtime {
         out.push(Write::new("cpu", "cpu.rt_runtime_us", runtime));
+    }
+}
+
+/// The same file in both versions.
+pub(crate) fn rdma(limits: &Limits, out: &mut Vec<Write>) {
+    for (device, handles, objects) in &limits.rdma {
+        let show = |value: &Option<u32>| value.map_or("max".to_owned(), |value| value.to_string());
+        let line = format!("{device} hca_handle={} hca_object={}", show(handles), show(objects));
+        out.push(Write::new("rdma", "rdma.max", line));
     }
 }
 

@@ -34,11 +34,20 @@ pub(crate) fn writes(limits: &Limits, now: &Now<'_>) -> Vec<Write> {
     {
         out.push(Write::new("pids", "pids.max", max_or(pids)));
     }
+    if let Some(burst) = limits.cpu_burst {
+        out.push(Write::new("cpu", "cpu.max.burst", burst));
+    }
+    if let Some(idle) = limits.cpu_idle {
+        out.push(Write::new("cpu", "cpu.idle", idle));
+    }
+    crate::v1::rdma(limits, &mut out);
     io(limits, now, &mut out);
     for huge in &limits.hugetlb {
         let file = format!("hugetlb.{}.max", huge.page_size);
         out.push(Write::new("hugetlb", file, huge.limit));
     }
+    // ORDER: last, since the specification has them override what else is asked for.
+    out.extend(limits.unified.iter().map(|(file, value)| Write::new("", file, value)));
     out
 }
 

@@ -49,7 +49,7 @@ pub fn compile(spec: &Spec, facts: &Facts) -> Result<Compiled, Error> {
         hostname: own_uts.then_some(&*spec.hostname),
         domainname: spec.domainname.as_deref().filter(|_| own_uts),
         sysctls: &spec.sysctls,
-        keyring: true,
+        keyring: entry::Keyring::Own,
         hold: false,
     });
     let mut steps = entry.steps;
@@ -86,7 +86,7 @@ pub fn compile(spec: &Spec, facts: &Facts) -> Result<Compiled, Error> {
 /// # Errors
 /// A NUL byte in a command or variable.
 pub fn compile_exec(spec: &ExecSpec, facts: &ExecFacts) -> Result<Compiled, Error> {
-    let entry = entry::join(&spec.process, facts, true);
+    let entry = entry::join(&spec.process, facts, entry::Keyring::Own);
     let mut steps = entry.steps;
     streams(facts.streams, false, facts.who.uid, &mut steps);
     steps.push(Step::Workdir { path: spec.process.cwd.clone(), create: false });

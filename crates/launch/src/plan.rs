@@ -197,6 +197,8 @@ pub enum Step {
     },
     /// A new session keyring, so that the keeper's is not seen. Skipped where the kernel has none.
     Keyring,
+    /// As `Keyring`, of this name: a process that is executed later joins the same one.
+    NamedKeyring(String),
     /// `sethostname`.
     Hostname(String),
     /// `setdomainname`.

@@ -25,7 +25,7 @@ pub use process::{
 };
 
 use crate::cgroups::Group;
-use crate::config::{Config, Hooks, Linux};
+use crate::config::{self, Config, Hooks, Linux};
 use crate::container::SpecState;
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
@@ -53,9 +53,8 @@ impl Read {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Error::NoConfig { bundle: path }),
             text => text.doing(|| format!("read {:?}", path.join("config.json")))?,
         };
-        let unreadable =
-            |error: serde_json::Error| Error::Unreadable { path: path.join("config.json"), reason: error.to_string() };
-        let (config, text) = parse(text).map_err(unreadable)?;
+        let (config, text) =
+            parse(text).map_err(|reason| Error::Unreadable { path: path.join("config.json"), reason })?;
         let read = Self { path, config, text };
         read.check()?;
         Ok(read)
@@ -67,6 +66,9 @@ impl Read {
         check_process(process)?;
         if self.config.root.as_ref().is_none_or(|root| root.path.is_empty()) {
             return Err(Error::invalid("root.path", "is missing"));
+        }
+        if let Some(linux) = &self.config.linux {
+            crate::netdev::check(&linux.net_devices)?;
         }
         if let Some(hooks) = &self.config.hooks {
             hooks::check(hooks)?;
@@ -92,15 +94,18 @@ impl Read {
 }
 
 /// Go writes `null` for what is empty; here it is as if it were absent.
-pub fn parse(text: String) -> serde_json::Result<(Config, Box<RawValue>)> {
+fn parse(text: String) -> Result<(Config, Box<RawValue>), String> {
+    let named = |text: &str, error: serde_json::Error| config::named(text, &error);
     let text = if text.contains("null") {
-        let mut value: serde_json::Value = serde_json::from_str(&text)?;
+        let mut value: serde_json::Value = serde_json::from_str(&text).map_err(|error| named(&text, error))?;
         drop_nulls(&mut value);
-        serde_json::to_string(&value)?
+        value.to_string()
     } else {
         text
     };
-    Ok((serde_json::from_str(&text)?, RawValue::from_string(text)?))
+    let config = serde_json::from_str(&text).map_err(|error| named(&text, error))?;
+    let text = RawValue::from_string(text).map_err(|error| error.to_string())?;
+    Ok((config, text))
 }
 
 /// Takes every null out.
@@ -133,7 +138,7 @@ pub struct Prepared {
 }
 
 /// How the command wants the container.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Wishes<'a> {
     /// The container's id.
     pub id: &'a str,
@@ -141,6 +146,8 @@ pub struct Wishes<'a> {
     pub pivot: bool,
     /// A new session keyring.
     pub keyring: bool,
+    /// What the log is told of.
+    pub log: &'a crate::log::Log,
     /// It has a cgroup.
     pub group: Option<&'a Group>,
     /// The cgroups are the unified ones.
@@ -158,6 +165,9 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
     let context = mounts::Context { read, linux: &linux, spaces: &spaces, wishes, selinux: selinux_active() };
     let mounted = mounts::all(&context, &mut fds)?;
     let given = config.process.as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
+    for name in process::unknown_capabilities(given) {
+        wishes.log.warning(&format!("ignoring unknown or unavailable capability {name}"));
+    }
     let who = who(given, fds.get(root));
     let seccomp = match &linux.seccomp {
         Some(profile) => seccomp(profile.get(), given)?,
@@ -173,7 +183,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
         annotations: &config.annotations,
     };
     let bundle = Bundle {
-        process: process(given, wishes.keyring)?,
+        process: process(given, wishes.keyring.then_some(wishes.id))?,
         hostname: config.hostname.clone().filter(|name| !name.is_empty()),
         domainname: config.domainname.clone().filter(|name| !name.is_empty()),
         namespaces: spaces.wishes.clone(),

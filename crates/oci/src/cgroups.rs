@@ -10,7 +10,7 @@ use crate::cli::Globals;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-pub use resources::{devices, limits};
+pub use resources::{devices, fits, limits};
 
 /// A cgroup that exists.
 #[derive(Debug)]
@@ -24,14 +24,29 @@ pub fn path(globals: &Globals, config: &Config, id: &str) -> Result<String> {
     if globals.systemd {
         return Err(Error::Systemd("cgroups made by systemd are not supported yet".to_owned()));
     }
-    if given.is_empty() {
-        return Ok(format!("/{id}"));
+    if given.split('/').any(|part| part == "..") || given.contains(char::is_control) {
+        return Err(Error::invalid("linux.cgroupsPath", format!("{given:?} is no path below the cgroups' root")));
     }
-    if given.split('/').any(|part| part == "..") {
-        return Err(Error::invalid("linux.cgroupsPath", format!("{given:?} contains `..`")));
+    match (given.is_empty(), given.starts_with('/')) {
+        (false, true) => Ok(given.to_owned()),
+        (false, false) => Ok(format!("{}/{given}", own())),
+        (true, _) => Ok(format!("{}/{id}", own())),
     }
-    // A relative one is counted from the mounts, too: the specification leaves it to the runtime.
-    Ok(format!("/{}", given.trim_start_matches('/')))
+}
+
+/// As runc, a path that is not absolute is below this process's own group. Where that is another one in each
+/// hierarchy, below the root.
+fn own() -> String {
+    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut v1 = text.lines().filter(|line| !line.starts_with("0::")).filter_map(|line| line.splitn(3, ':').nth(2));
+    let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let path = match (v1.next(), unified) {
+        (Some(first), _) if v1.all(|other| other == first) => first,
+        // A group of version 2 with processes hands no controllers down: beside it, then.
+        (None, Some(own)) => own.rsplit_once('/').map_or("", |(above, _)| above),
+        _ => "",
+    };
+    if path.contains("/..") { String::new() } else { path.trim_end_matches('/').to_owned() }
 }
 
 /// The host's cgroups, and whether they are the unified ones.

@@ -2,6 +2,7 @@
 //! what is known and not supported is refused by name in `refusals`.
 
 mod linux;
+mod locate;
 mod process;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,14 @@ use serde::{Deserialize, Serialize};
 
 pub use linux::*;
 pub use process::*;
+
+/// A reader's error with the name of the field.
+pub fn named(text: &str, error: &serde_json::Error) -> String {
+    match locate::path(text, error.line(), error.column()) {
+        path if path.is_empty() => error.to_string(),
+        path => format!("{path}: {error}"),
+    }
+}
 
 /// The whole document.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -17,6 +17,7 @@ mod container;
 mod error;
 mod hooks;
 mod log;
+mod netdev;
 mod refusals;
 mod seal;
 mod state;

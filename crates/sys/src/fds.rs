@@ -169,6 +169,12 @@ pub unsafe fn adopt(number: RawFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Whether a descriptor of this number is open.
+pub fn is_open(number: RawFd) -> bool {
+    // SAFETY: asking for the flags of any number is harmless.
+    check(i64::from(unsafe { libc::fcntl(number, libc::F_GETFD) })).is_ok()
+}
+
 /// Takes the inherited descriptor whose number stands in the environment variable `name`, once, and
 /// makes it close-on-exec. `None` if the variable is absent.
 ///

@@ -270,13 +270,13 @@ pub fn set_domainname(name: &str) -> Result<()> {
     check(i64::from(result)).map(drop).named(|| format!("setdomainname({name:?})"))
 }
 
-/// Joins a new anonymous session keyring. `Ok(false)` where the kernel has no keyrings.
-pub fn new_session_keyring() -> Result<bool> {
+/// Joins a new session keyring: an anonymous one, or that of this name. `Ok(false)` where the kernel has no keyrings.
+pub fn new_session_keyring(name: Option<&str>) -> Result<bool> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
-    // SAFETY: a null name asks for an anonymous keyring.
-    let result = check(unsafe {
-        libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>())
-    });
+    let name = name.map(|name| CString::new(name).unwrap_or_default());
+    let pointer = name.as_ref().map_or(std::ptr::null(), |name| name.as_ptr());
+    // SAFETY: a null name asks for an anonymous keyring; another one ends with NUL and outlives the call.
+    let result = check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, pointer) });
     match result {
         Err(Errno::NOSYS) => Ok(false),
         result => result.map(|_| true).named(|| "keyctl(JOIN_SESSION_KEYRING)".to_owned()),

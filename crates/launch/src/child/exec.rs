@@ -47,6 +47,7 @@ pub(super) fn find(candidates: &[std::ffi::CString]) -> Result<(), Error> {
     for path in candidates {
         let access = rustix::fs::Access::EXEC_OK;
         match rustix::fs::accessat(CWD, path.as_c_str(), access, rustix::fs::AtFlags::EACCESS) {
+            Ok(()) if is_directory(path) => worst = (Errno::ACCESS, path),
             Ok(()) => return Ok(()),
             // KERNEL(5.8): without faccessat2 only execve can tell.
             Err(Errno::NOSYS | Errno::PERM) => return Ok(()),
@@ -55,6 +56,10 @@ pub(super) fn find(candidates: &[std::ffi::CString]) -> Result<(), Error> {
         }
     }
     Err(Error::new(format!("access({:?}, X_OK)", worst.1), worst.0))
+}
+
+fn is_directory(path: &CStr) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// As execvp(3): a missing file goes on, a forbidden one is remembered and goes on, all else ends it.

@@ -4,7 +4,7 @@ use hull_sys::{Named, Result, fds, seccomp};
 use rustix::io::Errno;
 
 use super::{CELL_LISTENER, CELL_WAITING, Child, exec, report};
-use crate::plan::{Point, Slot};
+use crate::plan::{Point, STEP_EXEC, Slot};
 
 impl Child<'_> {
     /// Says where it is and goes on when the launcher says so.
@@ -31,7 +31,11 @@ impl Child<'_> {
     /// From here on nobody listens; see [`crate::plan::Step::AwaitStart`].
     pub(super) fn await_start(&mut self, fifo: Slot) -> Result<()> {
         let fifo = self.slot(fifo)?;
-        exec::find(&self.given.plan.exec.candidates)?;
+        if let Err(error) = exec::find(&self.given.plan.exec.candidates) {
+            // As if it had been executed.
+            self.step = STEP_EXEC;
+            return Err(error);
+        }
         if !self.filtered {
             self.end_without_keeper();
         }

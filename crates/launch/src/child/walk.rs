@@ -22,7 +22,8 @@ impl Child<'_> {
             Step::TimeOffsets { monotonic, boottime } => self.time_offsets(*monotonic, *boottime),
             Step::BecomeNamespaceRoot => caps::set_identity(0, 0, &[]),
             Step::Rebirth { new } => self.rebirth(*new),
-            Step::Keyring => self.keyring(),
+            Step::Keyring => self.keyring(None),
+            Step::NamedKeyring(name) => self.keyring(Some(name)),
             Step::Hostname(name) => {
                 rustix::system::sethostname(name.as_bytes()).named(|| format!("sethostname({name:?})"))
             }
@@ -158,9 +159,9 @@ impl Child<'_> {
         }
     }
 
-    fn keyring(&self) -> Result<()> {
+    fn keyring(&self, name: Option<&str>) -> Result<()> {
         // A quota of keys may be used up, and some filters forbid the call: not worth a failure.
-        match process::new_session_keyring() {
+        match process::new_session_keyring(name) {
             Err(error) if matches!(error.errno, Errno::DQUOT | Errno::PERM | Errno::ACCESS) => {
                 self.warn(&error);
                 Ok(())

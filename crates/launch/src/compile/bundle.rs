@@ -71,7 +71,7 @@ pub fn compile_bundle(spec: &Bundle, facts: &BundleFacts) -> Result<Compiled, Er
         hostname: spec.hostname.as_deref(),
         domainname: spec.domainname.as_deref(),
         sysctls: &spec.sysctls,
-        keyring: spec.process.keyring,
+        keyring: keyring(&spec.process),
         hold: facts.hold.contains(&Point::Namespaces),
     });
     let steps = &mut entry.steps;
@@ -110,7 +110,7 @@ pub fn compile_bundle(spec: &Bundle, facts: &BundleFacts) -> Result<Compiled, Er
 /// A NUL byte in a command or variable.
 pub fn compile_bundle_exec(spec: &BundleProcess, facts: &BundleExecFacts) -> Result<Compiled, Error> {
     let ExecFacts { who, streams, .. } = &facts.exec;
-    let mut entry = entry::join(&spec.process, &facts.exec, spec.keyring);
+    let mut entry = entry::join(&spec.process, &facts.exec, keyring(spec));
     if let Some(cpus) = &facts.first_affinity {
         // ORDER: before it joins the cgroup, which is what the specification has it for.
         entry.steps.insert(0, Step::Affinity(cpus.clone()));
@@ -125,6 +125,10 @@ pub fn compile_bundle_exec(spec: &BundleProcess, facts: &BundleExecFacts) -> Res
     }
     let exec = exec::command(&spec.process, who)?;
     Ok(Compiled { plan: LaunchPlan { key: facts.exec.key.clone(), clone: entry.clone, steps: entry.steps, exec } })
+}
+
+fn keyring(process: &BundleProcess) -> entry::Keyring<'_> {
+    process.keyring.as_deref().map_or(entry::Keyring::Kept, entry::Keyring::Named)
 }
 
 fn own_dev(devices: &[DeviceFact], steps: &mut Vec<Step>) {

@@ -7,6 +7,17 @@ use super::facts::{CgroupJoin, ExecFacts, Joined};
 use crate::plan::{Clone3, Namespaces, Point, Slot, Step};
 use crate::spec::{NamespaceWish, NamespaceWishes, Process};
 
+/// Which session keyring a process has.
+#[derive(Clone, Copy)]
+pub(super) enum Keyring<'a> {
+    /// The launcher's.
+    Kept,
+    /// A new one.
+    Own,
+    /// One of this name.
+    Named(&'a str),
+}
+
 /// Where a container's first process shall stand.
 pub(super) struct Stand<'a> {
     pub process: &'a Process,
@@ -16,8 +27,8 @@ pub(super) struct Stand<'a> {
     pub hostname: Option<&'a str>,
     pub domainname: Option<&'a str>,
     pub sysctls: &'a BTreeMap<String, String>,
-    /// A session keyring of its own.
-    pub keyring: bool,
+    /// Its session keyring.
+    pub keyring: Keyring<'a>,
     /// The launcher is waited for once the namespaces are made.
     pub hold: bool,
 }
@@ -67,7 +78,7 @@ pub(super) fn start(stand: &Stand<'_>) -> Entry {
 }
 
 /// For a further process of a running container.
-pub(super) fn join(process: &Process, facts: &ExecFacts, keyring: bool) -> Entry {
+pub(super) fn join(process: &Process, facts: &ExecFacts, keyring: Keyring<'_>) -> Entry {
     let mut steps = Vec::new();
     let mut clone = Clone3 { join_pid: facts.own_pid.then_some(facts.target), ..Clone3::default() };
     let userns = facts.namespaces.contains(Namespaces::USER);
@@ -84,7 +95,7 @@ struct Twin<'a> {
     cgroup: Option<&'a CgroupJoin>,
     process: &'a Process,
     userns: bool,
-    keyring: bool,
+    keyring: Keyring<'a>,
 }
 
 /// What needs the launcher's own rights or the host's `/proc`.
@@ -101,8 +112,10 @@ fn as_twin(twin: &Twin<'_>, clone: &mut Clone3, steps: &mut Vec<Step>) {
     if twin.userns {
         confinement::raise_limits(twin.process, steps);
     }
-    if twin.keyring {
-        steps.push(Step::Keyring);
+    match twin.keyring {
+        Keyring::Kept => {}
+        Keyring::Own => steps.push(Step::Keyring),
+        Keyring::Named(name) => steps.push(Step::NamedKeyring(name.to_owned())),
     }
 }
 

@@ -52,8 +52,8 @@ pub struct BundleProcess {
     pub io_priority: Option<(u16, u16)>,
     /// CPUs of the process once it runs.
     pub affinity: Option<Vec<u32>>,
-    /// A session keyring of its own.
-    pub keyring: bool,
+    /// The name of a session keyring of its own; `None` keeps the launcher's.
+    pub keyring: Option<String>,
 }
 
 /// Capability sets, as bits.

@@ -20,6 +20,21 @@ use crate::error::{Doing, Error, Result};
 const SLAVE: u64 = 1 << 19;
 const SHARED: u64 = 1 << 20;
 
+/// Files of procfs that lxcfs and others put their own over, below `/proc`.
+const FREE_OF_PROC: [&str; 11] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
 /// What mounts depend on.
 pub struct Context<'a> {
     pub read: &'a Read,
@@ -120,6 +135,7 @@ impl One<'_> {
         if !bound && (mapped || self.options.idmap.is_some()) {
             return Err(Error::unsupported(self.field("uidMappings"), "only binds can be mapped"));
         }
+        self.check_proc(kind, bound)?;
         if self.options.remount {
             mounted.steps.extend(self.remount());
         } else if bound {
@@ -134,6 +150,27 @@ impl One<'_> {
             mounted.steps.extend(self.afterwards());
         }
         Ok(())
+    }
+
+    /// As runc: what lies over a part of procfs could make the container's set-up write elsewhere.
+    fn check_proc(&self, kind: &str, bound: bool) -> Result<()> {
+        let Ok(below) = self.target.strip_prefix("/proc") else { return Ok(()) };
+        let below = below.to_string_lossy();
+        let fits = if below.is_empty() {
+            kind == "proc" || self.options.remount || (bound && self.source_is_procfs())
+        } else {
+            FREE_OF_PROC.contains(&&*below)
+        };
+        if fits {
+            return Ok(());
+        }
+        let reason = format!("{:?} cannot be mounted because it is inside /proc", self.target);
+        Err(Error::invalid(self.field("destination"), reason))
+    }
+
+    fn source_is_procfs(&self) -> bool {
+        let source = super::source(&self.context.read.path, self.entry.source.as_deref().unwrap_or_default());
+        rustix::fs::statfs(&source).is_ok_and(|stat| stat.f_type == hull_sys::proc::PROC_SUPER_MAGIC)
     }
 
     fn bind(&self, fds: &mut Fds, steps: &mut Vec<Step>) -> Result<()> {

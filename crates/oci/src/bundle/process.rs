@@ -47,8 +47,25 @@ pub fn selinux_active() -> bool {
 }
 
 /// As the launch has it.
-pub fn process(process: &Process, keyring: bool) -> Result<BundleProcess> {
-    Ok(BundleProcess { keyring, ..wish(process)? })
+pub fn process(process: &Process, id: Option<&str>) -> Result<BundleProcess> {
+    let keyring = id.map(|id| format!("_ses.{id}"));
+    let mut wish = BundleProcess { keyring, ..wish(process)? };
+    if let Some(count) = std::env::var("LISTEN_FDS").ok().filter(|count| count.parse::<u16>().is_ok_and(|n| n > 0)) {
+        // sd_listen_fds(3): they are the process's.
+        wish.process.env.extend([format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()]);
+    }
+    Ok(wish)
+}
+
+/// Capabilities that the kernel does not have: they are left out, and said.
+pub fn unknown_capabilities(process: &Process) -> Vec<String> {
+    let Some(given) = &process.capabilities else { return Vec::new() };
+    let sets = [&given.bounding, &given.effective, &given.inheritable, &given.permitted, &given.ambient];
+    let mut unknown: Vec<String> =
+        sets.into_iter().flatten().filter(|name| CapSet::named(name).is_none()).cloned().collect();
+    unknown.sort();
+    unknown.dedup();
+    unknown
 }
 
 fn wish(process: &Process) -> Result<BundleProcess> {
@@ -78,7 +95,7 @@ fn wish(process: &Process) -> Result<BundleProcess> {
         scheduler: process.scheduler.as_ref().map(schedule::scheduler).transpose()?,
         io_priority: process.io_priority.as_ref().map(schedule::io_priority).transpose()?,
         affinity: None,
-        keyring: true,
+        keyring: None,
     })
 }
 

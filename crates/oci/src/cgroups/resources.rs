@@ -19,6 +19,8 @@ pub fn limits(resources: &Resources) -> Result<Limits> {
         limits.cpu_shares = cpu.shares.filter(|shares| *shares != 0);
         limits.cpu_quota = cpu.quota.filter(|quota| *quota != 0);
         limits.cpu_period = cpu.period.filter(|period| *period != 0);
+        limits.cpu_burst = cpu.burst;
+        limits.cpu_idle = cpu.idle;
         limits.cpu_rt_period = cpu.realtime_period.filter(|period| *period != 0);
         limits.cpu_rt_runtime = cpu.realtime_runtime.filter(|runtime| *runtime != 0);
         limits.cpuset_cpus = cpu.cpus.clone().filter(|list| !list.is_empty());
@@ -33,7 +35,60 @@ pub fn limits(resources: &Resources) -> Result<Limits> {
         .iter()
         .map(|huge| HugetlbLimit { page_size: huge.page_size.clone(), limit: huge.limit })
         .collect();
+    if let Some(network) = &resources.network {
+        limits.net_class = network.class_id.filter(|class| *class != 0);
+        limits.net_priorities = network.priorities.iter().map(|p| (p.name.clone(), p.priority)).collect();
+    }
+    limits.rdma = resources.rdma.iter().map(|(device, r)| (device.clone(), r.hca_handles, r.hca_objects)).collect();
+    limits.unified = resources.unified.clone();
+    check(&limits)?;
     Ok(limits)
+}
+
+/// What the kernel would not refuse, or not by its name.
+fn check(limits: &Limits) -> Result<()> {
+    let field = |name: &str| format!("linux.resources.{name}");
+    if let (Some(memory @ 1..), Some(swap @ 1..)) = (limits.memory, limits.memory_swap)
+        && swap < memory
+    {
+        return Err(Error::invalid(field("memory.swap"), "memory and swap together are less than memory"));
+    }
+    for (name, list) in [("cpu.cpus", &limits.cpuset_cpus), ("cpu.mems", &limits.cpuset_mems)] {
+        if let Some(list) = list {
+            hull_cgroup::parse_cpu_list(list).map_err(|error| Error::invalid(field(name), error))?;
+        }
+    }
+    let size = |text: &str| text.len() > 2 && text.ends_with('B') && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if let Some(huge) = limits.hugetlb.iter().find(|huge| !size(&huge.page_size)) {
+        return Err(Error::invalid(field("hugepageLimits"), format!("{:?} is no page size", huge.page_size)));
+    }
+    let one_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
+    if let Some((device, ..)) = limits.rdma.iter().find(|(device, ..)| !one_word(device)) {
+        return Err(Error::invalid(field("rdma"), format!("{device:?} is no device")));
+    }
+    if let Some((interface, _)) = limits.net_priorities.iter().find(|(interface, _)| !one_word(interface)) {
+        return Err(Error::invalid(field("network.priorities"), format!("{interface:?} is no interface")));
+    }
+    let file = |name: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        name.contains('.') && !name.starts_with(['.', '-']) && name.bytes().all(plain) && !name.starts_with("cgroup.")
+    };
+    if let Some(name) = limits.unified.keys().find(|name| !file(name)) {
+        return Err(Error::invalid(field("unified"), format!("{name:?} is no file of a controller")));
+    }
+    Ok(())
+}
+
+/// What one version of cgroups has and the other has not.
+pub fn fits(limits: &Limits, unified: bool) -> Result<()> {
+    let field = |name: &str| format!("linux.resources.{name}");
+    if !unified && !limits.unified.is_empty() {
+        return Err(Error::unsupported(field("unified"), "this host has cgroups of version 1"));
+    }
+    if unified && (limits.net_class.is_some() || !limits.net_priorities.is_empty()) {
+        return Err(Error::unsupported(field("network"), "cgroups of version 2 have no such controller"));
+    }
+    Ok(())
 }
 
 fn block_io(io: &config::BlockIo, limits: &mut Limits) {

@@ -142,7 +142,7 @@ impl Launch<'_> {
         let cpus = |name: &str, list: &Option<String>| {
             bundle::cpus(&format!("process.execCPUAffinity.{name}"), list.as_deref())
         };
-        let mut wish = bundle::process(process, true)?;
+        let mut wish = bundle::process(process, Some(&state.id))?;
         wish.affinity = cpus("final", &affinity.last)?;
         let facts = BundleExecFacts {
             exec: ExecFacts {

@@ -39,7 +39,7 @@ pub fn run(_: &Globals, _: &Words) -> Result<i32> {
                 "v2": cgroups == Some(true),
                 "systemd": false,
                 "systemdUser": false,
-                "rdma": false,
+                "rdma": has("/sys/fs/cgroup/rdma"),
             },
             "seccomp": {
                 "enabled": has("/proc/sys/kernel/seccomp/actions_avail"),
@@ -57,7 +57,7 @@ pub fn run(_: &Globals, _: &Words) -> Result<i32> {
             "intelRdt": { "enabled": false },
             "memoryPolicy": {},
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": {
             "io.github.hull-engine.version": VERSION,

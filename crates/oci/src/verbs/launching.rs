@@ -118,9 +118,15 @@ impl<'a> Launching<'a> {
     /// Everything up to a process that waits or runs.
     fn process(&self, made: &mut Made) -> Result<(Direct, Option<OwnedFd>)> {
         let (host, unified) = cgroups::host()?;
-        made.group = self.group(&host, &made.locked)?;
-        let wishes =
-            Wishes { id: &self.id, pivot: self.pivot, keyring: self.keyring, group: made.group.as_ref(), unified };
+        made.group = self.group(&host, &made.locked, unified)?;
+        let wishes = Wishes {
+            id: &self.id,
+            pivot: self.pivot,
+            keyring: self.keyring,
+            log: &self.globals.log,
+            group: made.group.as_ref(),
+            unified,
+        };
         let mut prepared = bundle::prepare(&self.read, &wishes)?;
         if self.mode == Mode::Create {
             prepared.facts.fifo = Some(prepared.fds.push(fifo(&made.locked.fifo())?));
@@ -137,10 +143,11 @@ impl<'a> Launching<'a> {
         }
     }
 
-    fn group(&self, host: &hull_cgroup::Host, locked: &Locked) -> Result<Option<Group>> {
+    fn group(&self, host: &hull_cgroup::Host, locked: &Locked, unified: bool) -> Result<Option<Group>> {
         let path = cgroups::path(self.globals, &self.read.config, &self.id)?;
         let resources = self.read.config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         let mut limits = resources.map(cgroups::limits).transpose()?.unwrap_or_default();
+        cgroups::fits(&limits, unified)?;
         limits.devices = Some(cgroups::devices(resources)?);
         // ORDER: known before it is there.
         locked.note_cgroup(&path)?;
@@ -194,6 +201,9 @@ impl<'a> Launching<'a> {
 
     /// What this process does while the child is held.
     fn held(&self, point: Point, pid: i32) -> Result<()> {
+        if point == Point::Namespaces {
+            crate::netdev::give(&self.read.linux().net_devices, pid)?;
+        }
         if point == Point::Mounted {
             let (hooks, state) = (self.read.hooks(), self.spec_state("creating"));
             hooks::run("prestart", &hooks.prestart, &state, pid)?;
@@ -285,7 +295,13 @@ fn fifo(path: &Path) -> Result<OwnedFd> {
 pub fn preserved(words: &Words) -> Result<i32> {
     let asked: u16 = words.number("preserve-fds")?.unwrap_or(0);
     let listening: u16 = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    Ok(3 + i32::from(asked) + i32::from(listening))
+    let end = 3 + i32::from(asked) + i32::from(listening);
+    for number in 3..end {
+        if !hull_sys::fds::is_open(number) {
+            return Err(Error::Usage(format!("please check your preserve-fds: descriptor {number} is not open")));
+        }
+    }
+    Ok(end)
 }
 
 /// Replaced as a whole, so that nobody reads half a number.

@@ -34,13 +34,30 @@ fn all(globals: &Globals) -> Result<Vec<Shown>> {
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         let Ok(id) = entry.file_name().into_string() else { continue };
         match Container::find(globals, &id) {
-            Ok(container) => shown.push(Shown::of(container)),
+            Ok(container) => {
+                let owner = owner(container.state.uid);
+                shown.push(Shown { owner, ..Shown::of(container) });
+            }
             // It is being made, or removed.
             Err(Error::NoContainer(_) | Error::BadId(_)) => {}
             Err(error) => globals.log.warning(&format!("load container {id}: {error}")),
         }
     }
     Ok(shown)
+}
+
+/// The name of a user of the host, or its number.
+fn owner(uid: u32) -> String {
+    if uid == 0 {
+        return "root".to_owned();
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("#{uid}"))
 }
 
 fn table(shown: &[Shown]) -> String {

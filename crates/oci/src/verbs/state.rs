@@ -12,15 +12,15 @@ use crate::error::Result;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
-    oci_version: String,
+    pub oci_version: String,
     pub id: String,
     pub pid: i32,
     pub status: Status,
     pub bundle: String,
-    rootfs: String,
+    pub rootfs: String,
     pub created: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     pub owner: String,
 }
 

@@ -59,7 +59,8 @@ fn phase(step: &Step) -> u32 {
         Step::Capabilities { .. } => 20,
         Step::NoNewPrivileges => 21,
         Step::Init => 23,
-        Step::ForgetPeers
+        Step::NamedKeyring(_)
+        | Step::ForgetPeers
         | Step::Sync(_)
         | Step::Hooks(_)
         | Step::ChangeRoot
