@@ -75,8 +75,8 @@ pub(crate) struct Child<'a> {
     init: bool,
     /// A filter is loaded.
     filtered: bool,
-    /// Nobody hears reports any more.
-    unheard: bool,
+    /// Nobody hears reports any more; whoever started it holds the other end of this FIFO.
+    unheard: Option<Slot>,
     masks: mounts::Masks,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn run(given: Inheritance<'_>) -> ! {
             Ok(()) => child.execute(),
             Err(error) => child.fail(&error, None),
         }
-        if child.unheard {
+        if child.unheard.is_some() {
             exit_now(FAILED_UNHEARD);
         }
     }));
@@ -111,7 +111,7 @@ impl<'a> Child<'a> {
             umask_set: false,
             init: false,
             filtered: false,
-            unheard: false,
+            unheard: None,
             masks: mounts::Masks::default(),
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Child<'a> {
             self.take(step)?;
         }
         self.step = STEP_EXEC;
-        if !self.filtered && !self.unheard {
+        if !self.filtered && self.unheard.is_none() {
             self.end_without_keeper();
         }
         if !self.umask_set {
@@ -176,11 +176,12 @@ impl<'a> Child<'a> {
 
     /// Says why it gives up: to the launcher, or when that has gone, to whoever reads its stderr.
     fn fail(&self, error: &Error, file: Option<(Vec<u8>, Vec<u8>)>) {
-        if self.unheard {
-            eprintln!("hull oci: {error}");
-        } else {
-            report::failure(self.given.report, self.step, error, file);
-        }
+        let Some(fifo) = self.unheard else {
+            return report::failure(self.given.report, self.step, error, file);
+        };
+        eprintln!("hull oci: {error}");
+        // Whoever started it looks at the mode once the last reader is gone.
+        _ = self.slot(fifo).map(|fifo| rustix::fs::fchmod(fifo, rustix::fs::Mode::empty()));
     }
 
     /// Reports a refusal that does not stop the launch.

@@ -423,7 +423,8 @@ pub enum Step {
         flags: u32,
     },
     /// Says that all is set up and waits for one byte in this FIFO, after the command was seen to be there.
-    /// From here on nobody hears of a failure: it is said on the process's own stderr.
+    /// From here on a failure is said on the process's own stderr, and the FIFO loses every permission bit: whoever
+    /// wrote the byte sees that when the last reader is gone. With `execve` the reader goes, too, and the bits stay.
     AwaitStart {
         /// The FIFO, open for reading and writing.
         fifo: Slot,
@@ -445,6 +446,8 @@ pub enum Point {
 /// A program that is run on the way (OCI runtime-spec, "POSIX-platform Hooks").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
+    /// `createContainer` and so on, for messages.
+    pub kind: String,
     /// Absolute path.
     pub path: PathBuf,
     /// `argv`, with its first element; empty: the path alone.

@@ -61,9 +61,9 @@ impl Read {
     }
 
     fn check(&self) -> Result<()> {
-        refusals::check(&self.config)?;
         let process = self.config.process.as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
         check_process(process)?;
+        refusals::check(&self.config)?;
         if self.config.root.as_ref().is_none_or(|root| root.path.is_empty()) {
             return Err(Error::invalid("root.path", "is missing"));
         }
@@ -191,12 +191,13 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
         own_dev: !mounted.dev_is_bound,
         masked_paths: linux.masked_paths.iter().map(PathBuf::from).collect(),
         readonly_paths: linux.readonly_paths.iter().map(PathBuf::from).collect(),
+        root: mounts::shared_root(&linux)?,
         readonly_root: config.root.as_ref().is_some_and(|root| root.readonly),
         pivot: wishes.pivot,
         sysctls: namespaces::sysctls(&linux, &spaces)?,
         personality: linux.personality.as_ref().map(personality).transpose()?,
-        create_container: hooks::planned(&hooks.create_container, &state("creating")),
-        start_container: hooks::planned(&hooks.start_container, &state("created")),
+        create_container: hooks::planned("createContainer", &hooks.create_container, &state("creating")),
+        start_container: hooks::planned("startContainer", &hooks.start_container, &state("created")),
     };
     namespaces::check_names(&bundle, &spaces)?;
     let mut hold = Vec::new();

@@ -32,6 +32,12 @@ pub fn send_listener(to: &Listener, listener: &OwnedFd, state: &(String, String)
     Ok(())
 }
 
+/// `--pidfd-socket`: who listens there gets a pidfd of the process.
+pub fn send_pidfd(socket: &OwnedFd, pidfd: &OwnedFd) -> Result<()> {
+    fdpass::send(socket, b"pidfd", &[pidfd.as_fd()])?;
+    Ok(())
+}
+
 /// Sends the master; its name is what runc sends with it.
 pub fn send(socket: &OwnedFd, master: &OwnedFd) -> Result<()> {
     fdpass::send(socket, b"/dev/ptmx", &[master.as_fd()])?;

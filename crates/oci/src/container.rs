@@ -81,11 +81,19 @@ impl Container {
         Group::open(path.to_str()?).ok()
     }
 
+    fn proc_directory(&self) -> Result<std::os::fd::OwnedFd> {
+        let path = format!("/proc/{}", self.state.pid);
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).map_err(|_| Error::NotRunning)
+    }
+
     /// A descriptor of its first process.
     pub fn pidfd(&self) -> Result<std::os::fd::OwnedFd> {
         let pid = Pid::from_raw(self.state.pid).ok_or(Error::NotRunning)?;
         let pidfd = match hull_sys::pidfd::open(pid) {
             Err(error) if error.errno == rustix::io::Errno::SRCH => return Err(Error::NotRunning),
+            // KERNEL(5.3): signals can be sent through its directory in /proc, too.
+            Err(error) if error.errno == rustix::io::Errno::NOSYS => self.proc_directory()?,
             pidfd => pidfd?,
         };
         // ORDER: looked at once the descriptor holds it, so that it cannot be another one.

@@ -66,10 +66,8 @@ pub enum Error {
     #[error("unable to start container process: {0}")]
     Launch(Fault),
     /// A hook failed.
-    #[error("{kind} hook: {source}")]
+    #[error(transparent)]
     Hook {
-        /// Which kind.
-        kind: &'static str,
         /// Why.
         source: hull_sys::Error,
     },

@@ -41,12 +41,13 @@ fn all(hooks: &Hooks) -> [(&'static str, &Vec<Hook>); 6] {
 }
 
 /// As the plan has them.
-pub fn planned(hooks: &[Hook], state: &SpecState<'_>) -> Vec<plan::Hook> {
-    hooks.iter().map(|hook| one(hook, state)).collect()
+pub fn planned(kind: &str, hooks: &[Hook], state: &SpecState<'_>) -> Vec<plan::Hook> {
+    hooks.iter().map(|hook| one(kind, hook, state)).collect()
 }
 
-fn one(hook: &Hook, state: &SpecState<'_>) -> plan::Hook {
+fn one(kind: &str, hook: &Hook, state: &SpecState<'_>) -> plan::Hook {
     plan::Hook {
+        kind: kind.to_owned(),
         path: hook.path.clone().into(),
         args: hook.args.clone(),
         env: hook.env.clone(),
@@ -58,7 +59,7 @@ fn one(hook: &Hook, state: &SpecState<'_>) -> plan::Hook {
 /// Runs them here, one after the other; the first that fails ends it.
 pub fn run(kind: &'static str, hooks: &[Hook], state: &SpecState<'_>, pid: i32) -> Result<()> {
     hooks.iter().try_for_each(|hook| {
-        direct::run_hook(&one(hook, state), pid.unsigned_abs()).map_err(|source| Error::Hook { kind, source })
+        direct::run_hook(&one(kind, hook, state), pid.unsigned_abs()).map_err(|source| Error::Hook { source })
     })
 }
 

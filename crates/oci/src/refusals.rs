@@ -15,11 +15,11 @@ pub fn check(config: &Config) -> Result<()> {
             return Err(Error::unsupported(field, "this host runs Linux"));
         }
     }
-    if !config.oci_version.is_empty() && config.oci_version.split('.').next() != Some("1") {
-        return Err(Error::unsupported("ociVersion", format!("{:?} is not 1.x", config.oci_version)));
+    if !config.oci_version.is_empty() && !matches!(config.oci_version.split('.').next(), Some("0" | "1")) {
+        return Err(Error::unsupported("ociVersion", format!("{:?} is neither 0.x nor 1.x", config.oci_version)));
     }
     if config.oci_version.is_empty() {
-        return Err(Error::invalid("ociVersion", "is missing"));
+        return Err(Error::invalid("ociVersion", "is missing in config.json"));
     }
     if let Some(process) = &config.process
         && process.command_line.is_some()

@@ -54,8 +54,8 @@ pub(super) fn asked(resources: &wire::Resources) -> Result<Limits, Fault> {
         blkio_write_bps: rates(&resources.blkio_device_write_bps)?,
         blkio_read_iops: rates(&resources.blkio_device_read_iops)?,
         blkio_write_iops: rates(&resources.blkio_device_write_iops)?,
-        hugetlb: Vec::new(),
-        devices: None,
+        // Docker's API asks for nothing else.
+        ..Limits::default()
     })
 }
 

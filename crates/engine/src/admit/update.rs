@@ -91,8 +91,7 @@ fn merge(old: &Limits, new: Limits) -> Limits {
         blkio_write_bps: pick(new.blkio_write_bps, &old.blkio_write_bps),
         blkio_read_iops: pick(new.blkio_read_iops, &old.blkio_read_iops),
         blkio_write_iops: pick(new.blkio_write_iops, &old.blkio_write_iops),
-        hugetlb: old.hugetlb.clone(),
-        devices: old.devices.clone(),
+        ..old.clone()
     }
 }
 

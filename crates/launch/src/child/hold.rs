@@ -30,7 +30,8 @@ impl Child<'_> {
 
     /// From here on nobody listens; see [`crate::plan::Step::AwaitStart`].
     pub(super) fn await_start(&mut self, fifo: Slot) -> Result<()> {
-        let fifo = self.slot(fifo)?;
+        let slot = fifo;
+        let fifo = self.slot(slot)?;
         if let Err(error) = exec::find(&self.given.plan.exec.candidates) {
             // As if it had been executed.
             self.step = STEP_EXEC;
@@ -40,7 +41,7 @@ impl Child<'_> {
             self.end_without_keeper();
         }
         self.given.cells.set(self.given.cell, CELL_WAITING);
-        self.unheard = true;
+        self.unheard = Some(slot);
         fds::close_in_child(self.given.report)?;
         let mut byte = [0u8; 1];
         loop {

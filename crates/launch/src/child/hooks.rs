@@ -20,7 +20,7 @@ impl Child<'_> {
 /// Runs one hook to its end. Its output goes where the caller's goes, but for stdout, which is the container's.
 pub(crate) fn run(hook: &Hook, pid: u32) -> Result<()> {
     use std::os::unix::process::CommandExt as _;
-    let describe = || format!("run hook {:?}", hook.path);
+    let describe = || format!("{} hook {:?}", hook.kind, hook.path);
     let mut command = Command::new(&hook.path);
     if let Some((first, rest)) = hook.args.split_first() {
         command.arg0(first).args(rest);

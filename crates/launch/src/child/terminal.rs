@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use hull_sys::{Named, Result, fds, mount, pty, resolve};
+use hull_sys::{Error, Named, Result, fds, mount, pty, resolve};
 use rustix::fs::Uid;
 
 use super::{Child, report, walk};
@@ -17,6 +17,12 @@ impl Child<'_> {
         rustix::fs::fchown(&peer, Some(Uid::from_raw(owner)), None).named(|| format!("fchown(pty, {owner})"))?;
         if console {
             // CVE-2025-52565: the mount is of the peer's descriptor, on a file beneath the root.
+            let (parent, name) = resolve::parent_in_root(root, Path::new("/dev/console"))?;
+            let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+            if stat.is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink)
+            {
+                return Err(Error::new("mount on \"/dev/console\": it is a symbolic link", rustix::io::Errno::LOOP));
+            }
             let place = resolve::mkfile_in_root(root, Path::new("/dev/console"), 0o600)?;
             mount::attach(mount::clone_tree(&peer, false)?, place)?;
         }

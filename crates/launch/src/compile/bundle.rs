@@ -10,7 +10,7 @@ use super::confinement::{self, Confined};
 use super::entry::{self, Stand};
 use super::facts::{CgroupJoin, DeviceFact, ExecFacts, Joined, Streams, Who};
 use super::{Compiled, Error, exec, rootfs};
-use crate::plan::{LaunchPlan, Point, Slot, Step};
+use crate::plan::{LaunchPlan, Namespaces, Point, Slot, Step};
 use crate::spec::{Bundle, BundleProcess};
 
 /// What the compiler is told for a bundle.
@@ -51,6 +51,9 @@ pub struct BundleExecFacts {
     pub exec: ExecFacts,
     /// The filter asks a listener.
     pub listener: bool,
+    /// Where a pidfd cannot be had: each namespace by a descriptor of its own, in the order they are entered; that of
+    /// pids, if there is one, is [`ExecFacts::target`].
+    pub apart: Vec<(Slot, Namespaces)>,
     /// The CPUs it has while it is made, before it joins the cgroup.
     pub first_affinity: Option<Vec<u32>>,
     /// `personality`, as the container's.
@@ -89,6 +92,7 @@ pub fn compile_bundle(spec: &Bundle, facts: &BundleFacts) -> Result<Compiled, Er
     }
     hooks(&spec.create_container, steps);
     steps.push(if spec.pivot { Step::PivotRoot } else { Step::ChangeRoot });
+    steps.extend(spec.root.clone());
     steps.push(Step::Workdir { path: process.cwd.clone(), create: true });
     rootfs::seal(spec.readonly_root, steps);
     priorities(&spec.process, steps);
@@ -111,6 +115,11 @@ pub fn compile_bundle(spec: &Bundle, facts: &BundleFacts) -> Result<Compiled, Er
 pub fn compile_bundle_exec(spec: &BundleProcess, facts: &BundleExecFacts) -> Result<Compiled, Error> {
     let ExecFacts { who, streams, .. } = &facts.exec;
     let mut entry = entry::join(&spec.process, &facts.exec, keyring(spec));
+    if !facts.apart.is_empty() {
+        let enter = |(fd, namespaces): &(Slot, Namespaces)| Step::Enter { fd: *fd, namespaces: *namespaces };
+        let at = entry.steps.iter().position(|step| matches!(step, Step::Enter { .. })).unwrap_or(0);
+        entry.steps.splice(at..=at, facts.apart.iter().map(enter));
+    }
     if let Some(cpus) = &facts.first_affinity {
         // ORDER: before it joins the cgroup, which is what the specification has it for.
         entry.steps.insert(0, Step::Affinity(cpus.clone()));

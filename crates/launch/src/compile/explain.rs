@@ -171,6 +171,18 @@ fn describe(step: &Step) -> String {
         Step::Capabilities { .. } => "set the capabilities".to_owned(),
         Step::NoNewPrivileges => "set no_new_privs".to_owned(),
         Step::Init => "start the init process".to_owned(),
+        Step::ForgetPeers => "keep its mounts from the host".to_owned(),
+        Step::Sync(_) => "wait for the runtime".to_owned(),
+        Step::Hooks(_) => "run its hooks".to_owned(),
+        Step::ChangeRoot => "change the root".to_owned(),
+        Step::OwnStreams { .. } => "connect the standard streams".to_owned(),
+        Step::Scheduler(_) => "set its scheduler".to_owned(),
+        Step::IoPriority { .. } => "set its I/O priority".to_owned(),
+        Step::Personality(_) => "set its personality".to_owned(),
+        Step::Affinity(cpus) => format!("run on the CPUs {cpus:?}"),
+        Step::SeccompListener { .. } => "load the seccomp filter with its listener".to_owned(),
+        Step::AwaitStart { .. } => "wait to be started".to_owned(),
+        Step::NamedKeyring(name) => format!("make the session keyring `{name}`"),
         other => format!("do {other:?}"),
     }
 }

@@ -25,6 +25,8 @@ pub struct Bundle {
     pub masked_paths: Vec<PathBuf>,
     /// Read-only paths.
     pub readonly_paths: Vec<PathBuf>,
+    /// What is done to the root once it is the root.
+    pub root: Option<Step>,
     /// The root is read-only.
     pub readonly_root: bool,
     /// `pivot_root`; else `chroot`.

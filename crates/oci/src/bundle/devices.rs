@@ -1,16 +1,18 @@
 //! The nodes of `/dev`: those that every container has, and `linux.devices`.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use hull_confine::devices::NODES;
 use hull_launch::compile::DeviceFact;
-use hull_sys::mount;
-use rustix::fs::FileType;
+use hull_sys::mount::{self, FsContext};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::fds::Fds;
 use super::namespaces::Spaces;
 use crate::config::{Device, Linux};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 
 /// All of them, the bundle's in place of the usual ones of the same path.
 pub fn all(linux: &Linux, spaces: &Spaces, fds: &mut Fds) -> Result<Vec<DeviceFact>> {
@@ -30,10 +32,27 @@ pub fn all(linux: &Linux, spaces: &Spaces, fds: &mut Fds) -> Result<Vec<DeviceFa
     if spaces.in_userns() || !may_make_nodes() {
         for device in &mut all {
             // The kernel lets nobody make nodes in a user namespace: the host's is bound.
-            device.bind = Some(fds.push(mount::clone_at(&device.path, false)?));
+            let bound = match mount::clone_at(&device.path, false) {
+                Err(error) if error.errno == Errno::NOENT => made(device)?,
+                bound => bound?,
+            };
+            device.bind = Some(fds.push(bound));
         }
     }
     Ok(all)
+}
+
+/// A node that the host has not: made on a file system in memory that nobody else sees.
+fn made(device: &DeviceFact) -> Result<OwnedFd> {
+    let what = || format!("make the device {:?}", device.path);
+    let context = FsContext::open("tmpfs")?;
+    context.string("size", "4k")?;
+    let directory = context.mount(0)?;
+    let kind = FileType::from_raw_mode(device.kind);
+    let number = rustix::fs::makedev(device.major, device.minor);
+    rustix::fs::mknodat(&directory, "node", kind, Mode::from_raw_mode(device.mode), number).doing(what)?;
+    let node = rustix::fs::openat(&directory, "node", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing(what)?;
+    Ok(mount::clone_tree(node, false)?)
 }
 
 fn may_make_nodes() -> bool {

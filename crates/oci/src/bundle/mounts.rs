@@ -56,7 +56,11 @@ pub struct Mounted {
 
 /// The root as a detached tree with its propagation.
 pub fn root(path: &Path, linux: &Linux, fds: &mut Fds) -> Result<Slot> {
-    let (bits, recursive) = root_propagation(linux)?;
+    let (bits, recursive) = match root_propagation(linux)? {
+        // KERNEL: pivot_root refuses a shared root; it is shared once it is the root.
+        (SHARED, _) => (SLAVE, true),
+        other => other,
+    };
     let clone = match mount::clone_at(path, true) {
         Err(error) if error.errno == rustix::io::Errno::NOENT => {
             return Err(Error::invalid("root.path", format!("{path:?} does not exist")));
@@ -78,6 +82,17 @@ fn root_propagation(linux: &Linux) -> Result<(u64, bool)> {
         Some(word) => options::propagation(word)
             .ok_or_else(|| Error::invalid("linux.rootfsPropagation", format!("there is no propagation {word:?}"))),
     }
+}
+
+/// What the root becomes once it is the root.
+pub fn shared_root(linux: &Linux) -> Result<Option<Step>> {
+    Ok(match root_propagation(linux)? {
+        (SHARED, recursive) => {
+            let attrs = Attrs { propagation: SHARED, recursive, ..Attrs::default() };
+            Some(Step::Remount { path: "/".into(), attrs })
+        }
+        _ => None,
+    })
 }
 
 fn spread(mount: &OwnedFd, propagation: u64, recursive: bool) -> Result<()> {

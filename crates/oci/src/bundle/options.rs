@@ -59,6 +59,8 @@ impl Bits {
     }
 
     fn clear(&mut self, bits: u64) {
+        // The atime bits are one field, which the kernel clears as a whole or not at all.
+        let bits = if bits & ATIME == 0 { bits } else { bits | ATIME };
         self.clear |= bits;
         self.set &= !bits;
     }

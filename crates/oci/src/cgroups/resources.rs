@@ -58,7 +58,10 @@ fn check(limits: &Limits) -> Result<()> {
             hull_cgroup::parse_cpu_list(list).map_err(|error| Error::invalid(field(name), error))?;
         }
     }
-    let size = |text: &str| text.len() > 2 && text.ends_with('B') && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let size = |text: &str| {
+        let digits = ["KB", "MB", "GB"].iter().find_map(|unit| text.strip_suffix(unit)).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    };
     if let Some(huge) = limits.hugetlb.iter().find(|huge| !size(&huge.page_size)) {
         return Err(Error::invalid(field("hugepageLimits"), format!("{:?} is no page size", huge.page_size)));
     }

@@ -1,5 +1,7 @@
 //! `exec ID COMMAND…` and `exec -p process.json ID`.
 
+mod groups;
+mod namespaces;
 mod wish;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,12 +15,12 @@ use rustix::fs::{Mode, OFlags};
 
 use super::launching::{preserved, write_pid};
 use crate::bundle::{self, Fds, Listener};
-use crate::cgroups::Group;
 use crate::cli::{Flag, Globals, Words};
 use crate::config::{Config, Process};
 use crate::container::{Container, SpecState, Status, spec_state};
 use crate::error::{Doing, Error, Result};
 use crate::{console, seal, stdio};
+use groups::Groups;
 
 pub const FLAGS: &[Flag] = &[
     Flag::value("console-socket"),
@@ -49,10 +51,11 @@ struct Launch<'a> {
     config: Config,
     process: Process,
     console: Option<OwnedFd>,
+    pidfd_socket: Option<OwnedFd>,
     pid_file: Option<PathBuf>,
     detach: bool,
     first_own: i32,
-    group: Option<Group>,
+    groups: Option<Groups>,
 }
 
 /// Runs a further process in a container; unless detached, to its end.
@@ -86,27 +89,15 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
         return Err(Error::Usage("cannot allocate tty if runc will detach without setting console socket".to_owned()));
     }
     let console = console.map(|path| console::connect(path.as_ref())).transpose()?;
+    let pidfd_socket = words.value("pidfd-socket").filter(|path| !path.is_empty());
+    let pidfd_socket = pidfd_socket.map(|path| console::connect(path.as_ref())).transpose()?;
     let pid_file = words.value("pid-file").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let group = group(&container, words)?;
-    Launch { globals, container, config, process, console, pid_file, detach, first_own, group }.launch()
+    let groups = Groups::asked(&container, words)?;
+    Launch { globals, container, config, process, console, pidfd_socket, pid_file, detach, first_own, groups }.launch()
 }
 
 fn refused(container: &Container, reason: &str) -> Error {
     Error::State { verb: "exec in", id: container.state.id.clone(), reason: reason.to_owned() }
-}
-
-/// The container's cgroup, or one below it.
-fn group(container: &Container, words: &Words) -> Result<Option<Group>> {
-    let Some(group) = container.group() else { return Ok(None) };
-    let Some(below) = words.value("cgroup").filter(|path| !path.is_empty()) else { return Ok(Some(group)) };
-    if words.values("cgroup").count() > 1 || below.contains(':') {
-        return Err(Error::unsupported("--cgroup CONTROLLER:PATH", "one path is used for every controller"));
-    }
-    if below.split('/').any(|part| part == "..") {
-        return Err(Error::Usage(format!("bad --cgroup {below:?}: it leads out of the container's")));
-    }
-    let path = group.path().join(below.trim_start_matches('/'));
-    Group::open(&path.to_string_lossy()).map(Some)
 }
 
 impl Launch<'_> {
@@ -131,8 +122,8 @@ impl Launch<'_> {
     fn plan(&self, fds: &mut Fds) -> Result<(LaunchPlan, Option<Listener>)> {
         let (process, state) = (&self.process, &self.container.state);
         let linux = self.config.linux.clone().unwrap_or_default();
-        let target = fds.push(self.container.pidfd()?);
         let bits = Namespaces(state.namespaces);
+        let (target, apart) = namespaces::target(&self.container, bits, fds)?;
         let seccomp = match &linux.seccomp {
             Some(profile) => bundle::seccomp(profile.get(), process)?,
             None => None,
@@ -151,13 +142,14 @@ impl Launch<'_> {
                 target,
                 namespaces: Namespaces(bits.0 & !Namespaces::PID.0),
                 own_pid: bits.contains(Namespaces::PID),
-                cgroup: self.group.as_ref().map(|group| bundle::join(group, fds)).transpose()?,
+                cgroup: self.groups.as_ref().map(|groups| groups.join(fds)).transpose()?,
                 streams: bundle::streams(process),
                 seccomp: seccomp.map(|filter| filter.program),
                 apparmor: process.apparmor_profile.is_some(),
                 selinux: process.selinux_label.is_some(),
             },
             listener: listener.is_some(),
+            apart,
             first_affinity: cpus("initial", &affinity.initial)?,
             personality: linux.personality.as_ref().map(bundle::personality).transpose()?,
         };
@@ -197,6 +189,9 @@ impl Launch<'_> {
         child.reap_former();
         if let Some(path) = &self.pid_file {
             write_pid(path, child.pid)?;
+        }
+        if let Some(socket) = &self.pidfd_socket {
+            console::send_pidfd(socket, &child.pidfd)?;
         }
         Ok(master)
     }

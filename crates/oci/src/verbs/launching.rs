@@ -45,6 +45,7 @@ pub struct Launching<'a> {
     mode: Mode,
     read: Read,
     console: Option<OwnedFd>,
+    pidfd_socket: Option<OwnedFd>,
     pid_file: Option<PathBuf>,
     pivot: bool,
     keyring: bool,
@@ -70,8 +71,12 @@ impl<'a> Launching<'a> {
         let pid_file = pid_file.map(std::path::absolute).transpose().doing(|| "find the pid file".to_owned())?;
         let console = words.value("console-socket").filter(|path| !path.is_empty());
         let console = console.map(|path| std::path::absolute(path).doing(|| format!("find {path:?}"))).transpose()?;
+        let pidfd_socket = words.value("pidfd-socket").filter(|path| !path.is_empty());
+        let pidfd_socket = pidfd_socket.map(PathBuf::from);
         let first_own = preserved(words)?;
         hull_sys::fds::close_on_exec_from(first_own)?;
+        // ORDER: before the working directory changes, which these paths are relative to.
+        let pidfd_socket = pidfd_socket.map(|path| console::connect(&path)).transpose()?;
         let read = Read::open(words.value("bundle"))?;
         let terminal = read.config.process.as_ref().is_some_and(|process| process.terminal);
         let detached = mode != Mode::Foreground;
@@ -90,6 +95,7 @@ impl<'a> Launching<'a> {
             mode,
             read,
             console,
+            pidfd_socket,
             pid_file,
             pivot: !words.is("no-pivot"),
             keyring: !words.is("no-new-keyring"),
@@ -191,6 +197,9 @@ impl<'a> Launching<'a> {
         child.reap_former();
         if let Some(path) = &self.pid_file {
             write_pid(path, child.pid)?;
+        }
+        if let Some(socket) = &self.pidfd_socket {
+            console::send_pidfd(socket, &child.pidfd)?;
         }
         if self.mode != Mode::Create {
             let state = self.spec_state("running");

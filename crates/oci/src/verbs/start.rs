@@ -1,6 +1,8 @@
 //! `start ID`.
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::cli::{Globals, Words};
 use crate::container::{Container, SpecState, Status};
@@ -27,6 +29,12 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
     // ORDER: removed first: what has read its byte is running, never created.
     rustix::fs::unlink(&fifo).doing(|| format!("remove {fifo:?}"))?;
     rustix::io::write(&end, b"0").doing(|| format!("write {fifo:?}"))?;
+    // Its end goes by `execve`, or with the process.
+    let mut ends = [PollFd::new(&end, PollFlags::empty())];
+    while rustix::event::poll(&mut ends, None) == Err(Errno::INTR) {}
+    if rustix::fs::fstat(&end).doing(|| format!("stat {fifo:?}"))?.st_mode & 0o777 == 0 {
+        return Err(refused("its process failed before its command ran; it said why on its own stderr"));
+    }
     let state = &container.state;
     hooks::run("poststart", &state.hooks.poststart, &SpecState::of(state, "running"), state.pid)?;
     Ok(0)

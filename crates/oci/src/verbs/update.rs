@@ -61,6 +61,12 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
         id: id.to_owned(),
         reason: "it has no cgroup".to_owned(),
     })?;
+    let checked = resources.memory.as_ref().is_some_and(|memory| memory.check_before_update == Some(true));
+    if let (true, Some(limit @ 1..)) = (checked, limits.memory)
+        && group.stats()?.memory.usage > limit.unsigned_abs()
+    {
+        return Err(Error::invalid("memory.limit", "is below what the container uses, and checkBeforeUpdate is set"));
+    }
     group.update(&limits)?;
     Ok(0)
 }
