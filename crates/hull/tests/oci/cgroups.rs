@@ -303,8 +303,7 @@ fn a_relative_path_is_below_the_runtimes_own(rt: Runtime) {
     let own = in_a_cgroup(&mut site);
     site.config["linux"]["cgroupsPath"] = json!("relative/one");
     site.create(&[]).ok();
-    // The specification leaves open what it is relative to.
-    let expected = if rt == Runtime::Hull { "/relative/one".to_owned() } else { format!("/{own}/relative/one") };
+    let expected = format!("/{own}/relative/one");
     assert!(places(site.pid()).iter().all(|p| *p == expected), "{:?}", places(site.pid()));
     site.verb("delete", &["--force"]).ok();
     site.remove_cgroups();
