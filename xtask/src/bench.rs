@@ -4,6 +4,7 @@
 //! installed is left out and said so.
 
 mod api;
+mod image;
 mod memory;
 mod oci;
 mod peers;
@@ -28,6 +29,7 @@ pub fn run(args: &[String]) -> Result<()> {
         Some("start") => start::run(&binary),
         Some("memory") => memory::run(&binary),
         Some("oci") => oci::run(&binary),
+        Some("image") => image::run(&binary),
         Some("size") => memory::size(&binary),
         None => {
             start::run(&binary)?;
@@ -35,6 +37,6 @@ pub fn run(args: &[String]) -> Result<()> {
             memory::run(&binary)?;
             memory::size(&binary)
         }
-        Some(other) => bail!("unknown benchmark `{other}`: start, oci, memory or size"),
+        Some(other) => bail!("unknown benchmark `{other}`: start, oci, image, memory or size"),
     }
 }
