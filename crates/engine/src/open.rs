@@ -25,6 +25,12 @@ use crate::registry::Registry;
 /// Root file systems of each kind, and network namespaces, that are kept ready.
 const POOLED: usize = 2;
 
+/// What every start mounts on, where the image has no place for it. COMPAT(docker 28): its init layer.
+const PLACES: hull_snapshot::Places = hull_snapshot::Places {
+    directories: &["proc", "dev", "sys"],
+    files: &[("etc", &["resolv.conf", "hostname", "hosts"])],
+};
+
 /// Opens the state and recovers.
 pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let instance = config.instance();
@@ -81,7 +87,7 @@ fn databases(root: &Path, run: &Path) -> Result<(Db, Db), Fault> {
 }
 
 fn parts(root: &Path, instance: String, pools: bool) -> Result<Arc<Parts>, Fault> {
-    let snapshots = blocking(|| hull_snapshot::Snapshots::open(root))?;
+    let snapshots = blocking(|| hull_snapshot::Snapshots::open(root))?.with_places(PLACES);
     snapshots.set_pool(if pools { POOLED } else { 0 });
     Ok(Arc::new(Parts {
         root: root.to_owned(),

@@ -86,6 +86,15 @@ impl Snapshots {
         ephemeral: bool,
         userns: Option<&OwnedFd>,
     ) -> Result<MountFd> {
+        let mount = self.mount(base, slot, ephemeral, userns)?;
+        // In a user namespace they would belong to the host's root, which has no name there.
+        if let (Some(places), None) = (self.inner.places.get(), userns) {
+            places.make(mount.as_fd());
+        }
+        Ok(mount)
+    }
+
+    fn mount(&self, base: &Base, slot: &str, ephemeral: bool, userns: Option<&OwnedFd>) -> Result<MountFd> {
         match base {
             Base::Host => host::mount(&self.inner.root, userns),
             Base::Layers(_) => match userns {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hull_types::Digest;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::pool::Pool;
-use crate::{Error, Result, dir};
+use crate::{Error, Places, Result, dir};
 
 /// The layers and slots of one engine. Clones share them.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub slots: OwnedFd,
     pub trash: OwnedFd,
     pub pool: Mutex<Pool>,
+    pub places: OnceLock<Places>,
     sweeping: Mutex<()>,
     next: AtomicU64,
 }
@@ -57,10 +58,18 @@ impl Snapshots {
                 slots,
                 trash: dir::ensure(&fd, "trash", 0o700)?,
                 pool: Mutex::new(Pool::default()),
+                places: OnceLock::new(),
                 sweeping: Mutex::new(()),
                 next: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Has these mount points made in every root file system from now on. Once; a second call changes nothing.
+    #[must_use]
+    pub fn with_places(self, places: Places) -> Self {
+        let _ = self.inner.places.set(places);
+        self
     }
 
     /// At start-up: everything that no live slot names goes to the trash. Call [`Snapshots::sweep`] later.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hull_archive::Limits;
 use hull_archive::tar::{Entry, EntryKind, Writer};
-use hull_snapshot::{Base, Error, Rootfs, Snapshots, StagedOrVisible};
+use hull_snapshot::{Base, Error, Places, Rootfs, Snapshots, StagedOrVisible};
 use hull_types::Digest;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,6 +20,10 @@ fn file(path: &str, content: &str) -> (Entry, String) {
 
 fn directory(path: &str, mode: u32) -> (Entry, String) {
     (Entry { path: path.into(), kind: EntryKind::Directory, mode, ..Entry::default() }, String::new())
+}
+
+fn symlink(path: &str, target: &str) -> (Entry, String) {
+    (Entry { path: path.into(), kind: EntryKind::Symlink, link: target.into(), ..Entry::default() }, String::new())
 }
 
 fn tar(entries: &[(Entry, String)]) -> Vec<u8> {
@@ -206,6 +210,37 @@ fn the_pool_changes_nothing_that_a_container_sees() {
     snapshots.set_pool(0);
     let left = entries(&dir.path().join("snapshots"));
     assert_eq!(left, 4, ".empty, one, two, three");
+}
+
+#[test]
+fn mount_points_are_made_ahead_and_what_the_image_has_stays() {
+    let (_dir, snapshots) = snapshots();
+    let places = Places { directories: &["proc", "d"], files: &[("etc", &["hosts", "link"]), ("new", &["x"])] };
+    let snapshots = snapshots.with_places(places);
+    let base = layers(
+        &snapshots,
+        &[tar(&[
+            directory("./", 0o755),
+            directory("d", 0o750),
+            directory("etc", 0o700),
+            file("new", "no directory"),
+            symlink("etc/link", "/nowhere"),
+        ])],
+    );
+    snapshots.set_pool(1);
+    let made = snapshots.prepare(&rootfs(&base, "one")).unwrap();
+    snapshots.refill().unwrap();
+    let pooled = snapshots.prepare(&rootfs(&base, "two")).unwrap();
+    assert!(!made.pooled && pooled.pooled);
+    for root in [&made.mount, &pooled.mount] {
+        assert_eq!(read(root, "etc/hosts").as_deref(), Ok(""));
+        assert_eq!(read(root, "new").as_deref(), Ok("no directory"));
+        assert_eq!(read(root, "etc/link"), Err(Errno::NOENT), "the link still leads nowhere");
+        for (path, want) in [("proc", 0o755), ("d", 0o750), ("etc", 0o700), ("etc/hosts", 0o644)] {
+            assert_eq!(mode(root, path), want, "{path}");
+        }
+    }
+    assert_eq!(snapshots.usage("two").unwrap(), 0);
 }
 
 #[test]
