@@ -36,21 +36,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections until `shutdown` is ready.
 pub async fn serve(listener: UnixListener, service: impl Service, shutdown: impl Future) {
+    // ORDER: a task of its own, not a part of this one, which the runtime's main thread polls: a worker that
+    // sees a connection then accepts it itself, and no other thread has to wake for it.
+    let mut accepting = tokio::spawn(accept(listener, service));
+    tokio::select! {
+        _ = &mut accepting => {}
+        _ = shutdown => accepting.abort(),
+    }
+}
+
+async fn accept(listener: UnixListener, service: impl Service) {
     let slots = Arc::new(Semaphore::new(max_connections()));
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => welcome(stream, &service, &slots),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => welcome(stream, &service, &slots),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    };
-    tokio::select! {
-        () = accepting => {}
-        _ = shutdown => {}
     }
 }
 
