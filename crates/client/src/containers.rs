@@ -103,6 +103,25 @@ fn post(id: &str, verb: &str) -> Request {
     Request::new("POST", &["containers", id, verb])
 }
 
+fn wait(id: &str, condition: WaitCondition) -> Request {
+    let condition = match condition {
+        WaitCondition::NotRunning => "not-running",
+        WaitCondition::NextExit => "next-exit",
+        WaitCondition::Removed => "removed",
+    };
+    post(id, "wait").query("condition", condition)
+}
+
+fn attach(id: &str, options: &AttachOptions) -> Request {
+    post(id, "attach")
+        .flag("stdin", options.stdin)
+        .flag("stdout", options.stdout)
+        .flag("stderr", options.stderr)
+        .flag("stream", options.stream)
+        .flag("logs", options.logs)
+        .query_some("detachKeys", options.detach_keys.as_deref())
+}
+
 /// Each method's errors are those of [`Error`].
 #[allow(clippy::missing_errors_doc, reason = "said once above for all of them")]
 impl Client {
@@ -168,12 +187,7 @@ impl Client {
 
     /// Registers a wait; when this returns, no exit can be missed any more.
     pub fn container_wait(&self, id: &str, condition: WaitCondition) -> Result<Waiting<'_>, Error> {
-        let condition = match condition {
-            WaitCondition::NotRunning => "not-running",
-            WaitCondition::NextExit => "next-exit",
-            WaitCondition::Removed => "removed",
-        };
-        self.call(post(id, "wait").query("condition", condition)).map(Waiting)
+        self.call(wait(id, condition)).map(Waiting)
     }
 
     /// Lists containers.
@@ -221,15 +235,19 @@ impl Client {
 
     /// Attaches to a container's standard streams.
     pub fn container_attach(&self, id: &str, options: &AttachOptions) -> Result<Hijacked, Error> {
-        let request = post(id, "attach")
-            .flag("stdin", options.stdin)
-            .flag("stdout", options.stdout)
-            .flag("stderr", options.stderr)
-            .flag("stream", options.stream)
-            .flag("logs", options.logs)
-            .query_some("detachKeys", options.detach_keys.as_deref());
-        let (conn, head) = self.hijack(request, None::<&()>)?;
+        let (conn, head) = self.hijack(attach(id, options), None::<&()>)?;
         Ok(Hijacked::new(conn, &head))
+    }
+
+    /// [`Client::container_attach`] and [`Client::container_wait`] at once.
+    pub fn container_attach_and_wait(
+        &self,
+        id: &str,
+        options: &AttachOptions,
+        condition: WaitCondition,
+    ) -> Result<(Hijacked, Waiting<'_>), Error> {
+        let ((conn, head), waiting) = self.hijack_and_call(attach(id, options), wait(id, condition))?;
+        Ok((Hijacked::new(conn, &head), Waiting(waiting)))
     }
 
     /// Samples of a container's use of resources: a stream, or one with (`one_shot`: without) a comparison.

@@ -16,6 +16,8 @@ use crate::error::Error;
 /// The API version that this client speaks; engines of the same product need no negotiation.
 const PREFIX: &str = "/v1.51";
 const UPLOAD_CHUNK: usize = 64 * 1024;
+/// Accept: a refusal as a document, where docker's clients get it as output.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\nAccept: application/json\r\n";
 
 /// A request being put together: method, path and query.
 #[derive(Debug)]
@@ -83,6 +85,10 @@ impl Request {
         bytes
     }
 
+    fn to_hijack(&self) -> Vec<u8> {
+        self.head(&format!("{UPGRADE}Content-Length: 0\r\n")).into_bytes()
+    }
+
     fn without_body(&self) -> Vec<u8> {
         let further = if self.method == "POST" { "Content-Length: 0\r\n" } else { "" };
         self.head(further).into_bytes()
@@ -144,10 +150,22 @@ impl Client {
     }
 
     fn exchange(&self, request: &Request, bytes: &[u8]) -> Result<Answer<'_>, Error> {
-        let mut conn = self.take()?;
-        let lost = lost(request.name());
-        conn.send(bytes).map_err(&lost)?;
+        let conn = self.send(request, bytes)?;
         self.answer(request, conn)
+    }
+
+    fn send(&self, request: &Request, bytes: &[u8]) -> Result<Conn, Error> {
+        let mut conn = self.take()?;
+        conn.send(bytes).map_err(lost(request.name()))?;
+        Ok(conn)
+    }
+
+    /// Sends a request that [`Client::hijack`] could send and one without body, on two connections; then reads
+    /// both answers. The first's refusal is told if both are refused.
+    pub(crate) fn hijack_and_call(&self, first: Request, second: Request) -> Result<((Conn, Head), Answer<'_>), Error> {
+        let hijacked = self.send(&first, &first.to_hijack())?;
+        let called = self.send(&second, &second.without_body())?;
+        Ok((self.hijacked(&first, hijacked)?, self.answer(&second, called)?))
     }
 
     /// Sends a request whose body is read from `input`, in chunks.
@@ -180,16 +198,16 @@ impl Client {
 
     /// Sends a request that turns the connection into a byte stream.
     pub(crate) fn hijack(&self, request: Request, body: Option<&impl Serialize>) -> Result<(Conn, Head), Error> {
-        // Accept: a refusal as a document, where docker's clients get it as output.
-        const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\nAccept: application/json\r\n";
         let bytes = match body {
             Some(body) => request.with_json(&to_json(&request, body)?, UPGRADE),
-            None => request.head(&format!("{UPGRADE}Content-Length: 0\r\n")).into_bytes(),
+            None => request.to_hijack(),
         };
-        let mut conn = self.take()?;
-        let lost = lost(request.name());
-        conn.send(&bytes).map_err(&lost)?;
-        let head = conn.read_head().map_err(&lost)?;
+        let conn = self.send(&request, &bytes)?;
+        self.hijacked(&request, conn)
+    }
+
+    fn hijacked(&self, request: &Request, mut conn: Conn) -> Result<(Conn, Head), Error> {
+        let head = conn.read_head().map_err(lost(request.name()))?;
         match head.status {
             101 | 200 => Ok((conn, head)),
             _ => Err(self.refusal(Answer { body: Body::new(self, conn, &head), head, request: request.name() })),

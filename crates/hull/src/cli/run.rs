@@ -39,6 +39,9 @@ pub(crate) struct Run {
     words: Vec<String>,
 }
 
+/// The streams, the wait, and the start (and the create before it): three at a time.
+const CONNECTIONS: usize = 3;
+
 impl Spoken for Run {
     const NAME: &'static str = "run";
     const ABOUT: &'static str = "Create and run a new container from an image";
@@ -66,6 +69,7 @@ impl Spoken for Run {
         if self.detach || streams == Streams::default() {
             return self.in_background(&client, &request);
         }
+        client.warm(CONNECTIONS);
         let id = creation::create(&client, &self.flags, &request).map_err(Failure::of_run)?;
         // ORDER: from before the start on, signals are the container's; until here they end the CLI
         let signals = signals::open(self.sig_proxy)?;
@@ -141,10 +145,9 @@ impl Session<'_> {
     }
 
     fn begin(&self, options: &AttachOptions) -> Result<Attachment<'_>, Error> {
-        let link = self.client.container_attach(self.id, options)?;
         let removed = self.run.flags.life.rm;
         let condition = if removed { WaitCondition::Removed } else { WaitCondition::NextExit };
-        let waiting = self.client.container_wait(self.id, condition)?;
+        let (link, waiting) = self.client.container_attach_and_wait(self.id, options, condition)?;
         match self.client.container_start(self.id) {
             Ok(()) => Ok((link, waiting)),
             Err(error) => {
