@@ -78,6 +78,8 @@ pub(crate) struct Child<'a> {
     /// Nobody hears reports any more; whoever started it holds the other end of this FIFO.
     unheard: Option<Slot>,
     masks: mounts::Masks,
+    /// The directory in which something was made last: the next is often made there, too.
+    parent: Option<mounts::Parent>,
 }
 
 /// Walks the plan. Never returns: ends as the command, or reports why not.
@@ -113,6 +115,7 @@ impl<'a> Child<'a> {
             filtered: false,
             unheard: None,
             masks: mounts::Masks::default(),
+            parent: None,
         }
     }
 

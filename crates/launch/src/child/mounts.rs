@@ -2,8 +2,9 @@
 
 mod copy;
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use hull_sys::mount::{self, FsContext, SetAttr};
 use hull_sys::{Error, Named, Result, resolve};
@@ -27,6 +28,13 @@ pub(super) struct Masks {
     file: Option<OwnedFd>,
     /// Which of `/proc`, `/sys` and `/dev` are known to be no links.
     checked: [bool; 3],
+}
+
+/// A directory beneath the root, open.
+#[derive(Debug)]
+pub(super) struct Parent {
+    path: PathBuf,
+    fd: OwnedFd,
 }
 
 /// Options as a plan has them.
@@ -54,6 +62,7 @@ impl Child<'_> {
                 rustix::process::fchdir(root).named(|| "fchdir(root)".to_owned())?;
                 mount::pivot_root_here()?;
                 self.pivot_due = false;
+                self.parent = None;
                 Ok(())
             }
             _ => Err(Error::new("pivot_root without a root", Errno::INVAL)),
@@ -98,15 +107,35 @@ impl Child<'_> {
     /// The mount point, made if the plan says so.
     fn place(&mut self, target: &Target) -> Result<OwnedFd> {
         let path = &target.path;
+        if target.create == Some(Node::Dir)
+            && let Some(made) = self.made_beside_the_last(path)
+        {
+            return Ok(made);
+        }
         self.refuse_linked_base(path)?;
-        let root = self.root()?;
+        // ORDER: what is mounted there may cover the directory. (It cannot when the mount point is new.)
+        self.parent = None;
         let place = match target.create {
-            None => resolve::open_in_root(root, path, OFlags::PATH),
-            Some(Node::Dir) => resolve::mkdir_in_root(root, path, 0o755),
-            Some(Node::File) => resolve::mkfile_in_root(root, path, 0o644),
+            None => resolve::open_in_root(self.root()?, path, OFlags::PATH),
+            Some(Node::Dir) => self.directory(path),
+            Some(Node::File) => resolve::mkfile_in_root(self.root()?, path, 0o644),
         }?;
-        refuse_linked_proc(root, path, &place)?;
+        refuse_linked_proc(self.root()?, path, &place)?;
         Ok(place)
+    }
+
+    fn directory(&mut self, path: &Path) -> Result<OwnedFd> {
+        match resolve::open_in_root(self.root()?, path, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(error) if error.errno == Errno::NOENT => {}
+            result => return result,
+        }
+        if path.file_name().is_some() {
+            self.parent_of(path)?;
+        }
+        match self.made_beside_the_last(path) {
+            Some(made) => Ok(made),
+            None => resolve::mkdir_in_root(self.root()?, path, 0o755),
+        }
     }
 
     /// CVE-2019-19921 and kin: an image whose `/proc`, `/sys` or `/dev` is a link would have what is
@@ -140,7 +169,7 @@ impl Child<'_> {
         (uid, gid): (u32, u32),
     ) -> Result<()> {
         self.refuse_linked_base(path)?;
-        let (parent, name) = resolve::parent_in_root(self.root()?, path)?;
+        let (parent, name) = self.parent_of(path)?;
         let describe = || format!("mknod({path:?}, {kind:#o}, {major}:{minor})");
         let dev = rustix::fs::makedev(major, minor);
         let kind = FileType::from_raw_mode(kind);
@@ -168,8 +197,29 @@ impl Child<'_> {
         Ok(())
     }
 
+    /// The directory that holds the last component of `path`, and that component.
+    fn parent_of<'p>(&mut self, path: &'p Path) -> Result<(BorrowedFd<'_>, &'p OsStr)> {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::new(format!("open the parent of {path:?}"), Errno::INVAL));
+        };
+        if self.parent.as_ref().is_none_or(|known| known.path != directory) {
+            let (fd, _) = resolve::parent_in_root(self.root()?, path)?;
+            self.parent = Some(Parent { path: directory.to_owned(), fd });
+        }
+        Ok((self.parent.as_ref().expect("just set").fd.as_fd(), name))
+    }
+
+    /// A new directory where the last thing was made. `None`: another place, or something is there.
+    fn made_beside_the_last(&mut self, path: &Path) -> Option<OwnedFd> {
+        let known = self.parent.as_ref().filter(|known| path.parent() == Some(&known.path))?;
+        let name = path.file_name()?;
+        rustix::fs::mkdirat(&known.fd, name, Mode::from_raw_mode(0o755)).ok()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&known.fd, name, flags, Mode::empty()).ok()
+    }
+
     pub(super) fn symlink(&mut self, path: &Path, to: &Path) -> Result<()> {
-        let (parent, name) = resolve::parent_in_root(self.root()?, path)?;
+        let (parent, name) = self.parent_of(path)?;
         match rustix::fs::symlinkat(to, &parent, name) {
             Err(Errno::EXIST) => Ok(()),
             result => result.named(|| format!("symlink({to:?}, {path:?})")),
@@ -177,6 +227,7 @@ impl Child<'_> {
     }
 
     pub(super) fn readonly_path(&mut self, path: &Path) -> Result<()> {
+        self.parent = None;
         let Some(place) = self.existing(path)? else { return Ok(()) };
         let clone = mount::clone_tree(&place, true)?;
         let attrs = SetAttr { set: RDONLY, recursive: true, ..SetAttr::default() };
@@ -185,6 +236,7 @@ impl Child<'_> {
     }
 
     pub(super) fn masked_path(&mut self, path: &Path) -> Result<()> {
+        self.parent = None;
         let Some(place) = self.existing(path)? else { return Ok(()) };
         let stat = rustix::fs::fstat(&place).named(|| format!("stat({path:?})"))?;
         let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;

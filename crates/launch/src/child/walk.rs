@@ -130,6 +130,7 @@ impl Child<'_> {
         process::setns(self.slot(slot)?, namespaces.0)?;
         if namespaces.contains(Namespaces::MOUNT) {
             self.root = None;
+            self.parent = None;
         }
         Ok(())
     }
