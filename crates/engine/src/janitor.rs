@@ -2,14 +2,23 @@
 //!
 //! Nothing here is needed for an answer; what a killed engine leaves undone, recovery finds again.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::prepare::Parts;
+
+/// How long the first of several jobs waits: it is asked for just before an answer, which would share a
+/// processor and the kernel's locks with it on its way to the client.
+const AFTER_THE_ANSWER: Duration = Duration::from_micros(500);
+
+/// How long after a start the pools are refilled, unless the run ends before: as long as a short run lasts.
+const AFTER_THE_START: Duration = Duration::from_millis(3);
 
 /// One piece of work.
 pub(crate) enum Job {
@@ -20,6 +29,8 @@ pub(crate) enum Job {
         /// Told when it is gone, so that the next run can make it again.
         done: oneshot::Sender<()>,
     },
+    /// The last hold on a container's mounts, which end with it.
+    Mounts(OwnedFd),
     /// A root file system's changes.
     Slot(String),
     /// A directory with everything below it.
@@ -61,60 +72,93 @@ impl Janitor {
 }
 
 fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>) {
-    let (cgroups, snapshots) = (&*parts.cgroups, &*parts.snapshots);
-    let (mut sweep, mut refill) = (false, false);
-    let mut again: Vec<PathBuf> = Vec::new();
-    loop {
-        // Pools and deep removals wait until nothing shorter is left.
-        let job = if sweep || refill {
-            match inbox.try_recv() {
-                Ok(job) => job,
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => {
-                    if std::mem::take(&mut refill)
-                        && let Some(count) = pool
-                    {
-                        fill_pools(parts, count);
-                    }
-                    if std::mem::take(&mut sweep)
-                        && let Err(error) = snapshots.sweep()
-                    {
-                        tracing::warn!(%error, "removed root file systems not swept");
-                    }
-                    continue;
-                }
-            }
-        } else {
-            match inbox.recv() {
-                Ok(job) => job,
-                Err(_) => return,
-            }
-        };
+    let mut later = Later::default();
+    // Pools and deep removals wait until nothing shorter is left.
+    while let Some(job) = next(inbox, &later).transpose() {
         match job {
-            Job::Cgroup { parent, id, done } => {
-                remove_cgroup(cgroups, &parent, &id);
-                let _ = done.send(());
-            }
-            Job::Slot(slot) => match snapshots.remove(&slot) {
-                Ok(()) => sweep = true,
-                Err(error) => tracing::warn!(%slot, %error, "root file system not removed"),
-            },
-            Job::Directory(path) => {
-                // What could not be removed is tried again with the next one: descriptors or memory were lacking.
-                again.push(path);
-                again.retain(|path| !removed(std::fs::remove_dir_all(path), path));
-            }
-            Job::File(path) => _ = removed(std::fs::remove_file(&path), &path),
-            Job::Refill => refill = true,
-            Job::End { done } => {
-                if let Err(error) = cgroups.remove_parent(&parts.instance) {
+            Ok(Job::End { done }) => {
+                if let Err(error) = parts.cgroups.remove_parent(&parts.instance) {
                     tracing::warn!(%error, "the cgroup of this engine not removed");
                 }
                 let _ = done.send(());
                 return;
             }
-            Job::Sweep => sweep = true,
+            Ok(job) => shortly(job, parts, &mut later),
+            Err(Idle) => {
+                let again = std::mem::take(&mut later.again);
+                let Later { refill, sweep, .. } = std::mem::replace(&mut later, Later { again, ..Later::default() });
+                if let (true, Some(count)) = (refill, pool) {
+                    fill_pools(parts, count);
+                }
+                if sweep && let Err(error) = parts.snapshots.sweep() {
+                    tracing::warn!(%error, "removed root file systems not swept");
+                }
+            }
         }
+    }
+}
+
+/// What waits for an idle moment.
+#[derive(Default)]
+struct Later {
+    refill: bool,
+    sweep: bool,
+    /// A run has ended since: the moment is now.
+    now: bool,
+    /// Directories that could not be removed.
+    again: Vec<PathBuf>,
+}
+
+/// Nothing was asked for in time.
+struct Idle;
+
+/// The next job, or what was put off is due. `None`: the engine is gone.
+fn next(inbox: &Receiver<Job>, later: &Later) -> Result<Option<Job>, Idle> {
+    match inbox.try_recv() {
+        Ok(job) => return Ok(Some(job)),
+        Err(TryRecvError::Disconnected) => return Ok(None),
+        Err(TryRecvError::Empty) if later.now => return Err(Idle),
+        Err(TryRecvError::Empty) => {}
+    }
+    let job = if later.refill || later.sweep {
+        match inbox.recv_timeout(AFTER_THE_START) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => return Err(Idle),
+        }
+    } else {
+        match inbox.recv() {
+            Ok(job) => job,
+            Err(_) => return Ok(None),
+        }
+    };
+    if !matches!(job, Job::Refill) {
+        std::thread::sleep(AFTER_THE_ANSWER);
+    }
+    Ok(Some(job))
+}
+
+fn shortly(job: Job, parts: &Parts, later: &mut Later) {
+    later.now |= !matches!(job, Job::Refill);
+    match job {
+        Job::Cgroup { parent, id, done } => {
+            remove_cgroup(&parts.cgroups, &parent, &id);
+            let _ = done.send(());
+        }
+        Job::Slot(slot) => match parts.snapshots.remove(&slot) {
+            Ok(()) => later.sweep = true,
+            Err(error) => tracing::warn!(%slot, %error, "root file system not removed"),
+        },
+        Job::Mounts(mounts) => drop(mounts),
+        Job::Directory(path) => {
+            // What could not be removed is tried again with the next one: descriptors or memory were lacking.
+            later.again.push(path);
+            later.again.retain(|path| !removed(std::fs::remove_dir_all(path), path));
+        }
+        Job::File(path) => _ = removed(std::fs::remove_file(&path), &path),
+        Job::Refill => later.refill = true,
+        Job::Sweep => later.sweep = true,
+        Job::End { .. } => {}
     }
 }
 

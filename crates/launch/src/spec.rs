@@ -67,6 +67,15 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether preparing its start looks at nothing but what the engine itself keeps: no volume to fill, no
+    /// path of the host, no other container, no user namespace to ask for.
+    pub fn is_brief(&self) -> bool {
+        let alone = |wish: &NamespaceWish| !matches!(wish, NamespaceWish::Container(_));
+        let spaces = &self.namespaces;
+        let all = [&spaces.pid, &spaces.uts, &spaces.ipc, &spaces.net, &spaces.cgroup, &spaces.time];
+        self.mounts.is_empty() && self.devices.is_empty() && spaces.user == Userns::Host && all.into_iter().all(alone)
+    }
+
     /// Whether one of its mounts is this volume.
     pub fn mounts_volume(&self, volume: &str) -> bool {
         self.mounts.iter().any(|mount| matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume))

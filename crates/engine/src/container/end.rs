@@ -103,10 +103,14 @@ impl Task {
         }
     }
 
-    /// Has the cgroup removed behind the answer; the next launch waits for it.
+    /// Has the mounts and the cgroup removed behind the answer; the next launch waits for both.
     pub(super) fn sweep_cgroup(&mut self) {
         let (done, sweeping) = oneshot::channel();
         self.sweeping = Some(sweeping);
+        if let Some(mounts) = self.mounts.take() {
+            // ORDER: before the cgroup, whose end says that both are gone.
+            self.core.janitor.ask(Job::Mounts(mounts));
+        }
         self.core.janitor.ask(Job::Cgroup {
             parent: self.core.cgroup_parent(&self.definition.spec),
             id: self.definition.id.to_string(),

@@ -37,7 +37,7 @@ impl Task {
         let (ends, io) = run::open(config.tty, config.open_stdin, size)?;
         let core = self.core.clone();
         self.lease()?;
-        let mut prepared = blocking(|| {
+        let prepare = || {
             prepare::start(
                 &core.parts,
                 StartInput {
@@ -56,7 +56,14 @@ impl Task {
                     userns: &|maps| core.userns(maps),
                 },
             )
-        })?;
+        };
+        // Told that work may block, the runtime wakes a thread to do the others' meanwhile. That costs more
+        // than a preparation that takes its parts from the pools.
+        let mut prepared = if definition.spec.is_brief() && definition.network.endpoints.is_empty() {
+            prepare()
+        } else {
+            blocking(prepare)
+        }?;
         for warning in &prepared.warnings {
             tracing::warn!(container = %definition.name, "{warning}");
         }
@@ -71,6 +78,7 @@ impl Task {
         for failure in &launched.warnings {
             tracing::warn!(container = %definition.name, call = %failure.call, errno = failure.errno, "not applied");
         }
+        self.keep_mounts(launched.pid);
         let split = match ends.split(launched.master) {
             Ok(split) => split,
             Err(error) => {
@@ -108,6 +116,14 @@ impl Task {
             self.core.networks.release(self.definition.id);
             self.state.given = crate::networks::Given::default();
         }
+    }
+
+    /// Holds the run's mount namespace until its exit is told: the kernel would take all mounts down inside that
+    /// exit, before anyone hears of it. Not with mounts of the user's, whose owner may wait for them to be gone.
+    fn keep_mounts(&mut self, pid: i32) {
+        let pid = rustix::process::Pid::from_raw(pid).filter(|_| self.definition.spec.mounts.is_empty());
+        // If the process is gone already, so are its mounts.
+        self.mounts = pid.and_then(|pid| hull_sys::namespace::of(pid, "mnt").ok());
     }
 
     /// Gives the log its sources, and clients the process.

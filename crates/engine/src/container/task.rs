@@ -1,6 +1,7 @@
 //! The task that owns a container's state: it turns messages into inputs of the table, and carries
 //! out the actions. Preparing and launching is in [`super::launch`], ends and removal in [`super::end`].
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,10 @@ pub(crate) struct Task {
     pub(super) trouble: Option<Fault>,
     /// The run's output, as the collector watches it.
     pub(super) log: Option<hull_logs::Run>,
-    /// The janitor still removes the cgroup of the last run.
+    /// The janitor still removes the cgroup and the mounts of the last run.
     pub(super) sweeping: Option<oneshot::Receiver<()>>,
+    /// The mount namespace of the current run, see [`Task::keep_mounts`].
+    pub(super) mounts: Option<OwnedFd>,
     /// Launch attempts that ended, and runs.
     pub(super) exits: u64,
     /// The state is written after the answer.
@@ -73,6 +76,7 @@ impl Task {
             trouble: None,
             log: None,
             sweeping: None,
+            mounts: None,
             exits: 0,
             unsaved: false,
             unwritten: None,
