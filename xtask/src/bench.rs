@@ -3,11 +3,13 @@
 //! Only ratios within one table mean anything: machines differ and drift. A peer that is not
 //! installed is left out and said so.
 
+mod aims;
 mod api;
 mod image;
 mod memory;
 mod oci;
 mod peers;
+mod podman;
 mod start;
 mod stats;
 
@@ -21,22 +23,25 @@ const NEEDS: &[apt::Need] = &[("busybox", "busybox-static"), ("cc", "gcc"), ("un
 pub fn run(args: &[String]) -> Result<()> {
     sh::need_root("cargo xtask bench")?;
     apt::ensure(NEEDS)?;
-    if peers::need_own_mounts() {
-        return peers::again_in_own_mounts(args);
+    if !peers::in_own_namespaces() {
+        return peers::again_in_own_namespaces(args);
     }
     let binary = sh::release_binary()?;
+    let mut figures = aims::Figures::default();
     match args.first().map(String::as_str) {
-        Some("start") => start::run(&binary),
-        Some("memory") => memory::run(&binary),
-        Some("oci") => oci::run(&binary),
-        Some("image") => image::run(&binary),
-        Some("size") => memory::size(&binary),
+        Some("start") => start::run(&binary, &mut figures)?,
+        Some("memory") => memory::run(&binary, &mut figures)?,
+        Some("oci") => oci::run(&binary)?,
+        Some("image") => image::run(&binary)?,
+        Some("size") => memory::size(&binary, &mut figures)?,
         None => {
-            start::run(&binary)?;
+            start::run(&binary, &mut figures)?;
             oci::run(&binary)?;
-            memory::run(&binary)?;
-            memory::size(&binary)
+            memory::run(&binary, &mut figures)?;
+            memory::size(&binary, &mut figures)?;
         }
         Some(other) => bail!("unknown benchmark `{other}`: start, oci, image, memory or size"),
     }
+    figures.print();
+    Ok(())
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::aims::Figures;
 use super::peers::quiet;
 use crate::engine::Engine;
 
 /// PSS of keeper and engine with no container, then with a hundred idle ones.
-pub fn run(binary: &Path) -> Result<()> {
+pub fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let engine = Engine::start(binary)?;
     quiet(engine.hull(&["run", "--rm", "busybox", "true"]))?;
     let (server, keeper) = engine.pids()?;
@@ -21,16 +22,18 @@ pub fn run(binary: &Path) -> Result<()> {
     println!("\n### memory, KiB PSS\n\n| | engine | keeper | together |\n|---|---|---|---|");
     println!("| no container | {} | {} | {} |", none.0, none.1, none.0 + none.1);
     println!("| 100 idle containers | {} | {} | {} |", hundred.0, hundred.1, hundred.0 + hundred.1);
-    println!("| each further container | | | {} |", (hundred.0 + hundred.1).saturating_sub(none.0 + none.1) / 100);
+    let each = (hundred.0 + hundred.1).saturating_sub(none.0 + none.1) / 100;
+    println!("| each further container | | | {each} |");
+    figures.note("idle", (none.0 + none.1) as f64 / 1024.0);
+    figures.note("container", each as f64);
     Ok(())
 }
 
 /// The binary's size.
-pub fn size(binary: &Path) -> Result<()> {
-    println!(
-        "\n### size\n\nhull, one static binary: {:.1} MiB",
-        fs::metadata(binary)?.len() as f64 / f64::from(1 << 20)
-    );
+pub fn size(binary: &Path, figures: &mut Figures) -> Result<()> {
+    let size = fs::metadata(binary)?.len() as f64 / f64::from(1 << 20);
+    println!("\n### size\n\nhull, one static binary: {size:.1} MiB");
+    figures.note("binary", size);
     Ok(())
 }
 

@@ -4,24 +4,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::stats::Case;
 use crate::{oracle, sh};
 
-/// crun refuses a host with both cgroup versions mounted.
-pub fn need_own_mounts() -> bool {
-    Path::new("/sys/fs/cgroup/unified").is_dir()
-        && fs::read_to_string("/proc/self/mountinfo").is_ok_and(|t| t.contains("/sys/fs/cgroup/unified "))
+/// Set for the run in namespaces of its own.
+const OWN: &str = "HULL_BENCH_OWN_NAMESPACES";
+
+/// Whether this is that run.
+pub fn in_own_namespaces() -> bool {
+    std::env::var_os(OWN).is_some()
 }
 
-/// Runs this program again where the empty v2 tree is not mounted; the host's own table stays.
-pub fn again_in_own_mounts(args: &[String]) -> Result<()> {
+/// Runs this program again in mount and network namespaces of its own: podman leaves files in /run, and crun
+/// refuses a host with both cgroup versions mounted, so there the empty v2 tree is not.
+pub fn again_in_own_namespaces(args: &[String]) -> Result<()> {
     let own = std::env::current_exe()?;
-    let script = "umount /sys/fs/cgroup/unified && exec \"$@\"";
-    let mut command = sh::cmd("unshare", &["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
-    sh::run(command.arg(own).arg("bench").args(args))
+    let script =
+        "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; mount -t tmpfs tmpfs /run && exec \"$@\"";
+    let mut command = sh::cmd("unshare", &["--mount", "--net", "--propagation", "private", "sh", "-c", script, "sh"]);
+    sh::run(command.arg(own).arg("bench").args(args).env(OWN, "1"))
 }
 
 /// Runs a command silently; its failure is an error.
@@ -123,18 +127,6 @@ pub fn docker() -> Option<String> {
         return None;
     }
     Some(host)
-}
-
-/// podman, if installed and it has a busybox image.
-pub fn podman() -> Option<PathBuf> {
-    let podman = present("podman")?;
-    match sh::read(&mut sh::cmd(&podman, &["image", "inspect", "busybox"])).context("podman has no image busybox") {
-        Ok(_) => Some(podman),
-        Err(error) => {
-            eprintln!("podman is left out: {error:#}");
-            None
-        }
-    }
 }
 
 fn present(name: &str) -> Option<PathBuf> {

@@ -35,6 +35,12 @@ pub fn median(times: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// How many times the median of case `a` that of case `b` is; `None` without either.
+pub fn ratio(cases: &[Case], times: &[Vec<f64>], a: &str, b: &str) -> Option<f64> {
+    let of = |name: &str| cases.iter().position(|case| case.name == name).map(|at| median(&times[at]));
+    Some(of(a)? / of(b)?)
+}
+
 /// Prints medians, minima and the ratio to the first row.
 pub fn table(title: &str, cases: &[Case], times: &[Vec<f64>]) {
     println!("\n### {title}\n\n| | median ms | min ms | x {} |\n|---|---|---|---|", cases[0].name);

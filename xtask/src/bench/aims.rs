@@ -1,0 +1,94 @@
+//! What hull aims at, and whether a run meets it.
+
+/// What was measured, by name; whatever a run left out is not there.
+#[derive(Default)]
+pub struct Figures(Vec<(&'static str, f64)>);
+
+/// One aim: what it is about, the figure's name, how it is bounded.
+struct Aim {
+    what: &'static str,
+    figure: &'static str,
+    bound: Bound,
+}
+
+enum Bound {
+    /// At most so many, in this unit.
+    AtMost(f64, &'static str),
+    /// At most one part in so many of docker's: the figure is how many times docker takes it.
+    PartOfDocker(f64),
+}
+
+use Bound::{AtMost, PartOfDocker};
+
+const AIMS: &[Aim] = &[
+    aim("`hull run`, back to back", "run/floor", AtMost(3.5, "x floor")),
+    aim("`hull run`, 100 ms apart", "run/floor apart", AtMost(3.5, "x floor")),
+    aim("`hull run` beside `crun run`, back to back", "run/crun", AtMost(1.0, "x crun")),
+    aim("`hull run` beside `crun run`, 100 ms apart", "run/crun apart", AtMost(1.0, "x crun")),
+    aim("`hull run` beside docker, back to back", "docker/run", PartOfDocker(25.0)),
+    aim("`hull run` beside docker, 100 ms apart", "docker/run apart", PartOfDocker(25.0)),
+    aim("API: create, start, wait, remove, back to back", "api/floor", AtMost(2.5, "x floor")),
+    aim("API: create, start, wait, remove, 100 ms apart", "api/floor apart", AtMost(2.5, "x floor")),
+    aim("`hull exec` beside docker", "docker/exec", PartOfDocker(10.0)),
+    aim("50 started in sequence beside docker", "docker/sequence", PartOfDocker(15.0)),
+    aim("200 at once: how many failed", "failed", AtMost(0.0, "")),
+    aim("keeper and engine, idle", "idle", AtMost(15.0, "MiB PSS")),
+    aim("each further idle container", "container", AtMost(100.0, "KiB PSS")),
+    aim("the binary", "binary", AtMost(15.0, "MiB")),
+];
+
+const fn aim(what: &'static str, figure: &'static str, bound: Bound) -> Aim {
+    Aim { what, figure, bound }
+}
+
+impl Figures {
+    /// Notes a figure.
+    pub fn note(&mut self, name: &'static str, value: f64) {
+        self.0.push((name, value));
+    }
+
+    /// Prints each aim and whether it is met; an aim that nothing was measured for is left out.
+    pub fn print(&self) {
+        println!("\n### aims\n\n| | aim | here | |\n|---|---|---|---|");
+        for aim in AIMS {
+            if let Some((_, value)) = self.0.iter().find(|(name, _)| *name == aim.figure) {
+                println!("| {} | {} |", aim.what, aim.bound.judged(*value));
+            }
+        }
+    }
+}
+
+impl Bound {
+    fn judged(&self, value: f64) -> String {
+        let (aim, here, met) = match self {
+            AtMost(most, unit) => (format!("at most {most} {unit}"), format!("{value:.1}"), value <= *most),
+            PartOfDocker(parts) => (format!("at most 1/{parts} of docker's"), format!("1/{value:.1}"), value >= *parts),
+        };
+        format!("{} | {here} | {}", aim.trim_end(), if met { "met" } else { "**missed**" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aims_are_judged() {
+        for (bound, value, want) in [
+            (AtMost(3.5, "x floor"), 3.5, "at most 3.5 x floor | 3.5 | met"),
+            (AtMost(0.0, ""), 1.0, "at most 0 | 1.0 | **missed**"),
+            (PartOfDocker(25.0), 25.1, "at most 1/25 of docker's | 1/25.1 | met"),
+            (PartOfDocker(25.0), 24.6, "at most 1/25 of docker's | 1/24.6 | **missed**"),
+        ] {
+            assert_eq!(bound.judged(value), want);
+        }
+    }
+
+    #[test]
+    fn each_figure_has_one_aim() {
+        let mut names: Vec<_> = AIMS.iter().map(|aim| aim.figure).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), AIMS.len());
+    }
+}
