@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::kernfs::{self, Dir};
 use crate::layout::Hierarchy;
 use crate::limits::Limits;
-use crate::parent::{self, Parent};
+use crate::parent::{self, Parent, Spare};
 use crate::v1::{self, Write};
 use crate::{devices, reap, v2};
 
@@ -36,6 +36,17 @@ pub struct Cgroup {
     id: String,
     /// Indexes of the trees in which it has a directory.
     trees: Vec<usize>,
+    /// What a spare had already.
+    ahead: Ahead,
+}
+
+/// What was done when the directories were still spare ones.
+#[derive(Clone, Debug, Default)]
+struct Ahead {
+    /// The device rules are written.
+    devices: bool,
+    /// Open `tasks` files by index of the tree.
+    tasks: Vec<(usize, Arc<OwnedFd>)>,
 }
 
 impl Cgroup {
@@ -43,7 +54,7 @@ impl Cgroup {
         if let (Some(rules), false) = (&limits.devices, parent.is_v2()) {
             devices::check_v1(rules)?;
         }
-        let mut group = Self { host, parent, id: id.to_owned(), trees: Vec::new() };
+        let mut group = Self { host, parent, id: id.to_owned(), trees: Vec::new(), ahead: Ahead::default() };
         let mut made = group.make(limits);
         if group.trees.is_empty() && matches!(&made, Err(Error::Make { errno: Errno::NOENT | Errno::NODEV, .. })) {
             // Somebody removed the parent behind our back.
@@ -68,7 +79,7 @@ impl Cgroup {
         if trees.is_empty() {
             return Err(Error::Missing { path: parent.path().join(id) });
         }
-        Ok(Self { host, parent, id: id.to_owned(), trees })
+        Ok(Self { host, parent, id: id.to_owned(), trees, ahead: Ahead::default() })
     }
 
     /// The id, which is the directory's name.
@@ -92,7 +103,13 @@ impl Cgroup {
         if self.parent.is_v2() {
             return Ok(Join::V2(self.parent.dir(0)?.child(&self.id)?.into_fd()));
         }
-        let tasks = self.trees.iter().map(|index| self.parent.dir(*index)?.file(self.file("tasks"), OFlags::WRONLY));
+        let tasks = self.trees.iter().map(|index| {
+            let open = self.ahead.tasks.iter().find(|(at, _)| at == index);
+            match open.and_then(|(_, file)| file.try_clone().ok()) {
+                Some(file) => Ok(file),
+                None => self.parent.dir(*index)?.file(self.file("tasks"), OFlags::WRONLY),
+            }
+        });
         Ok(Join::V1(tasks.collect::<Result<_, Error>>()?))
     }
 
@@ -165,28 +182,37 @@ impl Cgroup {
         trees.sort_unstable();
         trees.dedup();
         let base = parent.base();
-        let spare = parent.lock_spares().pop();
+        let mut spare = take_spare(&parent, limits);
+        let mut tasks = spare.as_mut().map(|spare| std::mem::take(&mut spare.tasks)).unwrap_or_default();
         let made: Result<(), Error> = trees.into_iter().try_for_each(|index| {
             match &spare {
-                Some(name) if base.contains(&index) => self.rename_or_make(index, name)?,
+                Some(spare) if base.contains(&index) => {
+                    if self.rename_or_make(index, &spare.name)? {
+                        let file = tasks.iter().position(|(at, _)| *at == index).map(|at| tasks.swap_remove(at));
+                        self.ahead.tasks.extend(file.map(|(at, file)| (at, Arc::new(file))));
+                        self.ahead.devices |=
+                            spare.rules == limits.devices && parent.index_of("devices") == Some(index);
+                    }
+                }
                 _ => self.make_in(index)?,
             }
             self.trees.push(index);
             Ok(())
         });
-        if let (Err(_), Some(name)) = (&made, &spare) {
-            let _ = reap::remove_everywhere(&parent, name);
+        if let (Err(_), Some(spare)) = (&made, &spare) {
+            let _ = reap::remove_everywhere(&parent, &spare.name);
         }
         made
     }
 
-    fn rename_or_make(&self, index: usize, spare: &str) -> Result<(), Error> {
+    /// Whether it is the spare one.
+    fn rename_or_make(&self, index: usize, spare: &str) -> Result<bool, Error> {
         let dir = self.parent.dir(index)?;
         match dir.rename(spare, &self.id) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(_) => {
                 let _ = dir.remove(spare);
-                self.make_in(index)
+                self.make_in(index).map(|()| false)
             }
         }
     }
@@ -314,6 +340,9 @@ impl Cgroup {
                 .unwrap_or("blkio"),
         };
         let mut writes = v1::writes(limits, &now);
+        if fresh && self.ahead.devices {
+            writes.retain(|write| write.controller != "devices");
+        }
         for (file, value) in [("cpuset.cpus", &limits.cpuset_cpus), ("cpuset.mems", &limits.cpuset_mems)] {
             if let Some(value) = value {
                 writes.push(Write::new("cpuset", file, value));
@@ -328,6 +357,25 @@ impl Cgroup {
         let program = self.host.device_program(rules).map_err(failed)?;
         hull_sys::bpf::attach_device_program(dir.as_fd(), (*program).as_fd()).map_err(failed)
     }
+}
+
+/// A spare that can become a group with these limits, and what the next spares shall have.
+fn take_spare(parent: &Parent, limits: &Limits) -> Option<Spare> {
+    if parent.is_v2() {
+        return None;
+    }
+    if let Some(rules) = &limits.devices {
+        let mut known = parent.lock_rules();
+        if known.as_ref() != Some(rules) {
+            *known = Some(rules.clone());
+        }
+    }
+    let mut spares = parent.lock_spares();
+    // Rules that are there are replaced by others, but not by none.
+    let fit = |spare: &Spare| limits.devices.is_some() || spare.rules.is_none();
+    let best = spares.iter().position(|spare| spare.rules == limits.devices);
+    let at = best.or_else(|| spares.iter().position(fit))?;
+    Some(spares.swap_remove(at))
 }
 
 /// The controllers that only some containers use.

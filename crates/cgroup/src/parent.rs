@@ -2,11 +2,13 @@
 //! containers, kept open so that every later operation is relative to a descriptor.
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::io::Errno;
 
+use crate::devices::DeviceRule;
 use crate::error::{Error, Refusal};
 use crate::kernfs::Dir;
 use crate::layout::Hierarchy;
@@ -39,6 +41,17 @@ pub(crate) const ENGINE_LEAF: &str = "hull-engine";
 /// Spare directories start with this; ids never do.
 pub(crate) const SPARE: &str = ".spare-";
 
+/// v1: directories that wait to become a container's.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    /// What they are called until then.
+    pub name: String,
+    /// The device rules that they have already.
+    pub rules: Option<Vec<DeviceRule>>,
+    /// Their `tasks` files by index of the tree, open for writing: as good under the new name.
+    pub tasks: Vec<(usize, OwnedFd)>,
+}
+
 /// An instance's directory, made on demand.
 #[derive(Debug)]
 pub(crate) struct Parent {
@@ -48,8 +61,10 @@ pub(crate) struct Parent {
     dirs: Vec<OnceLock<Dir>>,
     /// v2 controllers that were handed down to here.
     enabled: Mutex<BTreeSet<&'static str>>,
-    /// Names of spare directories, present in every base hierarchy.
-    pub spares: Mutex<Vec<String>>,
+    /// Spare directories, present in every base hierarchy.
+    pub spares: Mutex<Vec<Spare>>,
+    /// v1: the device rules asked for last. Nearly every container has the same.
+    pub rules: Mutex<Option<Vec<DeviceRule>>>,
     /// Groups are made in every hierarchy, not only in those that `base` names.
     everywhere: bool,
 }
@@ -94,6 +109,7 @@ impl Parent {
             enabled: Mutex::new(BTreeSet::new()),
             spares: Mutex::new(Vec::new()),
             everywhere: false,
+            rules: Mutex::new(None),
         }
     }
 

@@ -166,6 +166,13 @@ fn push_all(file: String, values: impl Iterator<Item = String>, out: &mut Vec<Wr
     }
 }
 
+/// What a fresh group gets so that these rules hold.
+pub(crate) fn device_writes(rules: &[DeviceRule]) -> Vec<Write> {
+    let mut out = Vec::new();
+    devices(rules, &mut out);
+    out
+}
+
 /// Deny all, then the rules in their order; neighbours that go to one file share its descriptor.
 fn devices(rules: &[DeviceRule], out: &mut Vec<Write>) {
     let first = DeviceRule::everything(false);

@@ -286,6 +286,36 @@ fn spares_change_nothing_but_the_time() {
 }
 
 #[test]
+fn a_spare_has_the_rules_of_its_container_and_of_no_other() {
+    let Some(parent) = Parent::new().filter(Parent::is_v1) else { return };
+    let rule = |minor| DeviceRule {
+        allow: true,
+        kind: DeviceKind::Char,
+        major: Some(1),
+        minor: Some(minor),
+        access: Access::ALL,
+    };
+    let rules = |list: &[u32]| Some(list.iter().map(|minor| rule(*minor)).collect::<Vec<_>>());
+    for (devices, want) in [
+        (rules(&[3]), "c 1:3 rwm"),
+        (rules(&[3]), "c 1:3 rwm"),
+        (rules(&[5]), "c 1:5 rwm"),
+        (None, "a *:* rwm"),
+        (rules(&[]), ""),
+        (None, "a *:* rwm"),
+        (rules(&[3]), "c 1:3 rwm"),
+    ] {
+        parent.host.refill(&parent.name, 1).unwrap();
+        let group = parent.create("x", &Limits { devices: devices.clone(), ..Limits::default() });
+        assert_eq!(parent.read("devices", "x", "devices.list"), want, "{devices:?}");
+        let mut child = run_in(&group, "sleep 100");
+        group.kill().unwrap();
+        child.wait().unwrap();
+        group.remove().unwrap();
+    }
+}
+
+#[test]
 fn a_leftover_is_replaced_but_a_living_group_is_not() {
     let Some(parent) = Parent::new() else { return };
     let limits = Limits { pids: Some(5), ..Limits::default() };
