@@ -8,6 +8,7 @@ mod api_hostile;
 mod cgroups;
 mod cli;
 mod confinement;
+mod costs;
 mod docker_cli;
 mod faults;
 mod faults_disk;
