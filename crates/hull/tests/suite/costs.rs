@@ -27,7 +27,9 @@ impl Trace {
         let said = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("strace");
         command.args(["-f", "-s", "16", "-o"]).arg(log.path());
-        pids.iter().for_each(|pid| drop(command.args(["-p", &pid.to_string()])));
+        for pid in pids {
+            command.args(["-p", &pid.to_string()]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen().unwrap());
         let tracer = command.spawn().expect("strace is needed: cargo xtask test installs it");
         eventually("strace is attached to all", || {
