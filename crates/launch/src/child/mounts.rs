@@ -174,16 +174,16 @@ impl Child<'_> {
         let dev = rustix::fs::makedev(major, minor);
         let kind = FileType::from_raw_mode(kind);
         let bits = Mode::from_raw_mode(mode);
-        let make = || rustix::fs::mknodat(&parent, name, kind, bits, dev);
+        let make = || rustix::fs::mknodat(parent, name, kind, bits, dev);
         if let Err(errno) = make() {
             let stat = match errno {
-                Errno::EXIST => rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).named(describe)?,
+                Errno::EXIST => rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).named(describe)?,
                 errno => return Err(errno).named(describe),
             };
             match FileType::from_raw_mode(stat.st_mode) {
                 there if there == kind && (stat.st_rdev == dev || kind == FileType::Fifo) => {}
                 FileType::RegularFile if stat.st_size == 0 => {
-                    rustix::fs::unlinkat(&parent, name, AtFlags::empty()).named(describe)?;
+                    rustix::fs::unlinkat(parent, name, AtFlags::empty()).named(describe)?;
                     make().named(describe)?;
                 }
                 _ => return Err(errno).named(describe),
@@ -191,7 +191,7 @@ impl Child<'_> {
         }
         if (uid, gid) != (0, 0) {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            rustix::fs::chownat(&parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
                 .named(|| format!("chown({path:?})"))?;
         }
         Ok(())
@@ -220,7 +220,7 @@ impl Child<'_> {
 
     pub(super) fn symlink(&mut self, path: &Path, to: &Path) -> Result<()> {
         let (parent, name) = self.parent_of(path)?;
-        match rustix::fs::symlinkat(to, &parent, name) {
+        match rustix::fs::symlinkat(to, parent, name) {
             Err(Errno::EXIST) => Ok(()),
             result => result.named(|| format!("symlink({to:?}, {path:?})")),
         }
