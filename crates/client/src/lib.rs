@@ -52,16 +52,6 @@ impl Client {
         Ok(client)
     }
 
-    /// Opens connections until `count` are idle, for requests soon to come: the engine accepts them while this
-    /// side still puts the first request together. One that cannot be opened now is left to the request.
-    pub fn warm(&self, count: usize) {
-        let have = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len();
-        for _ in have..count {
-            let Ok(conn) = self.open() else { return };
-            self.give_back(conn);
-        }
-    }
-
     /// The socket's path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -20,6 +20,8 @@ pub(crate) struct Keeper {
     next: AtomicU64,
     pending: Mutex<HashMap<Seq, Pending>>,
     gone: AtomicBool,
+    /// Requests without an answer that could not be sent.
+    untold: Mutex<Vec<Request>>,
 }
 
 struct Pending {
@@ -69,7 +71,13 @@ pub(crate) enum News {
 
 impl Keeper {
     pub fn new(link: Link) -> Arc<Self> {
-        Arc::new(Self { link, next: AtomicU64::new(1), pending: Mutex::default(), gone: AtomicBool::new(false) })
+        Arc::new(Self {
+            link,
+            next: AtomicU64::new(1),
+            pending: Mutex::default(),
+            gone: AtomicBool::new(false),
+            untold: Mutex::default(),
+        })
     }
 
     /// Starts reading. `tell` must not block.
@@ -154,10 +162,30 @@ impl Keeper {
 
     /// Has the keeper close what it holds for `key`: one name, or all.
     pub fn drop_held(&self, key: &str, name: Option<&str>) {
-        let request = Request::Drop { key: key.to_owned(), name: name.map(str::to_owned) };
-        if let Err(error) = self.link.send(&request, &[]) {
-            tracing::debug!(%key, %error, "keeper not told to drop descriptors");
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.push(Request::Drop { key: key.to_owned(), name: name.map(str::to_owned) });
+        self.tell(&mut untold);
+    }
+
+    /// Tells what could not be told. What still cannot, of a process that is launched anew, is forgotten: it
+    /// would take what the new one holds, which replaces the old one's.
+    fn catch_up(&self, request: &Request) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tell(&mut untold);
+        if let Request::Launch { plan, .. } = request {
+            untold.retain(|late| !matches!(late, Request::Drop { key, .. } if *key == plan.key));
         }
+    }
+
+    /// What the link did not take for lack of memory goes with the next request: nobody else knows of it.
+    fn tell(&self, untold: &mut Vec<Request>) {
+        untold.retain(|request| match self.link.send(request, &[]) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::debug!(%error, "keeper not told yet to drop descriptors");
+                !self.is_gone()
+            }
+        });
     }
 
     /// Everything that the keeper has.
@@ -193,6 +221,7 @@ impl Keeper {
     }
 
     fn ask(&self, seq: Seq, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Outcome>, Error> {
+        self.catch_up(request);
         let (answer, receiver) = oneshot::channel();
         self.lock().insert(seq, Pending { answer, warnings: Vec::new() });
         if let Err(error) = self.link.send(request, fds) {

@@ -39,9 +39,6 @@ pub(crate) struct Run {
     words: Vec<String>,
 }
 
-/// The streams, the wait, and the start (and the create before it): three at a time.
-const CONNECTIONS: usize = 3;
-
 impl Spoken for Run {
     const NAME: &'static str = "run";
     const ABOUT: &'static str = "Create and run a new container from an image";
@@ -69,7 +66,6 @@ impl Spoken for Run {
         if self.detach || streams == Streams::default() {
             return self.in_background(&client, &request);
         }
-        client.warm(CONNECTIONS);
         let id = creation::create(&client, &self.flags, &request).map_err(Failure::of_run)?;
         // ORDER: from before the start on, signals are the container's; until here they end the CLI
         let signals = signals::open(self.sig_proxy)?;
