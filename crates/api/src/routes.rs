@@ -84,7 +84,7 @@ impl Service for Api {
     fn refuse(&self, error: &HeadError) -> Reply {
         let kind = match error {
             HeadError::Panicked => Kind::Internal,
-            HeadError::Crowded => Kind::Unavailable,
+            HeadError::Crowded | HeadError::OutOfFiles => Kind::Unavailable,
             HeadError::Syntax(_)
             | HeadError::TooLarge
             | HeadError::Ambiguous(_)

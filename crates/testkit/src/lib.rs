@@ -20,4 +20,4 @@ pub use host::{Host, Settings};
 pub use inject::{Inject, injected, injected_start};
 pub use kernel::{Cgroups, cgroup_file, cgroups, children, on_v2, status_field};
 pub use raw::{Answer, request};
-pub use run::{Out, eventually, hull_binary, kill9, patience, run};
+pub use run::{Out, at_rest, eventually, hull_binary, kill9, patience, run};

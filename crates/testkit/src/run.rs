@@ -107,6 +107,19 @@ pub fn patience() -> Duration {
     Duration::from_secs(if std::env::var_os("HULL_TEST_SLOW").is_some() { 60 } else { 10 })
 }
 
+/// The number once it has stayed the same for half a second: the engine refills its pools behind an answer.
+pub fn at_rest(read: impl Fn() -> usize) -> usize {
+    let (mut last, mut same) = (read(), 0);
+    eventually("a number comes to rest", || {
+        thread::sleep(Duration::from_millis(20));
+        let now = read();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same >= 25
+    });
+    last
+}
+
 /// Waits until `check` holds; panics with `what` after ten seconds (a minute under emulation).
 #[track_caller]
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {

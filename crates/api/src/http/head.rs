@@ -88,6 +88,9 @@ pub enum HeadError {
     /// Too many connections.
     #[error("the engine has too many connections")]
     Crowded,
+    /// No descriptor is left for another connection.
+    #[error("the engine has too many open files")]
+    OutOfFiles,
     /// The handler panicked.
     #[error("the engine failed while it handled the request; this is a bug of hull")]
     Panicked,

@@ -47,15 +47,34 @@ pub async fn serve(listener: UnixListener, service: impl Service, shutdown: impl
 
 async fn accept(listener: UnixListener, service: impl Service) {
     let slots = Arc::new(Semaphore::new(max_connections()));
+    let mut reserve = None;
     loop {
+        reserve = reserve.or_else(|| std::fs::File::open("/dev/null").ok());
         match listener.accept().await {
             Ok((stream, _)) => welcome(stream, &service, &slots),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                // A client that holds other connections would wait for this one for ever: it is told, with the
+                // descriptor that was kept for it.
+                if reserve.take().is_some()
+                    && let Some(Ok((stream, _))) = listener.accept().now_or_never()
+                {
+                    turn_away(&stream, &service);
+                    continue;
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Answers without waiting for a request, and without a task.
+fn turn_away(stream: &UnixStream, service: &impl Service) {
+    let reply = service.refuse(&HeadError::OutOfFiles);
+    let _ = stream.try_write(&reply::whole(&reply, None, service.common_headers(), false));
+    // Unread bytes would turn the answer into a reset.
+    let mut sink = [0; 4096];
+    while matches!(stream.try_read(&mut sink), Ok(1..)) {}
 }
 
 fn max_connections() -> usize {

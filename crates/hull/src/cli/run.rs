@@ -5,9 +5,9 @@
 
 mod table;
 
-use hull_client::{AttachOptions, Client, Error, WaitCondition};
+use hull_client::{AttachOptions, Client, Error, RemoveOptions, WaitCondition};
 use hull_sys::signals::SignalFd;
-use hull_types::Fault;
+use hull_types::{Fault, Kind};
 use hull_wire::ContainerCreateRequest;
 
 use super::context::Context;
@@ -146,6 +146,13 @@ impl Session<'_> {
         let (link, waiting) = self.client.container_attach_and_wait(self.id, options, condition)?;
         match self.client.container_start(self.id) {
             Ok(()) => Ok((link, waiting)),
+            // the request itself was turned away: nothing was started, so nothing removes it
+            Err(error @ Error::Refused(_)) if removed && error.kind() == Kind::Unavailable => {
+                drop((link, waiting));
+                let options = RemoveOptions { force: true, volumes: true, link: false };
+                let _ = self.client.container_remove(self.id, options);
+                Err(error)
+            }
             Err(error) => {
                 if removed && !matches!(error, Error::Lost { .. }) {
                     // the engine removes it; what it says about that is of no use here

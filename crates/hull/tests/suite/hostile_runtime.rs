@@ -371,7 +371,7 @@ fn without_descriptors_the_engine_refuses_and_recovers() {
         let arg = format!("--nofile={soft}:");
         run(Command::new("prlimit").args(["--pid", &engine, &arg]), b"").ok()
     };
-    let before = open();
+    let before = hull_testkit::at_rest(open);
     for spare in [3, 6, 12] {
         limit(before + spare);
         let out = run(
