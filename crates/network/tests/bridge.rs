@@ -331,7 +331,11 @@ fn ipv6_works_as_ipv4_does() {
 #[test]
 fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
     let world = World::new();
-    let before = world.tool("ip", &["-o", "link"]);
+    let names = || -> Vec<String> {
+        let links = world.tool("ip", &["-br", "link"]);
+        links.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    };
+    let before = names();
     let lan = network("lan", &["10.1.0.0/24"]);
     world.raise(&lan);
     let b = world.container(&lan, "b", &["10.1.0.3/24"]);
@@ -367,12 +371,12 @@ fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
     assert_eq!(world.tool("nft", &["list", "ruleset"]), "");
     // The kernel takes a wire down some time after its namespace.
     for _ in 0..200 {
-        if world.tool("ip", &["-o", "link"]) == before {
+        if names() == before {
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("{}\nbefore:\n{before}", world.tool("ip", &["-o", "link"]));
+    panic!("{:?}, before: {before:?}", names());
 }
 
 #[test]
