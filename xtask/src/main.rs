@@ -27,7 +27,8 @@ cargo xtask <command>
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, memory, size)
-  oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it)
+  oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
+                    peers: Debian unstable's crun and runc, for the benchmarks)
   vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)
   docs              regenerate docs/cli and man pages
   install [PREFIX]  binary, completion, man pages, systemd units (default /usr/local)

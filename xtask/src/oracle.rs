@@ -1,4 +1,5 @@
-//! `cargo xtask oracle fetch|start|stop`: Docker's own engine, to be asked and to be measured beside.
+//! `cargo xtask oracle fetch|start|stop`: Docker's own engine, to be asked and to be measured beside. `oracle peers`: newer crun and
+//! runc than the system's, to be measured beside.
 //!
 //! Debian's packages are unpacked beneath target/oracle, nothing is installed; the daemon runs in mount and
 //! network namespaces of its own, without bridge and firewall rules. `DOCKER_HOST` as printed leads to it.
@@ -13,15 +14,18 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, busybox, sh};
 
 const PACKAGES: [&str; 4] = ["docker.io", "docker-cli", "containerd", "docker-buildx"];
+const PEERS: [&str; 8] =
+    ["crun", "runc", "libc6", "libblake3-0", "libcap2", "libjson-c5", "libseccomp2", "libsystemd0"];
 const NEEDS: &[apt::Need] = &[("runc", "runc"), ("busybox", "busybox-static"), ("unshare", "util-linux")];
 
 /// Fetches, starts or stops it.
 pub fn run(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("fetch") => fetch(),
+        Some("peers") => fetch_peers(),
         Some("start") => start(),
         Some("stop") => stop(),
-        _ => bail!("`oracle fetch`, `oracle start` or `oracle stop`"),
+        _ => bail!("`oracle fetch`, `start`, `stop` or `peers`"),
     }
 }
 
@@ -43,9 +47,42 @@ pub fn fetch() -> Result<()> {
         return Ok(());
     }
     let part = dir.join("part");
-    unpack(&dir, &part).context("Debian's mirror did not bring Docker's daemon (docker.io in sid)")?;
+    unpack(&dir, &part, &PACKAGES).context("Debian's mirror did not bring Docker's daemon (docker.io in sid)")?;
     fs::rename(&part, &root)?;
     Ok(())
+}
+
+/// crun or runc of Debian unstable, if `oracle peers` was run.
+pub fn peer(name: &str) -> Option<PathBuf> {
+    let root = dir().join("peers");
+    [root.join("usr/bin").join(name), root.join("usr/sbin").join(name)].into_iter().find(|path| path.is_file())
+}
+
+/// Their libraries are newer than the system's: they are told to use those beside them.
+fn fetch_peers() -> Result<()> {
+    apt::ensure(&[("patchelf", "patchelf")])?;
+    let (part, root) = (dir().join("peers-part"), dir().join("peers"));
+    if !root.is_dir() {
+        unpack(&dir(), &part, &PEERS)?;
+        fs::rename(&part, &root)?;
+    }
+    let loader = root.join("usr/lib64/ld-linux-x86-64.so.2");
+    let libraries = root.join("usr/lib/x86_64-linux-gnu");
+    for peer in ["crun", "runc"] {
+        let path = peer_path(peer)?;
+        let mut patch = sh::cmd("patchelf", &["--force-rpath", "--set-rpath", &libraries.to_string_lossy()]);
+        sh::run(patch.args(["--set-interpreter", &loader.to_string_lossy()]).arg(&path))?;
+        println!(
+            "{}: {}",
+            path.display(),
+            sh::read(&mut sh::cmd(&path, &["--version"]))?.lines().next().unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+fn peer_path(name: &str) -> Result<PathBuf> {
+    peer(name).with_context(|| format!("Debian's package of {name} has no program of that name"))
 }
 
 fn start() -> Result<()> {
@@ -73,9 +110,9 @@ fn stop() -> Result<()> {
     sh::run(&mut sh::cmd("kill", &[pid.trim()]))
 }
 
-/// Debian unstable has Docker 28; its package list is kept apart from the system's.
-fn unpack(dir: &Path, root: &Path) -> Result<()> {
-    let (lists, debs) = (dir.join("lists"), dir.join("debs"));
+/// From Debian unstable, which has Docker 28; its package list is kept apart from the system's.
+fn unpack(dir: &Path, root: &Path, packages: &[&str]) -> Result<()> {
+    let (lists, debs) = (dir.join("lists"), root.join("debs"));
     for d in [lists.join("partial"), debs.clone(), root.to_path_buf(), dir.join("cache/archives/partial")] {
         fs::create_dir_all(d)?;
     }
@@ -88,7 +125,7 @@ fn unpack(dir: &Path, root: &Path) -> Result<()> {
         format!("-oDir::Cache={}", dir.join("cache").display()),
     ];
     sh::run(sh::cmd("apt-get", &["update", "-qq"]).args(&apart))?;
-    for package in PACKAGES {
+    for package in packages {
         sh::run(sh::cmd("apt-get", &["download", "-qq", package]).args(&apart).current_dir(&debs))?;
     }
     for deb in fs::read_dir(&debs)?.flatten() {

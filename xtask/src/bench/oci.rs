@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::peers::{self, Peers, quiet};
 use super::stats::{Case, interleave, median, table};
-use crate::{apt, busybox, sh};
+use crate::{apt, busybox, oracle, sh};
 
 const NEEDS: &[apt::Need] = &[("crun", "crun"), ("runc", "runc"), ("strace", "strace")];
 
@@ -75,6 +75,12 @@ fn runtimes(binary: &Path, dir: &Path) -> Vec<Runtime> {
         match sh::which(name) {
             Some(path) => all.push(Runtime { name, words: vec![path], runs: Cell::new(0) }),
             None => eprintln!("{name} is not installed: left out"),
+        }
+    }
+    for (peer, name) in [("crun", "crun of sid"), ("runc", "runc of sid")] {
+        match oracle::peer(peer) {
+            Some(path) => all.push(Runtime { name, words: vec![path], runs: Cell::new(0) }),
+            None => eprintln!("{name} is left out: `cargo xtask oracle peers` brings it"),
         }
     }
     all
