@@ -122,8 +122,13 @@ pub fn at_rest(read: impl Fn() -> usize) -> usize {
 
 /// Waits until `check` holds; panics with `what` after ten seconds (a minute under emulation).
 #[track_caller]
-pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let patience = patience();
+pub fn eventually(what: &str, check: impl FnMut() -> bool) {
+    within(patience(), what, check);
+}
+
+/// Waits until `check` holds; panics with `what` after this long.
+#[track_caller]
+pub fn within(patience: Duration, what: &str, mut check: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
     while !check() {
         assert!(Instant::now() < deadline, "did not happen within {patience:?}: {what}");

@@ -28,7 +28,8 @@ pub fn all(linux: &Linux, spaces: &Spaces, fds: &mut Fds) -> Result<Vec<DeviceFa
         bind: None,
     });
     let mut all: Vec<DeviceFact> = usual.filter(|node| !given.iter().any(|other| other.path == node.path)).collect();
-    all.extend(given);
+    // As under runc, the container's own terminals are behind /dev/ptmx, whatever the bundle says.
+    all.extend(given.into_iter().filter(|device| device.path != Path::new("/dev/ptmx")));
     if spaces.in_userns() || !may_make_nodes() {
         for device in &mut all {
             // The kernel lets nobody make nodes in a user namespace: the host's is bound.
