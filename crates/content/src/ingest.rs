@@ -19,25 +19,28 @@ pub struct Ingest {
     pub(crate) temporary: Temporary,
 }
 
-/// A whole blob that is not visible yet. Dropped without being published, it leaves nothing behind.
+/// A whole blob that is not visible yet. Clones share it; when the last one is dropped without the blob having
+/// been published, it leaves nothing behind.
+#[derive(Clone)]
 pub struct Blob {
     digest: Digest,
     size: u64,
-    file: File,
-    pub(crate) temporary: Temporary,
+    file: Arc<File>,
+    pub(crate) temporary: Arc<Temporary>,
 }
 
 /// A file in the ingest directory; removed when dropped.
 pub(crate) struct Temporary {
     pub store: Arc<Inner>,
     pub name: String,
-    pub published: bool,
+    /// Stays for a later attempt.
+    pub kept: bool,
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.published {
-            // Nothing is lost: the next start sweeps the directory.
+        if !self.kept {
+            // Nothing is lost: the next start sweeps the directory. A published blob has another link.
             _ = rustix::fs::unlinkat(&self.store.ingest, &self.name, rustix::fs::AtFlags::empty());
         }
     }
@@ -49,7 +52,7 @@ impl Ingest {
         let digest = Digest::from_raw(&self.hasher.finalize().into());
         match expected {
             Some(expected) if *expected != digest => Err(Error::mismatch(expected, digest)),
-            _ => Ok(Blob { digest, size: self.size, file: self.file, temporary: self.temporary }),
+            _ => Ok(Blob { digest, size: self.size, file: Arc::new(self.file), temporary: Arc::new(self.temporary) }),
         }
     }
 
@@ -83,16 +86,20 @@ impl Blob {
         self.size
     }
 
-    /// Its content, from the start. Several readers may be at work.
+    /// Its file, for reading at any position.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(Error::file("duplicate", &self.temporary.name))
+    }
+
+    /// Its content, from the start.
     pub fn reader(&self) -> Result<impl Read + Send + use<>> {
-        let file = self.file.try_clone().map_err(Error::file("read", &self.temporary.name))?;
-        Ok(Reader { file, at: 0 })
+        Ok(Reader { file: Arc::clone(&self.file), at: 0 })
     }
 }
 
-/// Reads at its own position: duplicates of a descriptor share the file's.
+/// Reads a shared file from a position of its own.
 struct Reader {
-    file: File,
+    file: Arc<File>,
     at: u64,
 }
 

@@ -5,6 +5,7 @@
 //! content/blobs/sha256/<hex>       whole, verified, synced
 //! content/ingest/<number>          on the way in; swept at start
 //! content/broken/<hex>             damaged, set aside by a check; nobody reads it
+//! content/ingest/partial-<hex>     the beginning of a blob; resumed, or swept at start when it is old
 //! content/ingest/gone-<number>     on the way out; swept behind the answer
 //! ```
 
@@ -21,7 +22,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::ingest::Temporary;
-use crate::{Blob, Error, Ingest, Result};
+use crate::{Blob, Error, Ingest, Result, partial};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -31,7 +32,7 @@ const GONE: &str = "gone-";
 /// The blobs of one engine. Clones share it.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -50,7 +51,7 @@ impl Store {
         let ingest = directory(content.as_fd(), "ingest")?;
         write_new(&content, "oci-layout", LAYOUT)?;
         write_new(&content, "index.json", INDEX)?;
-        remove_all(&ingest, |_| true)?;
+        remove_all(&ingest, |name| !partial::is_young(&ingest, name))?;
         Ok(Self { inner: Arc::new(Inner { content, blobs, ingest, next: AtomicU64::new(0) }) })
     }
 
@@ -60,7 +61,7 @@ impl Store {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.inner.ingest, &name, flags, Mode::from_raw_mode(0o600))
             .map_err(Error::file("create", &name))?;
-        let temporary = Temporary { store: self.inner.clone(), name, published: false };
+        let temporary = Temporary { store: self.inner.clone(), name, kept: false };
         Ok(Ingest { file: File::from(fd), hasher: Sha256::new(), size: 0, temporary })
     }
 
@@ -73,11 +74,13 @@ impl Store {
 
     /// Makes blobs visible. ORDER: the caller has synced the file system since they were finished.
     pub fn publish(&self, blobs: impl IntoIterator<Item = Blob>) -> Result<()> {
-        for mut blob in blobs {
-            let name = blob.digest().hex().to_owned();
-            rustix::fs::renameat(&self.inner.ingest, &blob.temporary.name, &self.inner.blobs, &name)
-                .map_err(Error::file("publish", &name))?;
-            blob.temporary.published = true;
+        for blob in blobs {
+            let (from, name) = (&blob.temporary.name, blob.digest().hex().to_owned());
+            // A link, since another operation may be about to publish the same blob.
+            match rustix::fs::linkat(&self.inner.ingest, from, &self.inner.blobs, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::file("publish", &name)(errno)),
+            }
         }
         rustix::fs::fsync(&self.inner.blobs).map_err(Error::file("sync", "blobs"))
     }

@@ -103,6 +103,9 @@ pub enum Error {
     /// A stream could not be read.
     #[error("read the archive: {0}")]
     Read(#[source] std::io::Error),
+    /// What was to come from elsewhere did not.
+    #[error("{0}")]
+    Transfer(Box<Fault>),
     /// A step further down failed.
     #[error(transparent)]
     Archive(#[from] hull_archive::Error),
@@ -135,6 +138,7 @@ impl Error {
             | Self::Change { .. } => Kind::Invalid,
             Self::Unsupported(_) => Kind::Unsupported,
             Self::Read(_) => Kind::Internal,
+            Self::Transfer(fault) => fault.kind,
             Self::Text(error) => error.kind(),
             Self::Archive(error) => error.kind(),
             Self::Content(error) => error.kind(),
@@ -173,6 +177,7 @@ impl From<Error> for Fault {
             _ => None,
         };
         let fault = match error {
+            Error::Transfer(fault) => *fault,
             Error::Text(error) => error.into(),
             Error::Archive(error) => error.into(),
             Error::Content(error) => error.into(),

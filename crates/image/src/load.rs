@@ -16,6 +16,7 @@ mod docker;
 mod oci;
 mod spool;
 
+pub(crate) use oci::{config, is_foreign};
 pub(crate) use spool::Spool;
 
 /// What `load` is doing.

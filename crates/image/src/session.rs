@@ -190,6 +190,11 @@ impl<'a> Session<'a> {
         self.blobs.contains_key(digest) || self.images.inner.content.has(digest)
     }
 
+    /// Whether an image that is here has exactly this layer in exactly this blob.
+    pub fn knows(&self, layer: &Wanted) -> bool {
+        self.row(|row| row.diff_id == layer.diff_id && row.blob == layer.blob && self.has_blob(&row.blob)).is_some()
+    }
+
     /// A layer of an image that is there, or of this session.
     fn row(&self, is: impl Fn(&LayerRow) -> bool) -> Option<LayerRow> {
         self.images.index().rows().chain(&self.rows).find(|row| is(row)).cloned()

@@ -198,7 +198,7 @@ fn parse(what: &'static str, text: &[u8]) -> Result<Document> {
 
 /// An image's configuration. Another architecture is for `run` to refuse; another system has no layers
 /// that could be unpacked here.
-pub(super) fn config(bytes: &[u8]) -> Result<ImageConfig> {
+pub(crate) fn config(bytes: &[u8]) -> Result<ImageConfig> {
     const WHAT: &str = "the image's configuration";
     // Lists would be taken for an object's fields in order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -225,6 +225,6 @@ fn names(entry: &Descriptor) -> Result<Vec<ImageRef>> {
     }
 }
 
-fn is_foreign(media_type: &str) -> bool {
+pub(crate) fn is_foreign(media_type: &str) -> bool {
     media_type.contains("nondistributable") || media_type.contains("foreign")
 }

@@ -29,6 +29,16 @@ pub(crate) trait LayerSource: Sync {
     /// bottom up, but for several layers before the first is read to its end.
     fn open(&self, at: usize) -> Result<Box<dyn Read + Send + '_>>;
 
+    /// Whether the source keeps and verifies the blobs itself; otherwise they are kept as they are read.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// The blob of layer `at`, which has been read to its end, from a source that keeps it.
+    fn blob(&self, _at: usize) -> Result<Blob> {
+        Err(Error::Read(io::ErrorKind::Unsupported.into()))
+    }
+
     /// `bytes` of layer `at` have been read.
     fn progress(&self, at: usize, bytes: u64);
 }
@@ -179,7 +189,10 @@ impl Lanes<'_> {
 
     /// Keeps the bytes as a blob while they are unpacked.
     fn unpack_source(&self, job: &Job<'_>, digest: &Digest, size: u64) -> Result<Done> {
-        let from = self.watched(job.at, self.source.open(job.at)?);
+        let mut from = self.watched(job.at, self.source.open(job.at)?);
+        if self.source.keeps() {
+            return self.unpack_kept(job, &mut from, digest);
+        }
         // One more than promised tells a longer stream from a whole one.
         let mut tee = Tee::new(from.take(size.saturating_add(1)), self.content.ingest()?);
         let unpacked = self.unpack(job, &mut tee);
@@ -197,6 +210,19 @@ impl Lanes<'_> {
         }
         let blob = ingest.finish(Some(digest))?;
         let (unpacked, compression) = unpacked?;
+        Ok(Done { at: job.at, unpacked, compression, blob: Some(blob) })
+    }
+
+    /// The source keeps the blob, and has verified it once its end has been read.
+    fn unpack_kept(&self, job: &Job<'_>, from: &mut (impl Read + Send), digest: &Digest) -> Result<Done> {
+        let unpacked = self.unpack(job, from);
+        // As below, whether these are the promised bytes comes before what is wrong with others.
+        if !self.has_failed() {
+            io::copy(from, &mut io::sink()).map_err(Error::Read)?;
+        }
+        let (unpacked, compression) = unpacked?;
+        let blob = self.source.blob(job.at)?;
+        expect("a layer", digest, blob.digest())?;
         Ok(Done { at: job.at, unpacked, compression, blob: Some(blob) })
     }
 

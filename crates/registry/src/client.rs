@@ -1,0 +1,77 @@
+//! [`Client`]: the configuration, and one HTTP client for each host that has certificates of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hull_types::ImageRef;
+
+use crate::place::Place;
+use crate::{Config, Credentials, Error, Repository, Result};
+
+const CONNECT: Duration = Duration::from_secs(15);
+/// Connections that are kept for the next request.
+const IDLE: usize = 8;
+
+/// Speaks to registries. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub config: Config,
+    agent: String,
+    clients: Mutex<HashMap<String, reqwest::Client>>,
+}
+
+impl Client {
+    /// A client with this configuration, which calls itself `agent`.
+    pub fn new(config: Config, agent: impl Into<String>) -> Self {
+        Self { inner: Arc::new(Inner { config, agent: agent.into(), clients: Mutex::default() }) }
+    }
+
+    /// What is configured.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Where a repository can be read, in the order to try: mirrors, which see no credentials, then the
+    /// registry itself.
+    pub fn sources(&self, name: &ImageRef, credentials: &Credentials) -> Vec<Repository> {
+        let places = Place::all(&self.inner.config, name.domain()).into_iter();
+        let repository = |place: Place| {
+            let credentials = if place.mirrored.is_some() { Credentials::Anonymous } else { credentials.clone() };
+            Repository::new(self.clone(), place, name, credentials, false)
+        };
+        places.map(repository).collect()
+    }
+
+    /// The registry itself, for writing; `push` also asks for the right to write.
+    pub fn origin(&self, name: &ImageRef, credentials: &Credentials, push: bool) -> Repository {
+        Repository::new(self.clone(), Place::origin(name.domain()), name, credentials.clone(), push)
+    }
+}
+
+impl Inner {
+    /// The HTTP client for `host[:port]`.
+    pub fn http(&self, authority: &str) -> Result<reqwest::Client> {
+        if let Some(found) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(authority) {
+            return Ok(found.clone());
+        }
+        let builder = reqwest::Client::builder()
+            .user_agent(&self.agent)
+            // Redirects are followed by hand: credentials must not come along.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT.min(self.config.patience))
+            .read_timeout(self.config.patience)
+            .pool_max_idle_per_host(IDLE)
+            .tls_danger_accept_invalid_certs(self.config.is_insecure(authority));
+        let builder = crate::certificates::apply(builder, &self.config.certificates, authority)?;
+        let client = builder
+            .build()
+            .map_err(|error| Error::Connect { registry: authority.to_owned(), why: crate::error::chain(&error) })?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.to_owned(), client.clone());
+        Ok(client)
+    }
+}
