@@ -20,12 +20,14 @@ use crate::keeper::{Keeper, LaunchError};
 use crate::networks::Networks;
 use crate::prepare::{Parts, Peer, Peers};
 use crate::registry::Registry;
+use crate::transfer::Transfers;
 
 /// What the parts of the engine share.
 pub(crate) struct Core {
     pub facts: Facts,
     pub parts: Arc<Parts>,
     pub images: hull_image::Images,
+    pub transfers: Transfers,
     /// `<root>/state.db`.
     pub durable: Db,
     /// `<run>/state.db`: containers that end with their run.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use hull_logs::{LineOptions, Lines};
-use hull_types::{Fault, Signal, Timestamp};
+use hull_types::{Fault, ImageRef, Signal, Timestamp};
 use hull_wire as wire;
 use tokio::sync::oneshot;
 
@@ -20,9 +20,11 @@ use crate::janitor::Job;
 use crate::options::{
     AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
 };
+use crate::transfer::{PullOptions, PushOptions};
 use crate::wait::Waiting;
 use crate::{
     admit, attach, create, exec, files, images, info, inspect, list, networks, open, prune, resize, stats, top,
+    transfer,
 };
 
 /// The engine. Clones share it.
@@ -333,6 +335,36 @@ impl Engine {
     /// `POST /networks/prune`.
     pub async fn network_prune(&self, filters: &wire::Filters) -> Result<wire::NetworksPruneReport> {
         networks::change::prune(&self.core, filters)
+    }
+
+    /// `POST /images/create?fromImage=…`: the pull goes on as long as the stream is read.
+    pub fn image_pull(&self, options: PullOptions) -> Result<BoxStream<'static, wire::JsonMessage>> {
+        transfer::pull(&self.core, options)
+    }
+
+    /// `POST /images/{name}/push`: the push goes on as long as the stream is read.
+    pub fn image_push(&self, options: PushOptions) -> Result<BoxStream<'static, wire::JsonMessage>> {
+        transfer::push(&self.core, options)
+    }
+
+    /// `GET /images/search`; `auth` is docker's `X-Registry-Auth`.
+    pub async fn image_search(&self, term: &str, limit: Option<u64>, auth: &str) -> Result<Vec<wire::SearchResult>> {
+        transfer::search(&self.core, term, limit, auth).await
+    }
+
+    /// `POST /auth`: docker's AuthConfig, as it came.
+    pub async fn login(&self, document: &[u8]) -> Result<wire::AuthResponse> {
+        transfer::login(&self.core, document).await
+    }
+
+    /// `GET /distribution/{name}/json`.
+    pub async fn distribution(&self, reference: &ImageRef, auth: &str) -> Result<wire::DistributionInspect> {
+        transfer::distribution(&self.core, reference, auth).await
+    }
+
+    /// The manifest or index that a name means at its registry, as it came.
+    pub async fn manifest(&self, reference: &ImageRef, auth: &str) -> Result<Vec<u8>> {
+        transfer::manifest(&self.core, reference, auth).await
     }
 
     /// `GET /info`.

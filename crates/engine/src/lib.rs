@@ -39,6 +39,7 @@ mod registry;
 mod resize;
 mod stats;
 mod top;
+mod transfer;
 mod wait;
 
 pub use config::EngineConfig;
@@ -51,4 +52,5 @@ pub use options::{
     AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions,
     StdStream, WaitCondition,
 };
+pub use transfer::{PullOptions, PushOptions};
 pub use wait::Waiting;

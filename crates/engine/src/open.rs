@@ -21,6 +21,7 @@ use crate::networks::Networks;
 use crate::prepare::{HostFacts, IdRanges, Parts};
 use crate::recover;
 use crate::registry::Registry;
+use crate::transfer::Transfers;
 
 /// Root file systems of each kind, and network namespaces, that are kept ready.
 const POOLED: usize = 2;
@@ -48,6 +49,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let networks = Networks::open(durable.clone(), &instance)?;
     let images = blocking(|| hull_image::Images::open(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
+    let transfers = Transfers::new(images.content(), &config.version);
     let core = Arc::new(Core {
         facts: Facts {
             root: config.root,
@@ -63,6 +65,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         },
         parts,
         images,
+        transfers,
         durable,
         fleeting,
         registry: Registry::default(),

@@ -66,6 +66,11 @@ impl Images {
         }
     }
 
+    /// The store of blobs.
+    pub fn content(&self) -> Store {
+        self.inner.content.clone()
+    }
+
     /// All images, the most recently made first; `hull/host` last.
     pub fn list(&self) -> Vec<Image> {
         let index = self.index();

@@ -24,7 +24,7 @@ pub use fault::{Fault, Kind};
 pub use id::ContainerId;
 pub use name::Name;
 pub use platform::Platform;
-pub use reference::ImageRef;
+pub use reference::{ImageRef, set_default_registry};
 pub use signal::Signal;
 pub use size::ByteSize;
 pub use time::Timestamp;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use crate::digest::Digest;
 use crate::error::{Error, shown};
@@ -13,7 +14,18 @@ use crate::text::serde_as_text;
 const DEFAULT_DOMAIN: &str = "docker.io";
 const LEGACY_DOMAIN: &str = "index.docker.io";
 const OFFICIAL: &str = "library/";
+/// What a configuration put in its place.
+static CONFIGURED: OnceLock<String> = OnceLock::new();
 const DEFAULT_TAG: &str = "latest";
+
+/// Makes `domain` the registry of names that bear none, for the life of this process. The first call counts.
+pub fn set_default_registry(domain: &str) {
+    let _ = CONFIGURED.set(domain.to_owned());
+}
+
+fn default_domain() -> &'static str {
+    CONFIGURED.get().map_or(DEFAULT_DOMAIN, String::as_str)
+}
 
 /// A normalised image reference: `domain/path[:tag][@digest]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,8 +64,12 @@ impl ImageRef {
 
     /// `busybox`: the shortest text that means this repository.
     pub fn familiar_name(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
+        if self.domain != default_domain() {
+            // Where another registry is the default, docker.io has to be said.
             return self.full_name();
+        }
+        if self.domain != DEFAULT_DOMAIN {
+            return self.path.clone();
         }
         match self.path.strip_prefix(OFFICIAL) {
             Some(short) if !short.contains('/') => short.to_owned(),
@@ -144,11 +160,11 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
 /// The first component is a domain only if it looks like a host; `localhost` does.
 fn split_domain(name: &str) -> (&str, &str) {
     let Some((first, rest)) = name.split_once('/') else {
-        return (DEFAULT_DOMAIN, name);
+        return (default_domain(), name);
     };
     let host_like = first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase());
     match (host_like, first) {
-        (false, _) => (DEFAULT_DOMAIN, name),
+        (false, _) => (default_domain(), name),
         (true, LEGACY_DOMAIN) => (DEFAULT_DOMAIN, rest),
         (true, _) => (first, rest),
     }

@@ -127,6 +127,7 @@ wire! {
         omit progress_detail: Option<Progress>,
         omit error_detail: Option<JsonError>,
         omit error: String,
+        omit aux: Option<serde_json::Value>,
     }
 
     /// How far a step is.

@@ -21,6 +21,7 @@ mod image;
 mod macros;
 mod mounts;
 mod network;
+mod registry;
 mod stats;
 mod stdio;
 mod system;
@@ -49,6 +50,7 @@ pub use network::{
     NetworkContainer, NetworkCreateRequest, NetworkCreateResponse, NetworkDisconnectRequest, NetworkResource,
     NetworkSettings, NetworkingConfig, NetworksPruneReport, PortBinding, PortMap, PortSummary,
 };
+pub use registry::{AuthResponse, Descriptor, DescriptorPlatform, DistributionInspect, SearchResult};
 pub use stats::{
     BlkioEntry, BlkioStats, ContainerStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, StorageStats,
     ThrottlingData,
