@@ -5,6 +5,7 @@ mod exec;
 mod images;
 mod missing;
 mod networks;
+mod registry;
 mod system;
 
 use bytes::Bytes;
@@ -57,6 +58,10 @@ impl Api {
             ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
+            ["auth"] if call.head.method == Method::Post => registry::login(&self.engine, &call).await,
+            ["distribution", name @ .., "json"] if call.head.method == Method::Get => {
+                registry::distribution(&self.engine, &name.join("/"), &call).await
+            }
             path => system::route(&self.engine, path, &call),
         }
     }

@@ -16,6 +16,7 @@ mod exec;
 mod frames;
 mod images;
 mod networks;
+mod registry;
 mod request;
 mod streams;
 mod system;

@@ -25,6 +25,8 @@ pub(crate) struct Request {
     method: &'static str,
     target: String,
     has_query: bool,
+    /// More headers, each with its line end.
+    headers: String,
 }
 
 /// The head of an answer and its body.
@@ -43,7 +45,7 @@ impl Request {
             target.push('/');
             encode(segment, &mut target);
         }
-        Self { method, target, has_query: false }
+        Self { method, target, has_query: false, headers: String::new() }
     }
 
     pub fn query(mut self, key: &str, value: impl AsRef<str>) -> Self {
@@ -67,6 +69,14 @@ impl Request {
         if on { self.query(key, "1") } else { self }
     }
 
+    /// Adds docker's `X-Registry-Auth`, which is base64 and cannot break the line; nothing if it is empty.
+    pub fn registry_auth(mut self, auth: &str) -> Self {
+        if !auth.is_empty() && auth.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.headers = format!("X-Registry-Auth: {auth}\r\n");
+        }
+        self
+    }
+
     /// How errors name it: without query, for it may be long.
     fn name(&self) -> String {
         let path = self.target.split('?').next().unwrap_or_default();
@@ -74,7 +84,8 @@ impl Request {
     }
 
     fn head(&self, further: &str) -> String {
-        format!("{} {} HTTP/1.1\r\nHost: hull\r\nUser-Agent: hull\r\n{further}\r\n", self.method, self.target)
+        let (method, target, headers) = (self.method, &self.target, &self.headers);
+        format!("{method} {target} HTTP/1.1\r\nHost: hull\r\nUser-Agent: hull\r\n{headers}{further}\r\n")
     }
 
     fn with_json(&self, body: &[u8], further: &str) -> Vec<u8> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod credentials;
 mod options;
 mod output;
 mod role;

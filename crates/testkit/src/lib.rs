@@ -11,6 +11,7 @@ mod host;
 mod inject;
 mod kernel;
 mod raw;
+mod registry;
 mod room;
 mod run;
 
@@ -21,5 +22,6 @@ pub use host::{Host, Settings};
 pub use inject::{Inject, injected, injected_start};
 pub use kernel::{Cgroups, cgroup_file, cgroups, children, on_v2, status_field};
 pub use raw::{Answer, request};
+pub use registry::{Registry, RegistrySettings};
 pub use room::Room;
 pub use run::{Out, at_rest, eventually, hull_binary, kill9, patience, run, within};

@@ -55,6 +55,8 @@ pub struct Head {
     pub upgrade: String,
     /// `Accept` is exactly `application/json`.
     pub accepts_json: bool,
+    /// `X-Registry-Auth`, or empty.
+    pub registry_auth: String,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) http_11: bool,
@@ -120,6 +122,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         expects_continue: http_11 && fields.expects_continue,
         content_type: fields.content_type,
         accepts_json: fields.accepts_json,
+        registry_auth: fields.registry_auth,
         upgrade: fields.upgrade,
     };
     Ok(Some((head, used)))
@@ -157,6 +160,7 @@ struct Fields {
     content_type: String,
     upgrade: String,
     accepts_json: bool,
+    registry_auth: String,
 }
 
 impl Fields {
@@ -196,6 +200,8 @@ impl Fields {
             self.upgrade = text();
         } else if is("accept") {
             self.accepts_json = text() == "application/json";
+        } else if is("x-registry-auth") {
+            self.registry_auth = text();
         }
         Ok(())
     }

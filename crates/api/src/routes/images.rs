@@ -6,7 +6,7 @@ use hull_engine::{Engine, ImportOptions};
 use hull_types::{Fault, Kind};
 use hull_wire::JsonMessage;
 
-use super::{Answer, Call, json, json_line, missing};
+use super::{Answer, Call, json, json_line, missing, registry};
 use crate::http::{Method, Reply};
 use crate::query::Query;
 
@@ -21,10 +21,11 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         }
         (Post, ["load"]) => progress(engine.image_load(call.body.into_reader())).await,
         (Post, ["create"]) => create(engine, call).await,
+        (Get, ["search"]) => registry::search(engine, &call).await,
         (Get, ["get"]) => Ok(Reply::Archive(engine.image_save(&query.all("names")).await?)),
         (Post, ["prune"]) => json(200, &engine.image_prune(&query.filters()?).await?),
         (Post, ["check"]) => json(200, &engine.image_check(query.flag("repair")).await?),
-        (method, ["get" | "search" | "prune" | "check"]) => missing::refuse(method, &["images", path[0]]),
+        (method, ["get" | "prune" | "check"]) => missing::refuse(method, &["images", path[0]]),
         (Get, [name @ .., "get"]) => Ok(Reply::Archive(engine.image_save(&[image(name)?]).await?)),
         (Get, [name @ .., "json"]) => json(200, &engine.image_inspect(&image(name)?)?),
         (Get, [name @ .., "history"]) => json(200, &engine.image_history(&image(name)?)?),
@@ -33,7 +34,8 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
             engine.image_tag(&image(name)?, repo, tag).await?;
             Ok(Reply::empty(201))
         }
-        (method, [.., verb @ ("push" | "get" | "attestations")]) => missing::refuse(method, &["images", "", verb]),
+        (Post, [name @ .., "push"]) => progress(registry::push(engine, &image(name)?, &call)?).await,
+        (method, [.., verb @ ("get" | "attestations")]) => missing::refuse(method, &["images", "", verb]),
         (Delete, name) => {
             json(200, &engine.image_remove(&image(name)?, query.flag("force"), query.flag("noprune")).await?)
         }
@@ -46,13 +48,11 @@ fn image(segments: &[&str]) -> Result<String, Fault> {
     if name.is_empty() { Err(Fault::invalid("the image's name is missing")) } else { Ok(name) }
 }
 
-/// Pull and import share a path; only import is there.
+/// Pull and import share a path.
 async fn create(engine: &Engine, call: Call) -> Answer {
     let query = &call.target.query;
     if let Some(image) = query.text("fromImage") {
-        let shown: String = image.chars().take(128).flat_map(char::escape_debug).collect();
-        return Err(Fault::unsupported(format!("cannot pull `{shown}`: hull does not speak to registries yet"))
-            .hint("bring the image in with `hull load` or `hull import`; `hull/host` is always there"));
+        return progress(registry::pull(engine, &image, &call)?).await;
     }
     match query.text("fromSrc").as_deref() {
         Some("-") => {}
@@ -97,6 +97,7 @@ fn refusal(message: &JsonMessage) -> Fault {
         404 => Kind::NotFound,
         409 => Kind::Conflict,
         500 => Kind::Internal,
+        403 => Kind::Forbidden,
         501 => Kind::Unsupported,
         503 => Kind::Unavailable,
         _ => Kind::Invalid,

@@ -7,11 +7,9 @@ use crate::http::{Method, Reply};
 use crate::status;
 
 /// First segments of docker's endpoints that hull lacks as a whole, and what they are about.
-const AREAS: [(&str, &str); 16] = [
+const AREAS: [(&str, &str); 14] = [
     ("volumes", "volumes"),
     ("build", "building images"),
-    ("auth", "logging in to registries"),
-    ("distribution", "registries"),
     ("session", "building images"),
     ("grpc", "building images"),
     ("plugins", "plugins"),
@@ -31,10 +29,7 @@ const CONTAINER_VERBS: [(&str, &str); 3] =
     [("archive", "copying files"), ("checkpoints", "checkpoints"), ("copy", "copying files")];
 
 /// Verbs of `/images/{name}/…` and what they are about.
-const IMAGE_VERBS: [(&str, &str); 2] = [("push", "registries"), ("attestations", "attestations")];
-
-/// Single segments below `/containers` and `/images`.
-const COLLECTION_VERBS: [(&str, &str); 1] = [("search", "searching registries")];
+const IMAGE_VERBS: [(&str, &str); 1] = [("attestations", "attestations")];
 
 /// What of docker is at this path that hull lacks.
 fn lacking(path: &[&str]) -> Option<&'static str> {
@@ -42,7 +37,6 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
         table.iter().find(|(name, _)| *name == word).map(|(_, about)| *about)
     };
     match path {
-        ["containers" | "images", verb] => find(&COLLECTION_VERBS, verb),
         ["containers", _, "attach", "ws"] => Some("attaching by web socket"),
         ["networks", _, "connect" | "disconnect"] => Some("connecting a container to a network after its creation"),
         ["containers", _, verb, ..] => find(&CONTAINER_VERBS, verb),
@@ -55,9 +49,9 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
 /// Whether hull answers this path with another method.
 fn is_known(path: &[&str]) -> bool {
     match path {
-        ["_ping" | "info" | "version" | "events" | "commit"] | ["system", "df"] => true,
-        ["containers", "json" | "create" | "prune"] => true,
-        ["images", "json" | "load" | "create" | "get" | "prune" | "check"] => true,
+        ["_ping" | "info" | "version" | "events" | "commit" | "auth"] | ["system", "df"] => true,
+        ["distribution", .., "json"] | ["containers", "json" | "create" | "prune"] => true,
+        ["images", "json" | "load" | "create" | "get" | "prune" | "check" | "search"] => true,
         ["containers", _] | ["exec", _, "start" | "resize" | "json"] => true,
         ["containers", _, verb] => matches!(
             *verb,
@@ -80,7 +74,7 @@ fn is_known(path: &[&str]) -> bool {
                 | "changes"
                 | "export"
         ),
-        ["images", _, .., "json" | "history" | "tag" | "get"] => true,
+        ["images", _, .., "json" | "history" | "tag" | "get" | "push"] => true,
         ["networks"] | ["networks", _] => true,
         _ => false,
     }
@@ -112,14 +106,12 @@ mod tests {
 
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
-        let rows: [(&[&str], Kind); 10] = [
+        let rows: [(&[&str], Kind); 8] = [
             (&["networks", "x", "connect"], Kind::Unsupported),
             (&["volumes"], Kind::Unsupported),
             (&["build"], Kind::Unsupported),
             (&["containers", "x", "archive"], Kind::Unsupported),
             (&["containers", "x", "attach", "ws"], Kind::Unsupported),
-            (&["images", "a", "b", "push"], Kind::Unsupported),
-            (&["images", "search"], Kind::Unsupported),
             (&["nonsense"], Kind::NotFound),
             (&[], Kind::NotFound),
             (&["containers", "x", "nonsense"], Kind::NotFound),

@@ -4,11 +4,12 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
 use hull_client::{Client, RemoveOptions};
-use hull_types::Fault;
-use hull_wire::ContainerCreateRequest;
+use hull_types::{Fault, ImageRef, Kind};
+use hull_wire::{ContainerCreateRequest, ContainerCreateResponse};
 
 use super::failure::{Failure, report};
 use crate::options::flags::ContainerFlags;
+use crate::output::layers::To;
 
 /// Splits `IMAGE COMMAND ARG…`.
 pub(super) fn image_and_command(words: &[String]) -> Result<(&str, &[String]), Failure> {
@@ -26,7 +27,7 @@ pub(super) fn create(
 ) -> Result<String, Fault> {
     let cidfile = flags.life.cidfile.as_deref();
     let mut file = cidfile.map(id_file).transpose()?;
-    let made = client.container_create(flags.life.name.as_deref(), flags.life.platform.as_deref(), request);
+    let made = pulled(client, flags, request);
     let made = match made {
         Ok(made) => made,
         Err(error) => {
@@ -46,6 +47,44 @@ pub(super) fn create(
         return Err(Fault::internal("cannot write the container id file").cause(error));
     }
     Ok(made.id)
+}
+
+/// Asks for the container; its image is pulled first, always or when it is missing.
+fn pulled(
+    client: &Client,
+    flags: &ContainerFlags,
+    request: &ContainerCreateRequest,
+) -> Result<ContainerCreateResponse, Fault> {
+    let life = &flags.life;
+    let make = || client.container_create(life.name.as_deref(), life.platform.as_deref(), request).map_err(Fault::from);
+    let image = &request.config.image;
+    // What is no name is an id: it can only be here.
+    let name = if image.is_empty() { None } else { super::pull::reference(image).ok() };
+    let name = name.map(ImageRef::with_default_tag).filter(|name| name.familiar_name() != "hull/host");
+    let pull = |name: &ImageRef| super::pull::pull(client, name, life.platform.as_deref(), life.quiet, &To::Stderr);
+    if life.pull == "always"
+        && let Some(name) = &name
+    {
+        pull(name)?;
+        return make();
+    }
+    match (make(), name) {
+        (Err(fault), Some(name)) if life.pull == "missing" && is_missing(&fault) => {
+            if !life.quiet {
+                // COMPAT(docker 28)
+                eprintln!("Unable to find image '{}' locally", name.familiar());
+            }
+            pull(&name)?;
+            make()
+        }
+        (made, _) => made,
+    }
+}
+
+/// Whether what is missing is the image, or its variant for the platform that was asked for.
+fn is_missing(fault: &Fault) -> bool {
+    let words = ["No such image", "image with reference"];
+    fault.kind == Kind::NotFound && words.iter().any(|words| fault.summary.starts_with(words))
 }
 
 /// Made before the container, so that a name in use costs nothing.

@@ -52,6 +52,8 @@ const IMAGE: &[Entry] = &[
     Entry::Verb(Verb::of::<inspect::InspectImage>()),
     Entry::Verb(Verb::of::<load::Load>()),
     Entry::Verb(Verb::of::<images::Images>().called("ls")),
+    Entry::Verb(Verb::of::<pull::Pull>()),
+    Entry::Verb(Verb::of::<push::Push>()),
     Entry::Hidden(Verb::of::<images::Images>().called("list")),
     Entry::Verb(Verb::of::<prune::Images>()),
     Entry::Verb(Verb::of::<rmi::Rmi>().called("rm")),
@@ -59,6 +61,8 @@ const IMAGE: &[Entry] = &[
     Entry::Verb(Verb::of::<save::Save>()),
     Entry::Verb(Verb::of::<tag::Tag>()),
 ];
+
+const MANIFEST: &[Entry] = &[Entry::Verb(Verb::of::<manifest::InspectManifest>())];
 
 const SYSTEM: &[Entry] = &[
     Entry::Verb(Verb::of::<df::Df>()),
@@ -104,17 +108,23 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<inspect::Inspect>()),
     Entry::Verb(Verb::of::<kill::Kill>()),
     Entry::Verb(Verb::of::<load::Load>()),
+    Entry::Verb(Verb::of::<login::Login>()),
+    Entry::Verb(Verb::of::<login::Logout>()),
     Entry::Verb(Verb::of::<logs::Logs>()),
     Entry::Group { name: "network", about: "Manage networks", entries: NETWORK },
+    Entry::Group { name: "manifest", about: "Show manifests of registries", entries: MANIFEST },
     Entry::Verb(Verb::of::<pause::Pause>()),
     Entry::Verb(Verb::of::<port::Port>()),
     Entry::Verb(Verb::of::<ps::Ps>()),
+    Entry::Verb(Verb::of::<pull::Pull>()),
+    Entry::Verb(Verb::of::<push::Push>()),
     Entry::Verb(Verb::of::<rename::Rename>()),
     Entry::Verb(Verb::of::<restart::Restart>()),
     Entry::Verb(Verb::of::<rm::Rm>()),
     Entry::Verb(Verb::of::<rmi::Rmi>()),
     Entry::Verb(Verb::of::<run::Run>()),
     Entry::Verb(Verb::of::<save::Save>()),
+    Entry::Verb(Verb::of::<search::Search>()),
     Entry::Verb(Verb::of::<start::Start>()),
     Entry::Verb(Verb::of::<stats::Stats>()),
     Entry::Verb(Verb::of::<stop::Stop>()),

@@ -348,7 +348,7 @@ pub(crate) struct LifeFlags {
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     pub platform: Option<String>,
-    /// Pull image before running (always|missing|never); hull has no registry yet
+    /// Pull image before running (always|missing|never)
     #[arg(long, value_name = "string", default_value = "missing")]
     pub pull: String,
     /// Suppress the pull output
@@ -366,7 +366,7 @@ pub(crate) struct LifeFlags {
     /// Timeout (in seconds) to stop a container
     #[arg(long, value_name = "int")]
     pub stop_timeout: Option<i64>,
-    /// Skip image verification (hull has no registry yet)
+    /// Skip image verification
     #[arg(long, default_value_t = true, action = clap::ArgAction::SetTrue, hide = true)]
     pub disable_content_trust: bool,
 }

@@ -67,11 +67,7 @@ fn refuse(flags: &ContainerFlags) -> Result<(), Fault> {
         return Err(Fault::invalid("`--restart` and `--rm` exclude each other"));
     }
     match life.pull.as_str() {
-        "missing" | "never" => {}
-        "always" => {
-            let why = "`--pull always` is not supported: this version has no registry client";
-            return Err(Fault::unsupported(why).hint("bring images with `hull load` or `hull import`"));
-        }
+        "always" | "missing" | "never" => {}
         other => return Err(malformed("pull", other, "it must be always, missing or never")),
     }
     if let Some(name) = &life.name {
@@ -341,7 +337,6 @@ mod tests {
             (|f| f.network.hostname = Some("bad host".into()), "--hostname"),
             (|f| f.resources.gpus = Some("all".into()), "--gpus"),
             (|f| f.isolation.runtime = Some("runc".into()), "--runtime runc"),
-            (|f| f.life.pull = "always".into(), "--pull always"),
             (|f| f.life.pull = "x".into(), "--pull"),
             (|f| f.process.attach = vec!["out".into()], "--attach"),
             (|f| (f.health.no_healthcheck, f.health.health_retries) = (true, Some(1)), "--no-healthcheck"),

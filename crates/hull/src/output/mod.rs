@@ -5,5 +5,6 @@
 pub(crate) mod format;
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod layers;
 pub(crate) mod progress;
 pub(crate) mod table;

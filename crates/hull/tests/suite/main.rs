@@ -31,6 +31,8 @@ mod namespaces;
 mod networks;
 mod pools;
 mod power;
+mod registry;
+mod registry_hostile;
 mod rootfs;
 mod stdio;
 mod store;
