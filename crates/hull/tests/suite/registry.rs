@@ -26,8 +26,14 @@ fn what_is_pushed_is_pulled_and_runs_and_skopeo_agrees() {
     // skopeo verifies every digest on the way.
     let layout = format!("oci:{}:x", host.path().join("layout").display());
     host.skopeo(&["copy", "-q", "--src-tls-verify=false", &format!("docker://{name}"), &layout]).ok();
+    let plain = format!("dir:{}", host.path().join("plain").display());
     let zstd = format!("docker://{HERE}/zstd:1");
-    host.skopeo(&["copy", "-q", "--dest-tls-verify=false", "--dest-compress-format", "zstd", &layout, &zstd]).ok();
+    host.skopeo(&["copy", "-q", "--dest-decompress", &layout, &plain]).ok();
+    let format = ["--dest-compress", "--dest-compress-format", "zstd"];
+    let copy = [&["copy", "-q", "--dest-tls-verify=false"][..], &format, &[&plain, &zstd]].concat();
+    host.skopeo(&copy).ok();
+    let raw = host.skopeo(&["inspect", "--raw", "--tls-verify=false", &zstd]).ok();
+    assert!(raw.contains("tar+zstd"), "{raw}");
 
     host.hull(&["rmi", &name, "busybox"]).ok();
     let pulled = host.hull(&["pull", &name]).ok();
@@ -196,19 +202,20 @@ fn certificates_prove_a_registry_and_mirrors_stand_in_for_one() {
     };
     let config = format!(r#"{{"patience":5,"mirrors":{{"mirrored.example":["http://{HERE}"]}}}}"#);
     fs::write(etc.path().join("registries.json"), config).expect("write");
-    let (key, cert) = (etc.path().join("key.pem"), etc.path().join("cert.pem"));
-    let subject = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:10.77.0.1"];
-    run(
-        std::process::Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args(subject)
-            .arg("-keyout")
-            .arg(&key)
-            .arg("-out")
-            .arg(&cert),
-        b"",
-    )
-    .ok();
+    let (key, cert, ca) = (etc.path().join("key.pem"), etc.path().join("cert.pem"), etc.path().join("ca.pem"));
+    let ca_key = etc.path().join("ca.key");
+    let make = |key: &std::path::Path, cert: &std::path::Path, more: &[&str]| {
+        let mut openssl = std::process::Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        openssl.args(["-days", "2"]).args(more).arg("-keyout").arg(key).arg("-out").arg(cert);
+        run(&mut openssl, b"").ok();
+    };
+    make(&ca_key, &ca, &["-subj", "/CN=ca"]);
+    let (ca_text, ca_key_text) = (ca.to_string_lossy(), ca_key.to_string_lossy());
+    let signed = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:10.77.0.1", "-addext"];
+    let signed =
+        [&signed[..], &["basicConstraints=critical,CA:FALSE", "-CA", &ca_text, "-CAkey", &ca_key_text]].concat();
+    make(&key, &cert, &signed);
     let http = format!("  tls:\n    certificate: {}\n    key: {}\n", cert.display(), key.display());
     let host = Host::with(&settings);
     let secure = host.registry(&RegistrySettings { address: address.to_owned(), http, ..Default::default() });
@@ -222,7 +229,7 @@ fn certificates_prove_a_registry_and_mirrors_stand_in_for_one() {
     host.hull(&["push", "-q", &format!("{HERE}/t:1")]).ok();
     host.hull(&["pull", "-q", "mirrored.example/t:1"]).ok();
     fs::create_dir_all(&certs).expect("mkdir");
-    fs::copy(&cert, certs.join("ca.crt")).expect("copy");
+    fs::copy(&ca, certs.join("ca.crt")).expect("copy");
     host.hull(&["engine", "restart"]).ok();
     host.hull(&["push", "-q", &name]).ok();
     host.hull(&["pull", "-q", &name]).ok();

@@ -16,10 +16,11 @@ fn host(etc: &tempfile::TempDir) -> Host {
     Host::with(&Settings { env, ..Settings::default() })
 }
 
-/// What is on its way in, in the store.
+/// What is on its way in, in the store; what is on its way out is of no concern.
 fn on_its_way(host: &Host) -> Vec<String> {
     let entries = fs::read_dir(host.root().join("content/ingest")).expect("the store");
-    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with("gone-")).collect()
 }
 
 fn blobs(host: &Host) -> usize {
@@ -33,11 +34,10 @@ fn nothing_of_a_misbehaving_registrys_image_becomes_visible() {
     let registry = host.hostile_registry();
     let before = (host.hull(&["images", "-aq"]).ok(), blobs(&host));
     let rows = [
-        ("truncates", "bytes are missing"),
         ("truncates", "broke off"),
+        ("wrong", "has digest"),
         ("stalls", "silent"),
         ("endless", "more bytes"),
-        ("wrong", "has digest"),
         ("both", "index and a manifest at once"),
         ("huge", "more than 4194304 bytes"),
         ("foreign", "foreign layers"),
@@ -49,8 +49,7 @@ fn nothing_of_a_misbehaving_registrys_image_becomes_visible() {
     for (mode, part) in rows {
         let out = host.hull(&["pull", &format!("{HERE}/{mode}/x:1")]);
         assert_eq!(out.code, 1, "{mode}: {}{}", out.stdout, out.stderr);
-        let fits = out.stderr.contains(part) || (mode == "truncates" && out.stderr.contains("broke off"));
-        assert!(fits, "{mode}: {}", out.stderr);
+        assert!(out.stderr.contains(part), "{mode}: {}", out.stderr);
         assert!(out.stderr.lines().count() <= 3, "{mode}: {}", out.stderr);
         assert_eq!((host.hull(&["images", "-aq"]).ok(), blobs(&host)), before, "{mode}");
         // A beginning may stay to be resumed; never more than one per blob.
@@ -58,7 +57,6 @@ fn nothing_of_a_misbehaving_registrys_image_becomes_visible() {
         assert!(left.len() <= 1 && left.iter().all(|name| name.starts_with("partial-")), "{mode}: {left:?}");
     }
     drop(registry);
-    // The beginnings that are left are of the image's own blobs, and another registry's bytes complete them.
 }
 
 #[test]
