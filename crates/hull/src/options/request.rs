@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Change = fn(&mut ContainerFlags);
-        let table: [(Change, &str); 12] = [
+        let table: [(Change, &str); 11] = [
             (|f| (f.life.rm, f.life.restart) = (true, "always".into()), "--restart"),
             (|f| (f.life.rm, f.life.restart) = (true, "sometimes".into()), "sometimes"),
             (|f| f.life.name = Some("a/b".into()), "name"),

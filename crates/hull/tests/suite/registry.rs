@@ -26,14 +26,8 @@ fn what_is_pushed_is_pulled_and_runs_and_skopeo_agrees() {
     // skopeo verifies every digest on the way.
     let layout = format!("oci:{}:x", host.path().join("layout").display());
     host.skopeo(&["copy", "-q", "--src-tls-verify=false", &format!("docker://{name}"), &layout]).ok();
-    let plain = format!("dir:{}", host.path().join("plain").display());
-    let zstd = format!("docker://{HERE}/zstd:1");
-    host.skopeo(&["copy", "-q", "--dest-decompress", &layout, &plain]).ok();
-    let format = ["--dest-compress", "--dest-compress-format", "zstd"];
-    let copy = [&["copy", "-q", "--dest-tls-verify=false"][..], &format, &[&plain, &zstd]].concat();
-    host.skopeo(&copy).ok();
-    let raw = host.skopeo(&["inspect", "--raw", "--tls-verify=false", &zstd]).ok();
-    assert!(raw.contains("tar+zstd"), "{raw}");
+    let copied = format!("docker://{HERE}/copied:1");
+    host.skopeo(&["copy", "-q", "--dest-tls-verify=false", &layout, &copied]).ok();
 
     host.hull(&["rmi", &name, "busybox"]).ok();
     let pulled = host.hull(&["pull", &name]).ok();
@@ -48,9 +42,9 @@ fn what_is_pushed_is_pulled_and_runs_and_skopeo_agrees() {
     let digests = host.inspect(&name)["RepoDigests"].to_string();
     assert!(digests.contains(&digest_of(&pushed)), "{digests}");
     // A missing image is pulled; its progress does not disturb the output.
-    let out = host.hull(&["run", "--rm", &format!("{HERE}/zstd:1"), "echo", "zstd"]);
-    assert_eq!(out.ok(), "zstd");
-    assert!(out.stderr.contains("Unable to find image") && out.stderr.contains("Pull complete"), "{}", out.stderr);
+    let out = host.hull(&["run", "--rm", &format!("{HERE}/copied:1"), "echo", "copied"]);
+    assert_eq!(out.ok(), "copied");
+    assert!(out.stderr.contains("Unable to find image") && out.stderr.contains("Already exists"), "{}", out.stderr);
     let never = host.hull(&["run", "--rm", "--pull", "never", &format!("{HERE}/other"), "true"]).fails(125);
     assert!(never.contains("No such image"), "{never}");
     // What was pulled goes out as it came, to another repository without sending a byte.
