@@ -74,8 +74,7 @@ impl Config {
             }
         }
         if let Some(default) = &own.default
-            && format!("{default}/x").parse::<hull_types::ImageRef>().is_ok_and(|name| name.domain() == default)
-                == false
+            && !format!("{default}/x").parse::<hull_types::ImageRef>().is_ok_and(|name| name.domain() == default)
         {
             return Err(wrong(format!("default `{default}` is no registry's host")));
         }

@@ -119,10 +119,10 @@ impl Repository {
             let port = at.port();
             let _ = url.set_scheme("https").and_then(|()| url.set_port(port));
         }
-        if !same_origin(at, &url) {
-            if let Some(why) = forbidden(&self.client.inner.config, at, &url) {
-                return Err(self.elsewhere(&url, why));
-            }
+        if !same_origin(at, &url)
+            && let Some(why) = forbidden(&self.client.inner.config, at, &url)
+        {
+            return Err(self.elsewhere(&url, why));
         }
         Ok(url)
     }
