@@ -183,7 +183,7 @@ async fn receive(
 ) -> Result<Digest, Fault> {
     // Gone when this future is: the threads that read layers end then.
     let (_pull, ended) = watch::channel(());
-    let layers = incoming.layers.iter().map(|layer| Slot::new(layer)).collect();
+    let layers = incoming.layers.iter().map(Slot::new).collect();
     let arriving = Arriving {
         core: Arc::clone(core),
         sources: Arc::clone(sources),
