@@ -32,7 +32,7 @@ pub(super) fn create(
         Ok(made) => made,
         Err(error) => {
             discard(cidfile);
-            return Err(error.into());
+            return Err(error);
         }
     };
     for warning in &made.warnings {
