@@ -25,7 +25,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let man = prefix.join("share/man/man1");
     fs::create_dir_all(&man)?;
     sh::run(&mut sh::cmd(&binary, &["man", &man.to_string_lossy()]))?;
-    for unit in ["hull.service", "hull.socket"] {
+    for unit in ["hull.service", "hull.socket", "hull-containers.service"] {
         let text = fs::read_to_string(sh::root().join("contrib/systemd").join(unit))?;
         let text = text.replace("/usr/local/bin/hull", &installed.to_string_lossy());
         put(text.as_bytes(), &prefix.join("lib/systemd/system").join(unit), 0o644)?;

@@ -14,7 +14,7 @@ use crate::group::Cgroup;
 use crate::kernfs::Dir;
 use crate::layout::{self, Hierarchy, Layout};
 use crate::limits::Limits;
-use crate::parent::{self, ENGINE_LEAF, Parent, Roots, SPARE, Spare};
+use crate::parent::{self, CONTAINERS, ENGINE_LEAF, Parent, Roots, SPARE, Spare};
 use crate::support::Support;
 use crate::{program, reap, v1};
 
@@ -109,6 +109,17 @@ impl Host {
     pub fn directory(&self) -> Option<&Path> {
         match &*self.0.roots {
             Roots::V2 { base, .. } => Some(base.path()),
+            Roots::V1(_) => None,
+        }
+    }
+
+    /// v2: where the whole tree is mounted.
+    pub fn mountpoint(&self) -> Option<&Path> {
+        match &*self.0.roots {
+            Roots::V2 { base, delegated } => {
+                let below = delegated.as_ref().map_or(0, |unit| unit.components().count());
+                base.path().ancestors().nth(below)
+            }
             Roots::V1(_) => None,
         }
     }
@@ -310,21 +321,27 @@ fn check_id(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The cgroup that systemd has delegated to this process, below the mount: `Delegate=` sets an
-/// extended attribute.
+/// The cgroup that systemd has delegated to this process, below the mount: that of the unit for
+/// containers beside its own (`hull-containers.service` of `hull.service`), else its own unit's.
 fn delegated(mountpoint: &Path, own: &Path) -> Option<PathBuf> {
     let unit = match own.file_name() {
         Some(name) if name == ENGINE_LEAF => own.parent()?,
         Some(_) => own,
         None => return None,
     };
-    let path = mountpoint.join(unit);
+    let beside = unit.file_name().and_then(|name| name.to_str()?.strip_suffix(".service"));
+    let beside = beside.map(|name| unit.with_file_name(format!("{name}{CONTAINERS}.service")));
+    beside.into_iter().chain([unit.to_owned()]).find(|unit| is_delegated(&mountpoint.join(unit)))
+}
+
+/// `Delegate=` sets an extended attribute.
+fn is_delegated(path: &Path) -> bool {
     let is_set = |name: &str| {
         let mut value = [0; 8];
-        let read = rustix::fs::getxattr(&path, name, &mut value);
+        let read = rustix::fs::getxattr(path, name, &mut value);
         read.is_ok_and(|n| value[..n.min(8)] == *b"1")
     };
-    (is_set("trusted.delegate") || is_set("user.delegate")).then(|| unit.to_owned())
+    is_set("trusted.delegate") || is_set("user.delegate")
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ const BASE: [&str; 7] = ["cpu", "cpuacct", "memory", "devices", "freezer", "blki
 /// v2 controllers handed down for every container. `cpuset` and `hugetlb` when a limit asks.
 const BASE_V2: [&str; 4] = ["cpu", "io", "memory", "pids"];
 
+/// What the name of the unit for containers has after that of the engine's unit.
+pub(crate) const CONTAINERS: &str = "-containers";
+
 /// The leaf that takes the processes of a delegated cgroup.
 pub(crate) const ENGINE_LEAF: &str = "hull-engine";
 

@@ -17,6 +17,8 @@ pub struct EngineConfig {
     pub pools: bool,
     /// The socket to the keeper that started this engine (`HULL_KEEPER_FD`).
     pub keeper: OwnedFd,
+    /// The pid of that keeper, this process's parent.
+    pub keeper_pid: Option<u32>,
     /// The listening socket, for a successor of the keeper.
     pub listener: Option<OwnedFd>,
     /// The version to report.

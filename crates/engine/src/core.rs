@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hull_launch::keeper::Handover;
 use hull_launch::plan::IdMaps;
 use hull_launch::spec::Spec;
 use hull_records::{Db, Tx};
@@ -51,6 +52,10 @@ pub(crate) struct Facts {
     pub host: String,
     /// The listening socket, for a new keeper.
     pub listener: Option<OwnedFd>,
+    /// Where the next keeper asks for it and for what the former one held.
+    pub handover: Option<Handover>,
+    /// The keeper is the main process of a unit: systemd starts the next one.
+    pub under_systemd: bool,
     pub pools: bool,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot: String,

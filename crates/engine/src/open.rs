@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hull_launch::keeper::ExitRecord;
+use hull_launch::keeper::{ExitRecord, Handover};
 use hull_records::{Db, Options, Sync};
 use hull_types::Fault;
 
@@ -40,6 +40,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         directory(dir, mode)?;
     }
     raise_file_limit();
+    let handover = handover(&config.run);
     let keeper = Keeper::new(hull_launch::keeper::Link::new(config.keeper));
     let news = Inbox::default();
     let inbox = news.clone();
@@ -57,6 +58,8 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
             instance,
             host: config.host,
             listener: config.listener,
+            handover,
+            under_systemd: is_main_process(config.keeper_pid),
             pools: config.pools,
             boot,
             version: config.version,
@@ -103,6 +106,18 @@ fn parts(root: &Path, instance: String, pools: bool) -> Result<Arc<Parts>, Fault
         ranges: IdRanges::default(),
         filters: hull_confine::seccomp::Cache::default(),
     }))
+}
+
+/// Without it the engine works, but can hand nothing over when its keeper dies.
+fn handover(run: &Path) -> Option<Handover> {
+    let opened = Handover::open(run);
+    opened.inspect_err(|error| tracing::warn!(%error, "what the keeper holds will be lost with it")).ok()
+}
+
+/// Whether systemd has started the process `pid` itself, as it tells in the environment.
+fn is_main_process(pid: Option<u32>) -> bool {
+    let told = std::env::var("SYSTEMD_EXEC_PID").ok().and_then(|text| text.parse().ok());
+    told.is_some() && told == pid
 }
 
 fn boot_id() -> Result<String, Error> {

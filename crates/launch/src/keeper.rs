@@ -15,20 +15,20 @@ mod engine;
 mod event_loop;
 mod exits;
 mod frame;
+mod handover;
 mod launching;
 mod link;
 mod outbox;
 mod place;
 mod protocol;
 mod state;
-mod successor;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use handover::{Handover, start_keeper};
 pub use link::{Link, LinkError};
 pub use protocol::{Child, ExitRecord, Failure, HeldName, Reply, Request, Seq, TERMINAL};
-pub use successor::start as start_successor;
 
 /// The environment variable with the number of the engine's end of the link.
 pub const KEEPER_FD: &str = "HULL_KEEPER_FD";
@@ -93,7 +93,11 @@ fn start(args: KeeperArgs) -> Result<(), KeeperError> {
     let state = match state::inherited()? {
         state::Inherited::Fresh(environment) => state::Parts::fresh(&args, environment)?,
         state::Inherited::Upgraded(state) => state.restore()?,
-        state::Inherited::Orphaned(legacy) => state::Parts::orphaned(&args, legacy)?,
     };
     event_loop::Keeper::new(args, state)?.run()
+}
+
+/// To the service's log.
+fn log(what: &dyn std::fmt::Display) {
+    eprintln!("hull keeper: {what}");
 }

@@ -3,12 +3,15 @@
 use hull_cgroup::{Access, Cgroup, DeviceKind, DeviceRule, Join, Limits, Version};
 use hull_confine::devices::{self, Kind, Rule};
 use hull_launch::compile::{CgroupJoin, CgroupMount};
-use hull_launch::spec::Spec;
+use hull_launch::plan::Slot;
+use hull_launch::spec::{NamespaceWish, Spec};
 use hull_types::{ContainerId, Fault};
 
-use super::Parts;
 use super::devices::Granted;
 use super::fds::Fds;
+use super::files;
+use super::peer::Found;
+use super::{Parts, StartInput};
 
 /// Makes it. The caller removes it if the preparation fails later.
 pub(super) fn create(parts: &Parts, id: &ContainerId, spec: &Spec, granted: &Granted) -> Result<Cgroup, Fault> {
@@ -34,10 +37,35 @@ pub(super) fn join(cgroup: &Cgroup, fds: &mut Fds) -> Result<CgroupJoin, Fault> 
     })
 }
 
+/// v2: a clone of the host's mount, for a container that stands in the host's cgroup namespace, its own
+/// wish or that of the container whose namespace it joins.
+pub(super) fn of_host(
+    parts: &Parts,
+    input: &StartInput<'_>,
+    found: &mut Found,
+    fds: &mut Fds,
+) -> Result<Option<Slot>, Fault> {
+    let Some(mountpoint) = parts.cgroups.mountpoint() else { return Ok(None) };
+    let shared = match &input.spec.namespaces.cgroup {
+        NamespaceWish::New => false,
+        NamespaceWish::Host => true,
+        NamespaceWish::Container(id) => {
+            let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/cgroup")).ok();
+            let peer = found.get(id, "cgroup namespace", input.peers, fds)?;
+            namespace(&peer.pid.to_string()) == namespace("self")
+        }
+    };
+    if !shared {
+        return Ok(None);
+    }
+    let (mount, _) = files::bind_host(mountpoint, false)?;
+    fds.push(mount.into_fd()).map(Some)
+}
+
 /// What stands under `/sys/fs/cgroup`: on v1 the hierarchies in which the container has a group.
-pub(super) fn mounts(parts: &Parts, cgroup: &Cgroup) -> Vec<CgroupMount> {
+pub(super) fn mounts(parts: &Parts, cgroup: &Cgroup, of_host: Option<Slot>) -> Vec<CgroupMount> {
     if parts.cgroups.version() == Version::V2 {
-        return vec![CgroupMount::Unified];
+        return vec![of_host.map_or(CgroupMount::Unified, CgroupMount::Host)];
     }
     let named = cgroup.hierarchies().map(|hierarchy| {
         let directory = match &hierarchy.controllers[..] {

@@ -36,6 +36,7 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
     let etc = etc::gather(parts, &input, user, &mut fds)?;
     let granted = devices::gather(spec, user.is_some(), &mut fds)?;
     let seccomp = filter(parts, &spec.process)?;
+    let host_cgroups = cgroup::of_host(parts, &input, &mut found, &mut fds)?;
     let (root, streams) = (fds.push(root.mount.into_fd())?, fds.streams(input.io)?);
     // ORDER: last, since it is all that has a global name and would have to be undone.
     let group = cgroup::create(parts, input.id, spec, &granted)?;
@@ -47,7 +48,7 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
             id_maps: user.map(|user| user.maps.clone()),
             joined: spaces.joined.clone(),
             cgroup: Some(join),
-            cgroup_mounts: cgroup::mounts(parts, &group),
+            cgroup_mounts: cgroup::mounts(parts, &group, host_cgroups),
             mounts,
             shm: spaces.shm,
             mqueue: spaces.mqueue,

@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
 
+mod systemd;
+
 /// How long the socket is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -43,19 +45,13 @@ pub(crate) fn start(context: &Context) -> Result<Client, Fault> {
     await_socket(context, child, &log)
 }
 
-/// The keeper as a process of its own: it calls `setsid` itself.
+/// The keeper as a process of its own (it calls `setsid` itself), under systemd as a unit.
 fn launch(context: &Context, log: &Path) -> io::Result<Child> {
     let own = std::env::current_exe()?;
-    let mut command = if Path::new("/run/systemd/system").is_dir() {
-        let mut systemd = Command::new("systemd-run");
-        systemd
-            .arg(format!("--unit={}", instance(&context.root)))
-            .args(["--quiet", "--collect", "-p", "Delegate=yes", "-p", "KillMode=process"])
-            .args(["-p", &format!("StandardError=append:{}", log.display())])
-            .arg(own);
-        systemd
-    } else {
-        Command::new(own)
+    let mut command = match Path::new("/run/systemd/system").is_dir() {
+        true if systemd::is_installed(context) => return systemd::start_installed().spawn(),
+        true => systemd::unit(context, log, &own)?,
+        false => Command::new(&own),
     };
     let output = OpenOptions::new().create(true).append(true).mode(0o640).open(log)?;
     command

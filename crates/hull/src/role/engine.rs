@@ -41,6 +41,7 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         host: places.host,
         pools: std::env::var_os("HULL_POOLS").is_none_or(|value| value != "off"),
         keeper: inherited(KEEPER_FD)?,
+        keeper_pid: rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
         listener: listener.try_clone().ok(),
         version: VERSION.to_owned(),
         commit: option_env!("HULL_COMMIT").unwrap_or_default().to_owned(),

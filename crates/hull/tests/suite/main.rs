@@ -36,3 +36,4 @@ mod registry_hostile;
 mod rootfs;
 mod stdio;
 mod store;
+mod systemd;

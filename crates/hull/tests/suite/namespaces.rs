@@ -52,6 +52,27 @@ fn each_namespace_can_be_the_hosts() {
 }
 
 #[test]
+fn in_the_hosts_cgroup_namespace_the_hosts_groups_are_seen_and_its_mount_stays_as_it_is() {
+    let host = Host::new();
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let before = mounts();
+    for flags in [&["--cgroupns=host"][..], &["--cgroupns=host", "--privileged"]] {
+        let id = host.sleeper(flags);
+        // Other groups come and go while it looks.
+        let look = "find /sys/fs/cgroup -type d -name \"$(cat /etc/hostname)*\" 2>/dev/null; true";
+        assert!(host.hull(&["exec", &id, "sh", "-c", look]).ok().contains(&id), "{flags:?}");
+        let line = host.hull(&["exec", &id, "grep", "-m1", " /sys/fs/cgroup", "/proc/self/mountinfo"]).ok();
+        let writable = line.split_whitespace().nth(5).expect("options").split(',').any(|option| option == "rw");
+        // On v1 that is the tmpfs above the hierarchies, never writable.
+        let v2 = line.contains(" - cgroup2 ");
+        assert_eq!(writable, v2 && flags.contains(&"--privileged"), "{line}");
+        // The options behind the dash are the kernel's for all mounts of the tree: `nsdelegate` stays.
+        assert_eq!(mounts(), before, "{flags:?}");
+        host.hull(&["rm", "-f", &id]).ok();
+    }
+}
+
+#[test]
 fn each_namespace_can_be_another_containers() {
     let host = Host::new();
     host.sleeper(&["--name", "first", "--ipc=shareable"]);

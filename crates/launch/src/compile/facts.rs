@@ -35,8 +35,12 @@ pub enum CgroupJoin {
 /// One cgroup file system under `/sys/fs/cgroup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CgroupMount {
-    /// v2: mounted at `/sys/fs/cgroup` itself.
+    /// v2: mounted at `/sys/fs/cgroup` itself, anew: only in a cgroup namespace of the container's own.
     Unified,
+    /// v2: a detached clone of the host's mount, for a container in the host's cgroup namespace.
+    /// KERNEL: mounting cgroup2 anew from there sets the flags of every mount of it, the host's too
+    /// (`nsdelegate` would be lost).
+    Host(Slot),
     /// v1: a directory below a tmpfs.
     Named {
         /// The directory's name: `memory`, `cpu,cpuacct`, `systemd`, `unified`.

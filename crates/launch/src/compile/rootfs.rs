@@ -111,6 +111,7 @@ fn cgroup(spec: &Spec, facts: &Facts, steps: &mut Vec<Step>) {
     for mount in &facts.cgroup_mounts {
         match mount {
             CgroupMount::Unified => steps.push(new_mount("cgroup2", vec![], attrs, CGROUP)),
+            CgroupMount::Host(mount) => steps.push(attach(*mount, CGROUP, attrs, false)),
             CgroupMount::Named { directory, options } => {
                 if !tmpfs {
                     let options = super::rootfs::options(&[("mode", "755"), ("size", "64k")]);

@@ -18,7 +18,7 @@ use super::frame::Incoming;
 use super::launching::{Launcher, Pending};
 use super::outbox::Outbox;
 use super::state::Parts;
-use super::{ExitRecord, KeeperArgs, KeeperError, Seq};
+use super::{ExitRecord, KeeperArgs, KeeperError, Seq, log};
 
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
@@ -170,9 +170,4 @@ impl Keeper {
     fn leave(&self) {
         _ = rustix::fs::unlinkat(&self.parts.exits, "../keeper.pid", rustix::fs::AtFlags::empty());
     }
-}
-
-/// To the service's log.
-fn log(what: &dyn std::fmt::Display) {
-    eprintln!("hull keeper: {what}");
 }

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
-use super::{EXITS, KeeperArgs, KeeperError, STATE_FD, place};
+use super::{EXITS, KeeperArgs, KeeperError, STATE_FD, handover, place};
 
 /// The environment that the keeper was first started with: the engine's.
 pub(super) type Environment = Vec<(Vec<u8>, Vec<u8>)>;
@@ -83,15 +83,6 @@ pub(super) struct Saved {
 enum Memory {
     Fresh(Environment),
     Upgraded(Saved),
-    Orphaned(Legacy),
-}
-
-/// What an engine whose keeper died hands to the keeper that it starts.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Legacy {
-    pub environment: Environment,
-    pub listener: RawFd,
-    pub held: Vec<(String, String, RawFd)>,
 }
 
 /// What the former program left.
@@ -100,8 +91,6 @@ pub(super) enum Inherited {
     Fresh(Environment),
     /// Everything.
     Upgraded(Saved),
-    /// What an engine could save of a keeper that died.
-    Orphaned(Legacy),
 }
 
 fn write(memory: &Memory) -> hull_sys::Result<OwnedFd> {
@@ -114,11 +103,6 @@ pub(super) fn write_environment(environment: &Environment) -> hull_sys::Result<O
     write(&Memory::Fresh(environment.clone()))
 }
 
-/// For a keeper that an engine starts in place of one that died.
-pub(super) fn write_legacy(legacy: Legacy) -> hull_sys::Result<OwnedFd> {
-    write(&Memory::Orphaned(legacy))
-}
-
 /// Reads what the former program left.
 pub(super) fn inherited() -> Result<Inherited, KeeperError> {
     let Some(fd) = fds::adopt_from_env(STATE_FD)? else {
@@ -129,7 +113,6 @@ pub(super) fn inherited() -> Result<Inherited, KeeperError> {
     match postcard::from_bytes(&bytes).map_err(|_| KeeperError::BadState)? {
         Memory::Fresh(environment) => Ok(Inherited::Fresh(environment)),
         Memory::Upgraded(saved) => Ok(Inherited::Upgraded(saved)),
-        Memory::Orphaned(legacy) => Ok(Inherited::Orphaned(legacy)),
     }
 }
 
@@ -194,51 +177,37 @@ impl Parts {
         }))
     }
 
-    /// As [`Parts::fresh`], with the socket and the descriptors that an engine saved.
-    pub(super) fn orphaned(args: &KeeperArgs, legacy: Legacy) -> Result<Self, KeeperError> {
-        let listener = fds::adopt_inherited(legacy.listener)?;
-        let mut held = BTreeMap::new();
-        for (key, name, fd) in legacy.held {
-            held.insert((key, name), fds::adopt_inherited(fd)?);
-        }
-        // ORDER: a child that the dead keeper had cloned has its lock until it ends, which it does when it finds
+    /// Takes the lock, and then what an engine without a keeper has to hand over; opens what is on the
+    /// host; leaves the host's mount namespace.
+    pub(super) fn fresh(args: &KeeperArgs, environment: Environment) -> Result<Self, KeeperError> {
+        make_directory(&args.run, 0o711)?;
+        // ORDER: a child that a dead keeper had cloned has its lock until it ends, which it does when it finds
         // nobody to report to.
         let attempt = || lock(&args.run);
         let lock = (0..LOCK_ATTEMPTS)
             .find_map(|_| match attempt() {
-                Err(KeeperError::AlreadyRunning(_)) => {
+                Err(KeeperError::AlreadyRunning(_)) if !former_lives(&args.run) => {
                     std::thread::sleep(LOCK_PAUSE);
                     None
                 }
                 other => Some(other),
             })
             .unwrap_or_else(attempt)?;
-        Ok(Self { held, ..Self::start(args, legacy.environment, Some(listener), Some(lock))? })
-    }
-
-    /// Takes the lock, opens what is on the host, then leaves the host's mount namespace.
-    pub(super) fn fresh(args: &KeeperArgs, environment: Environment) -> Result<Self, KeeperError> {
-        Self::start(args, environment, None, None)
-    }
-
-    fn start(
-        args: &KeeperArgs,
-        environment: Environment,
-        listener: Option<OwnedFd>,
-        locked: Option<OwnedFd>,
-    ) -> Result<Self, KeeperError> {
-        make_directory(&args.run, 0o711)?;
-        let lock = locked.map_or_else(|| lock(&args.run), Ok)?;
+        // ORDER: before the descriptors of many containers come.
+        let nofile = raise_nofile();
+        let (legacy, held) = match handover::receive(&args.run) {
+            Some(legacy) => (Some(legacy.listener), legacy.held),
+            None => (None, Vec::new()),
+        };
         let exits = args.run.join(EXITS);
         make_directory(&exits, 0o700)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let exits = rustix::fs::open(&exits, flags, Mode::empty()).named(|| format!("open({exits:?})"))?;
-        let listener = match listener.map_or_else(|| activated(&environment), |l| Ok(Some(l)))? {
+        let listener = match activated(&environment)?.or(legacy) {
             Some(listener) => listener,
             None => listen(&args.socket, args.socket_group)?,
         };
         let host_mounts = namespace::own("mnt")?;
-        let nofile = raise_nofile();
         place::enter_own_mounts()?;
         Ok(Self {
             environment,
@@ -249,7 +218,7 @@ impl Parts {
             nofile,
             engine: None,
             children: BTreeMap::new(),
-            held: BTreeMap::new(),
+            held: held.into_iter().map(|(name, fd)| ((name.key, name.name), fd)).collect(),
             upgrade: None,
         })
     }
@@ -257,6 +226,13 @@ impl Parts {
 
 fn make_directory(path: &Path, mode: u32) -> hull_sys::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).named(|| format!("mkdir({path:?})"))
+}
+
+/// Whether the keeper that took the lock last is still there.
+fn former_lives(run: &Path) -> bool {
+    let pid = std::fs::read_to_string(run.join("keeper.pid")).unwrap_or_default();
+    // One that has ended but was not waited for has no command line any more.
+    std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|words| !words.is_empty())
 }
 
 fn lock(run: &Path) -> Result<OwnedFd, KeeperError> {

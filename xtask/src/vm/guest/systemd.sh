@@ -16,8 +16,7 @@ TTYPath=/dev/ttyS0
 TimeoutStartSec=infinity
 UNIT
 for unit in getty.target serial-getty@ttyS0.service systemd-networkd.service systemd-timesyncd.service \
-    systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket \
-    systemd-journal-flush.service systemd-logind.service systemd-update-utmp.service; do
+    systemd-journald-audit.socket systemd-journal-flush.service systemd-logind.service systemd-update-utmp.service; do
   ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 exec /lib/systemd/systemd --unit=hull-vm.service --show-status=no --log-target=null

@@ -5,6 +5,7 @@ prepare
 for t in /load/tests/*; do
   # The OCI suite reads its repository and takes long under emulation: only when it is wished for.
   case $t in *.oci) [ -s /load/filters ] || continue ;; esac
-  run_test "$(basename "$t")" "$t" --color never --test-threads "$(threads)" "${FILTERS[@]}"
+  name=$(basename "$t")
+  if arguments "$name" "$t"; then run_test "$name" "$t" "${ARGUMENTS[@]}"; fi
 done
 finish

@@ -2,16 +2,23 @@
 # waits for the end of a oneshot service and needs no message bus.
 . /load/common.sh
 
+# Of hull's own tests those that are about systemd, unless others are wished for.
+[ -s /load/filters ] || case ${1:-} in *-hull.suite) FILTERS=(systemd::) ;; esac
+
 if [ -n "$1" ]; then
   # In that service.
   cd /var/tmp
-  HULL_TEST_DELEGATED=1 exec "$1" --color never --test-threads "$(threads)" "${FILTERS[@]}"
+  arguments "$(basename "$1")" "$1"
+  HULL_TEST_SYSTEMD=1 HULL_TEST_DELEGATED=1 exec "$1" "${ARGUMENTS[@]}"
 fi
 
 prepare
 echo "PID 1 is $(cat /proc/1/comm), this is $(cat /proc/self/cgroup)"
 for t in /load/tests/*; do
   name=$(basename "$t")
+  # The OCI suite is not about systemd.
+  case $name in *-hull | *-hull.oci) continue ;; esac
+  arguments "$name" "$t" || continue
   cat >"/run/systemd/system/hull-test-$name.service" <<UNIT
 [Unit]
 DefaultDependencies=no

@@ -137,6 +137,23 @@ fn cgroup_v1_is_joined_by_the_child_and_shown_below_a_tmpfs() {
 }
 
 #[test]
+fn in_the_hosts_cgroup_namespace_the_hosts_mount_is_bound() {
+    for privileged in [false, true] {
+        let steps = steps(|spec, facts| {
+            spec.namespaces.cgroup = NamespaceWish::Host;
+            spec.privileged = privileged;
+            facts.cgroup_mounts = vec![CgroupMount::Host(Slot(35))];
+        });
+        let Step::Attach { mount: Slot(35), attrs, .. } = mounted(&steps, "/sys/fs/cgroup") else {
+            panic!("{steps:#?}")
+        };
+        assert_eq!((attrs.set & 1 == 1, attrs.recursive), (!privileged, false));
+        let anew = |step: &Step| matches!(step, Step::NewMount { fstype, .. } if fstype == "cgroup2");
+        assert!(!steps.iter().any(anew), "cgroup2 is never mounted anew in the host's namespace");
+    }
+}
+
+#[test]
 fn privileged_may_write_sysfs_and_its_cgroup() {
     let readonly = |privileged: bool, path: &str| {
         let steps = steps(|spec, _| spec.privileged = privileged);

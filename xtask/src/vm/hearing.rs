@@ -1,0 +1,188 @@
+//! How the guest's words are read, over as many boots as a round takes.
+//!
+//! The console carries the tests' output and, on lines of their own, `HULL-VM-BEGIN <name>`,
+//! `HULL-VM-EXIT <name> <code> <seconds>`, `HULL-VM-END`, and every few seconds `HULL-VM-ALIVE`.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use crate::test::{Total, read_total};
+
+/// What has been heard from a guest so far.
+#[derive(Debug, Default)]
+pub struct Hearing {
+    /// All executables' counts.
+    pub total: Total,
+    /// One line per failure.
+    pub failures: Vec<String>,
+    /// Whether the guest said that it is done.
+    pub finished: bool,
+    /// When it last said more than that it lives.
+    pub progress: Option<Instant>,
+    /// The executable that runs.
+    running: Option<Running>,
+    /// How many executables have ended.
+    ended: usize,
+    /// Executables that have ended, and tests of one that was cut short.
+    done: Vec<String>,
+}
+
+/// One test executable.
+#[derive(Debug, Default)]
+struct Running {
+    name: String,
+    /// As it says itself at its end.
+    total: Total,
+    /// Names of tests that passed, and that failed, as their lines came.
+    passed: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Hearing {
+    /// Takes in one line of the console; whether it is worth showing.
+    pub fn line(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[..] == ["HULL-VM-ALIVE"] {
+            return false;
+        }
+        self.progress = Some(Instant::now());
+        match words[..] {
+            ["HULL-VM-BEGIN", name] => self.running = Some(Running { name: name.to_owned(), ..Running::default() }),
+            ["HULL-VM-EXIT", name, code, seconds] => self.exit(name, code, seconds),
+            ["HULL-VM-END"] => self.finished = true,
+            ["test", name, .., "...", "ok"] => {
+                if let Some(running) = &mut self.running {
+                    running.passed.push(name.to_owned());
+                }
+            }
+            ["test", name, .., "...", "FAILED"] => {
+                let test = words[1..words.len() - 2].join(" ");
+                self.failures.push(format!("{}: {test}", self.running()));
+                if let Some(running) = &mut self.running {
+                    running.failed.push(name.to_owned());
+                }
+            }
+            _ => {
+                let total = read_total(line);
+                self.total.add(total);
+                if let Some(running) = &mut self.running {
+                    running.total.add(total);
+                }
+            }
+        }
+        true
+    }
+
+    /// An executable that died counts as a failure even if it has printed none.
+    fn exit(&mut self, name: &str, code: &str, seconds: &str) {
+        let running = self.running.take().unwrap_or_default();
+        if code != "0" && running.total.failed == 0 {
+            self.total.failed += 1;
+            self.failures.push(format!("{name}: ended with {code} after {seconds} s"));
+        }
+        self.ended += 1;
+        self.done.push(name.to_owned());
+    }
+
+    /// The machine is gone, and what ran in it: results that were heard count, and stay.
+    pub fn cut_short(&mut self) {
+        self.progress = None;
+        let Some(running) = &mut self.running else { return };
+        // With its total, only the word of its end is missing.
+        if running.total.passed + running.total.failed == 0 {
+            self.total.passed += running.passed.len() as u64;
+            self.total.failed += running.failed.len() as u64;
+            let tests = running.passed.drain(..).chain(running.failed.drain(..));
+            self.done.extend(tests.map(|test| format!("{} {test}", running.name)));
+        } else {
+            self.done.push(running.name.clone());
+        }
+    }
+
+    /// What the next boot need not do: lines of `<executable>` or `<executable> <test>`.
+    pub fn done(&self) -> &[String] {
+        &self.done
+    }
+
+    /// The executable that runs now.
+    pub fn running(&self) -> &str {
+        self.running.as_ref().map_or("nothing", |running| &running.name)
+    }
+
+    /// The last words on a run.
+    pub fn summary(&self) -> String {
+        let Total { passed, failed } = self.total;
+        let mut text = format!("{} test executables ended: {passed} passed, {failed} failed", self.ended);
+        for failure in &self.failures {
+            let _ = write!(text, "\n  FAILED {failure}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(lines: &[&str]) -> Hearing {
+        let mut hearing = Hearing::default();
+        for line in lines {
+            hearing.line(line);
+        }
+        hearing
+    }
+
+    #[test]
+    fn totals_and_names_of_failed_tests_are_heard() {
+        let hearing = heard(&[
+            "kernel 6.1",
+            "HULL-VM-BEGIN 1-sys",
+            "test a ... ok",
+            "test b - should panic ... FAILED",
+            "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 1s",
+            "HULL-VM-EXIT 1-sys 101 3",
+            "HULL-VM-BEGIN 2-cgroup",
+        ]);
+        assert_eq!((hearing.total.passed, hearing.total.failed), (7, 1));
+        assert_eq!(hearing.failures, ["1-sys: b - should panic"]);
+        assert_eq!((hearing.running(), hearing.finished), ("2-cgroup", false));
+    }
+
+    #[test]
+    fn an_executable_that_dies_without_a_result_is_a_failure() {
+        let hearing = heard(&["HULL-VM-BEGIN x", "test a ... ", "HULL-VM-EXIT x 137 1200", "HULL-VM-END"]);
+        assert_eq!(hearing.total.failed, 1);
+        assert!(hearing.finished);
+        assert_eq!(
+            hearing.summary(),
+            "1 test executables ended: 0 passed, 1 failed\n  FAILED x: ended with 137 after 1200 s"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_dies_loses_no_result_that_was_heard() {
+        let mut hearing = heard(&[
+            "HULL-VM-BEGIN 1-sys",
+            "test a ... ok",
+            "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+            "HULL-VM-EXIT 1-sys 0 3",
+            "HULL-VM-BEGIN 2-suite",
+            "test b::one ... ok",
+            "test b::two - should panic ... FAILED",
+            "HULL-VM-ALIVE",
+        ]);
+        hearing.cut_short();
+        assert_eq!((hearing.total.passed, hearing.total.failed), (2, 1));
+        assert_eq!(hearing.done(), ["1-sys", "2-suite b::one", "2-suite b::two"]);
+        for line in [
+            "HULL-VM-BEGIN 2-suite",
+            "test b::three ... ok",
+            "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 2 filtered out; finished in 1s",
+        ] {
+            hearing.line(line);
+        }
+        hearing.cut_short();
+        assert_eq!((hearing.total.passed, hearing.total.failed), (3, 1));
+        assert_eq!(hearing.done().last().map(String::as_str), Some("2-suite"));
+    }
+}
