@@ -15,7 +15,7 @@ use super::parse::Spoken;
 /// Flags of `container prune`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Containers {
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. "until=timestamp")
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
@@ -29,7 +29,7 @@ pub(crate) struct Images {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. "until=timestamp")
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
@@ -43,7 +43,7 @@ pub(crate) struct System {
     /// Remove all unused images not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<key>=<value>")
+    /// Provide filter values (e.g. "label=name=value")
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation

@@ -9,7 +9,7 @@ use crate::cli::prune::{confirm, networks};
 /// Flags of `network prune`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Prune {
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. "until=timestamp")
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
