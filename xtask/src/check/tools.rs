@@ -9,6 +9,8 @@ use crate::sh;
 /// `cargo deny`: licences, sources, bans. Advisories need a database from the network: `cargo deny check advisories` by hand.
 pub fn licences() -> Result<()> {
     ensure("cargo-deny", &mut sh::cmd("cargo", &["install", "--locked", "--quiet", "cargo-deny"]))?;
+    // A build fetches what its platform needs; the licences of all are asked for.
+    sh::run(&mut sh::cmd("cargo", &["fetch", "--locked", "--quiet"]))?;
     sh::run(&mut sh::cmd(
         "cargo",
         &["deny", "--offline", "check", "--hide-inclusion-graph", "licenses", "sources", "bans"],
