@@ -42,12 +42,14 @@ const NEEDS: &[apt::Need] = &[
 ];
 
 /// Tests that passed and failed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Total {
     /// How many passed.
     pub passed: u64,
     /// How many failed.
     pub failed: u64,
+    /// A line for each failure, and for each test that passed only at the second try.
+    pub notes: Vec<String>,
 }
 
 impl Total {
@@ -55,6 +57,7 @@ impl Total {
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.notes.extend(other.notes);
     }
 }
 
@@ -89,6 +92,9 @@ pub fn run(args: &[String]) -> Result<()> {
         eprintln!("== the controls of the OCI suite: runc and crun, not counted");
         let controls = controls()?;
         eprintln!("controls: {} passed, {} failed", controls.passed, controls.failed);
+    }
+    for note in &total.notes {
+        println!("{note}");
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed > 0 || total.passed == 0 {
@@ -139,6 +145,9 @@ pub fn counted(command: &mut Command) -> Result<(bool, Total)> {
         let line = String::from_utf8_lossy(&line?).into_owned();
         eprintln!("{line}");
         total.add(read_total(&line));
+        if let Some(note) = read_note(&line).filter(|note| !total.notes.contains(note)) {
+            total.notes.push(note);
+        }
     }
     Ok((child.wait()?.success(), total))
 }
@@ -156,7 +165,18 @@ pub fn read_total(line: &str) -> Total {
         words.get(at.checked_sub(1)?)?.parse().ok()
     };
     let lost = count("failed").unwrap_or(0) + count("timed").unwrap_or(0);
-    Total { passed: count("passed").unwrap_or(0), failed: lost }
+    Total { passed: count("passed").unwrap_or(0), failed: lost, notes: Vec::new() }
+}
+
+/// The verdict and the name of a test that failed, or passed only when tried again, as cargo-nextest says it:
+/// `FAIL [ 1.2s] (3/9) package::binary name`.
+fn read_note(line: &str) -> Option<String> {
+    let text = strip_colour(line);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let verdict =
+        words.first().filter(|w| ["FAIL", "FLAKY", "TIMEOUT", "SIGABRT", "SIGSEGV", "SIGKILL"].contains(w))?;
+    let [.., binary, name] = words[1..] else { return None };
+    binary.contains("::").then(|| format!("{verdict} {binary} {name}"))
 }
 
 fn strip_colour(line: &str) -> String {
@@ -176,6 +196,19 @@ fn strip_colour(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_failed_tests_are_read() {
+        for (line, note) in [
+            ("        FAIL [   3.2s] ( 7/215) hull::suite stdio::a", Some("FAIL hull::suite stdio::a")),
+            ("   FLAKY 2/2 [   0.450s] (214/215) hull::suite stdio::b", Some("FLAKY hull::suite stdio::b")),
+            ("  TRY 1 FAIL [  10.479s] (───────) hull::suite stdio::b", None),
+            ("   FAIL", None),
+            ("test result: FAILED. 1 passed", None),
+        ] {
+            assert_eq!(read_note(line).as_deref(), note, "{line}");
+        }
+    }
 
     #[test]
     fn both_runners_totals_are_read() {

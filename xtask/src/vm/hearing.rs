@@ -13,8 +13,12 @@ use crate::test::{Total, read_total};
 pub struct Hearing {
     /// All executables' counts.
     pub total: Total,
-    /// One line per failure.
-    pub failures: Vec<String>,
+    /// Tests that failed: executable and test.
+    failed: Vec<(String, String)>,
+    /// Executables that died without a result, and how.
+    died: Vec<String>,
+    /// Tests that failed and were tried once more.
+    retried: Vec<(String, String)>,
     /// Whether the guest said that it is done.
     pub finished: bool,
     /// When it last said more than that it lives.
@@ -57,14 +61,14 @@ impl Hearing {
             }
             ["test", name, .., "...", "FAILED"] => {
                 let test = words[1..words.len() - 2].join(" ");
-                self.failures.push(format!("{}: {test}", self.running()));
                 if let Some(running) = &mut self.running {
+                    self.failed.push((running.name.clone(), test));
                     running.failed.push(name.to_owned());
                 }
             }
             _ => {
                 let total = read_total(line);
-                self.total.add(total);
+                self.total.add(total.clone());
                 if let Some(running) = &mut self.running {
                     running.total.add(total);
                 }
@@ -78,22 +82,48 @@ impl Hearing {
         let running = self.running.take().unwrap_or_default();
         if code != "0" && running.total.failed == 0 {
             self.total.failed += 1;
-            self.failures.push(format!("{name}: ended with {code} after {seconds} s"));
+            self.died.push(format!("{name}: ended with {code} after {seconds} s"));
         }
         self.ended += 1;
-        self.done.push(name.to_owned());
+        if running.failed.is_empty() {
+            self.done.push(name.to_owned());
+        } else {
+            self.done.extend(running.tests());
+        }
+    }
+
+    /// Forgets the failures of tests, for the next boot to try them once more; whether there are any.
+    pub fn try_again(&mut self) -> bool {
+        self.progress = None;
+        self.finished = false;
+        self.total.failed = self.total.failed.saturating_sub(self.failed.len() as u64);
+        self.done.retain(|done| !self.failed.iter().any(|(executable, test)| is_test(done, executable, test)));
+        self.retried = std::mem::take(&mut self.failed);
+        !self.retried.is_empty()
+    }
+
+    /// A line for each failure, and for each test that passed only at the second try.
+    fn notes(&self) -> Vec<String> {
+        let failed = self.failed.iter().map(|(executable, test)| format!("FAIL {executable}: {test}"));
+        let died = self.died.iter().map(|what| format!("FAIL {what}"));
+        let flaky = self.retried.iter().filter(|test| !self.failed.contains(test));
+        failed.chain(died).chain(flaky.map(|(executable, test)| format!("FLAKY {executable}: {test}"))).collect()
+    }
+
+    /// All that was counted.
+    pub fn total(&self) -> Total {
+        Total { notes: self.notes(), ..self.total.clone() }
     }
 
     /// The machine is gone, and what ran in it: results that were heard count, and stay.
     pub fn cut_short(&mut self) {
         self.progress = None;
-        let Some(running) = &mut self.running else { return };
+        let Some(running) = &self.running else { return };
         // With its total, only the word of its end is missing.
         if running.total.passed + running.total.failed == 0 {
             self.total.passed += running.passed.len() as u64;
             self.total.failed += running.failed.len() as u64;
-            let tests = running.passed.drain(..).chain(running.failed.drain(..));
-            self.done.extend(tests.map(|test| format!("{} {test}", running.name)));
+            self.done.extend(running.tests());
         } else {
             self.done.push(running.name.clone());
         }
@@ -111,13 +141,26 @@ impl Hearing {
 
     /// The last words on a run.
     pub fn summary(&self) -> String {
-        let Total { passed, failed } = self.total;
+        let Total { passed, failed, .. } = self.total;
         let mut text = format!("{} test executables ended: {passed} passed, {failed} failed", self.ended);
-        for failure in &self.failures {
-            let _ = write!(text, "\n  FAILED {failure}");
+        for note in self.notes() {
+            let _ = write!(text, "\n  {note}");
         }
         text
     }
+}
+
+impl Running {
+    /// Lines for the tests whose result was heard.
+    fn tests(&self) -> impl Iterator<Item = String> {
+        self.passed.iter().chain(&self.failed).map(|test| format!("{} {test}", self.name))
+    }
+}
+
+/// Whether a line of [`Hearing::done`] means this test. `test` may carry what libtest says behind a name.
+fn is_test(done: &str, executable: &str, test: &str) -> bool {
+    let name = test.split_whitespace().next().unwrap_or_default();
+    done.split_once(' ') == Some((executable, name))
 }
 
 #[cfg(test)]
@@ -144,7 +187,7 @@ mod tests {
             "HULL-VM-BEGIN 2-cgroup",
         ]);
         assert_eq!((hearing.total.passed, hearing.total.failed), (7, 1));
-        assert_eq!(hearing.failures, ["1-sys: b - should panic"]);
+        assert_eq!(hearing.total().notes, ["FAIL 1-sys: b - should panic"]);
         assert_eq!((hearing.running(), hearing.finished), ("2-cgroup", false));
     }
 
@@ -155,8 +198,38 @@ mod tests {
         assert!(hearing.finished);
         assert_eq!(
             hearing.summary(),
-            "1 test executables ended: 0 passed, 1 failed\n  FAILED x: ended with 137 after 1200 s"
+            "1 test executables ended: 0 passed, 1 failed\n  FAIL x: ended with 137 after 1200 s"
         );
+    }
+
+    #[test]
+    fn what_failed_is_tried_once_more() {
+        let first = [
+            "HULL-VM-BEGIN 1-suite",
+            "test a ... ok",
+            "test b ... FAILED",
+            "test c ... FAILED",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+            "HULL-VM-EXIT 1-suite 101 3",
+            "HULL-VM-END",
+        ];
+        let mut hearing = heard(&first);
+        assert_eq!(hearing.done(), ["1-suite a", "1-suite b", "1-suite c"]);
+        assert!(hearing.try_again());
+        assert_eq!((hearing.done(), hearing.finished), (&["1-suite a".to_owned()][..], false));
+        for line in [
+            "HULL-VM-BEGIN 1-suite",
+            "test b ... ok",
+            "test c ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 1s",
+            "HULL-VM-EXIT 1-suite 101 2",
+            "HULL-VM-END",
+        ] {
+            hearing.line(line);
+        }
+        let total = hearing.total();
+        assert_eq!((total.passed, total.failed), (2, 1));
+        assert_eq!(total.notes, ["FAIL 1-suite: c", "FLAKY 1-suite: b"]);
     }
 
     #[test]

@@ -113,11 +113,18 @@ fn detach_keys_leave_the_container_running() {
     let mut command = host.command("script");
     let line = format!("{} run -it --name d1 busybox sh", hull_testkit::hull_binary().display());
     command.args(["-q", "-e", "-c", &line, "/dev/null"]);
-    use std::io::Write;
-    let mut child =
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("script");
-    eventually("it runs", || host.hull(&["inspect", "-f", "{{.State.Running}}", "d1"]).stdout.trim() == "true");
-    let mut stdin = child.stdin.take().expect("piped");
+    use std::io::{Read, Write};
+    use std::process::Stdio;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script");
+    let (mut stdin, mut stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    // The shell answers once the client's terminal passes every key on; before, ^Q would mean the terminal itself.
+    stdin.write_all(b"echo $((40 + 2))\n").expect("a line for the shell");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\n42\r\n") {
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).expect("the terminal"), 1, "{}", String::from_utf8_lossy(&seen));
+        seen.push(byte[0]);
+    }
     stdin.write_all(&[16, 17]).expect("ctrl-p ctrl-q");
     eventually("the client ends", || child.try_wait().is_ok_and(|s| s.is_some()));
     drop(stdin);
