@@ -6,6 +6,7 @@
 
 mod asked;
 pub(crate) mod change;
+pub(crate) mod names;
 pub mod plan;
 pub(crate) mod show;
 
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hull_network::dns::{Resolvers, Zone};
 use hull_network::ports::{Published, Reserved, reserve, reserve_again};
 use hull_network::rules::PortRule;
 use hull_network::{Definition, Endpoint, Net, Subnet, Switch, ipam};
@@ -22,6 +24,7 @@ use hull_types::{ContainerId, Digest, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::core::blocking;
+use names::{Held, Service, Who};
 pub(crate) use plan::{EndpointWish, Plan};
 
 /// The name of the network that a container joins if it names none.
@@ -43,6 +46,9 @@ impl Record for Row {
 pub(crate) struct Networks {
     db: Db,
     switch: Arc<Switch>,
+    zone: Arc<Zone>,
+    resolvers: Arc<Resolvers>,
+    runtime: tokio::runtime::Handle,
     inner: Mutex<Inner>,
     /// Held while a network is made.
     creating: Mutex<()>,
@@ -62,6 +68,7 @@ struct Inner {
 struct Ends {
     endpoints: Vec<Endpoint>,
     reserved: Vec<Reserved>,
+    names: Service,
 }
 
 /// What a running container was given.
@@ -85,6 +92,9 @@ impl Networks {
         let networks = Self {
             db,
             switch: Arc::new(Switch::new(instance)),
+            zone: Arc::default(),
+            resolvers: Arc::new(Resolvers::of("/etc/resolv.conf")),
+            runtime: tokio::runtime::Handle::current(),
             inner: Mutex::new(Inner { known, ..Inner::default() }),
             creating: Mutex::default(),
         };
@@ -159,26 +169,32 @@ impl Networks {
     ///
     /// # Errors
     /// A network is gone or full, an address or a port is taken.
-    pub fn lease(&self, container: ContainerId, plan: &Plan) -> Result<Given, Fault> {
+    pub fn lease(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
+        let result = self.lease_all(who, plan);
+        if result.is_err() {
+            self.release(who.id);
+        }
+        result
+    }
+
+    fn lease_all(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
         let mut endpoints = Vec::new();
         for (index, wish) in plan.endpoints.iter().enumerate() {
             let network = self.find(&wish.network)?;
-            let endpoint = self.endpoint(&network, wish, index, plan.gateway())?;
+            let mut endpoint = self.endpoint(&network, wish, index, plan.gateway())?;
+            endpoint.names = names::on(&network, who, wish);
             // ORDER: known at once, so that nobody else is given the same.
-            self.lock().ends.entry(container).or_default().endpoints.push(endpoint.clone());
+            self.lock().ends.entry(who.id).or_default().endpoints.push(endpoint.clone());
+            self.zone.add(&network, &endpoint);
             endpoints.push(endpoint);
         }
-        match self.keep_ports(plan, &endpoints) {
-            Ok(reserved) => {
-                let ports = reserved.iter().map(|one| one.published).collect();
-                if !endpoints.is_empty() {
-                    self.lock().ends.entry(container).or_default().reserved = reserved;
-                }
-                Ok(Given { endpoints, ports })
-            }
-            Err(fault) => Err(fault),
+        let reserved = self.keep_ports(plan, &endpoints)?;
+        let ports = reserved.iter().map(|one| one.published).collect();
+        if let Some(ends) = self.lock().ends.get_mut(&who.id) {
+            ends.reserved = reserved;
+            ends.names.servers = who.servers();
         }
-        .inspect_err(|_| drop(self.lock().ends.remove(&container)))
+        Ok(Given { endpoints, ports })
     }
 
     fn endpoint(
@@ -216,6 +232,7 @@ impl Networks {
             mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
             addresses,
             gateway: index == gateway,
+            names: Vec::new(),
             id,
         })
     }
@@ -267,6 +284,7 @@ impl Networks {
             self.switch.raise(&network)?;
             self.switch.attach(&network, endpoint, netns)?;
         }
+        self.serve_names(container, netns)?;
         self.open_ports(&endpoints, &ports)
     }
 
@@ -281,6 +299,7 @@ impl Networks {
     pub fn release(&self, container: ContainerId) {
         let Some(ends) = self.lock().ends.remove(&container) else { return };
         for endpoint in &ends.endpoints {
+            self.zone.remove(endpoint);
             if let Err(error) = blocking(|| self.switch.detach(&endpoint.id)) {
                 tracing::warn!(%container, %error, "published ports not closed");
             }
@@ -288,7 +307,8 @@ impl Networks {
     }
 
     /// A container that an earlier engine started: its ends are taken over. Its wires are there.
-    pub fn adopt(&self, container: ContainerId, endpoints: &[Endpoint], ports: &[Published]) {
+    pub fn adopt(&self, who: &Who<'_>, given: &Given, held: Held) {
+        let (container, endpoints) = (who.id, &given.endpoints);
         if endpoints.is_empty() {
             return;
         }
@@ -299,11 +319,13 @@ impl Networks {
                 None
             }
         };
-        let reserved: Vec<Reserved> = ports.iter().filter_map(kept).collect();
+        let reserved: Vec<Reserved> = given.ports.iter().filter_map(kept).collect();
         let open: Vec<Published> = reserved.iter().map(|one| one.published).collect();
-        self.lock().ends.insert(container, Ends { endpoints: endpoints.to_vec(), reserved });
+        let names = Service { servers: who.servers(), held: Some(held), ..Service::default() };
+        self.lock().ends.insert(container, Ends { endpoints: endpoints.clone(), reserved, names });
         let raised = endpoints.iter().try_for_each(|endpoint| {
             let network = self.find(&endpoint.network)?;
+            self.zone.add(&network, endpoint);
             Ok::<(), Fault>(self.switch.raise(&network)?)
         });
         if let Err(error) = raised.and_then(|()| self.open_ports(endpoints, &open)) {

@@ -84,7 +84,8 @@ fn legacy(core: &Core) -> Vec<(String, String, OwnedFd)> {
     for container in core.registry.all() {
         let Some(live) = container.live() else { continue };
         let named = run::legacy(&live, container.spool.sources());
-        all.extend(named.into_iter().map(|(name, fd)| (container.id.to_string(), name.to_owned(), fd)));
+        let names = core.networks.name_sockets(container.id);
+        all.extend(named.into_iter().chain(names).map(|(name, fd)| (container.id.to_string(), name.to_owned(), fd)));
     }
     all
 }

@@ -68,6 +68,8 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
         take_over(core, case, &mut listing);
     }
     blocking(|| core.networks.sweep());
+    // ORDER: only now every name is known; what was asked before would have been answered wrongly.
+    blocking(|| core.networks.resume_names());
     Ok(())
 }
 

@@ -73,6 +73,9 @@ pub struct Endpoint {
     pub addresses: Vec<Net>,
     /// The default route goes through this one.
     pub gateway: bool,
+    /// What it is called on this network; its container's name is the first. None where there is no name service.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 impl Endpoint {

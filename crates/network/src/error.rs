@@ -44,6 +44,12 @@ pub enum Error {
         /// Its name.
         link: String,
     },
+    /// No socket for the name service.
+    #[error("cannot open a socket for the name service: {why}")]
+    Names {
+        /// The kernel's words.
+        why: String,
+    },
     /// No thread for the watch over the ruleset.
     #[error("cannot start the thread that watches the ruleset: {why}")]
     Thread {
@@ -121,6 +127,7 @@ impl Error {
             Self::Setting { .. }
             | Self::Gone { .. }
             | Self::Thread { .. }
+            | Self::Names { .. }
             | Self::Port { .. }
             | Self::PortInUse { .. } => Kind::Internal,
             Self::NoBridge { .. } => Kind::Conflict,

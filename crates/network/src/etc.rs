@@ -14,6 +14,8 @@ pub use resolv::{Dns, SYSTEMD_RESOLV_CONF, resolv_conf, wants_systemd_resolv_con
 pub enum Network {
     /// A namespace of its own.
     Own,
+    /// A namespace of its own with the name service of its networks in it.
+    Named,
     /// The host's namespace: the host's files hold as they are.
     Host,
 }

@@ -1,11 +1,12 @@
 //! Networks of a container: its namespace, the bridge it is wired to, its addresses and published ports,
-//! and the three files in `/etc` that speak of names.
+//! its name service, and the three files in `/etc` that speak of names.
 //!
 //! [`Definition`] is what a network is asked to be, [`Switch`] makes the kernel so, [`ipam`] and [`rules`]
 //! decide without touching anything. Knows nothing of containers beyond a host name.
 #![forbid(unsafe_code)]
 
 mod definition;
+pub mod dns;
 mod error;
 pub mod etc;
 pub mod ipam;

@@ -82,6 +82,20 @@ impl Pool {
     }
 }
 
+/// Runs `work` in a network namespace, on a thread of its own.
+pub(crate) fn within<T: Send>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let entered = hull_sys::namespace::on_own_thread(|| {
+        use hull_sys::Named as _;
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(netns, kind).named(|| "setns(network)".to_owned())?;
+        Ok(work())
+    });
+    entered.map_err(|source| Error::NewNamespace { source })?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,6 +98,7 @@ impl World {
             mac,
             addresses,
             gateway: true,
+            names: Vec::new(),
         };
         within(&self.host, || self.switch.attach(network, &endpoint, netns.as_fd()).unwrap());
         Container { netns, endpoint }
@@ -394,6 +395,7 @@ fn a_failed_attach_leaves_nothing() {
         mac: Mac([2, 0, 0, 0, 0, 1]),
         addresses: vec![net("10.1.0.9/24"), net("10.1.0.9/24")],
         gateway: true,
+        names: Vec::new(),
     };
     let error = within(&world.host, || world.switch.attach(&lan, &endpoint, netns.as_fd()).unwrap_err());
     assert!(matches!(error, Error::Kernel { .. }), "{error:?}");

@@ -23,6 +23,12 @@ impl Task {
             return Err(fault);
         }
         self.core.registry.release(&old);
+        if let Some(endpoints) = self.core.networks.rename(self.definition.id, old.as_str(), name.as_str()) {
+            self.state.given.endpoints = endpoints;
+            // It is logged; the name itself is written.
+            let _ = self.save();
+            self.publish();
+        }
         self.core.announce(&self.definition, "rename", &[("oldName", old.slashed())]);
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::task::Task;
 use crate::core::blocking;
 use crate::janitor::Job;
 use crate::keeper::LaunchError;
+use crate::networks::names::{Held, Who};
 use crate::prepare::{self, StartInput};
 
 impl Task {
@@ -67,7 +68,10 @@ impl Task {
         for warning in &prepared.warnings {
             tracing::warn!(container = %definition.name, "{warning}");
         }
-        let hold = ends.hold(&mut prepared)?;
+        let mut hold = ends.hold(&mut prepared)?;
+        for (name, fd) in core.networks.name_sockets(definition.id) {
+            hold.push((name.to_owned(), prepared.push(fd)));
+        }
         let launched = core.keeper.launch(prepared.plan, &prepared.fds, hold).await;
         // ORDER: the child's ends close here, or the log would never see their end.
         drop(prepared.fds);
@@ -103,7 +107,7 @@ impl Task {
         if self.definition.network.endpoints.is_empty() {
             return Ok(());
         }
-        self.state.given = self.core.networks.lease(self.definition.id, &self.definition.network)?;
+        self.state.given = self.core.networks.lease(&Who::of(&self.definition), &self.definition.network)?;
         // ORDER: written before the kernel has any of it, so that an engine that is killed finds them again. The
         // phase stays what it was: that it starts is nothing to remember.
         let phase = self.container.view().state.phase;
@@ -149,7 +153,8 @@ impl Task {
     }
 
     /// A run that an earlier engine began; without a process, only what it wrote last is taken.
-    pub(crate) fn adopt(&mut self, process: Option<(i32, OwnedFd)>, held: HashMap<String, OwnedFd>) {
+    pub(crate) fn adopt(&mut self, process: Option<(i32, OwnedFd)>, mut held: HashMap<String, OwnedFd>) {
+        let names = Held::take(&mut held, process.as_ref().map_or(0, |(pid, _)| *pid));
         let split = match Ends::from_held(held) {
             Some((ends, master)) => ends.split(master).map_err(Fault::from),
             None => Ok(Split::default()),
@@ -168,9 +173,8 @@ impl Task {
         if let Err(fault) = split.and_then(|split| self.take_run(process, split)) {
             tracing::error!(container = %self.definition.name, cause = %fault, "not wholly taken over");
         }
-        let given = &self.state.given;
         if self.container.live().is_some() {
-            self.core.networks.adopt(self.definition.id, &given.endpoints, &given.ports);
+            self.core.networks.adopt(&Who::of(&self.definition), &self.state.given, names);
         }
         // ORDER: without a process the end is still to be accounted for, and its record to be kept.
         if self.container.live().is_some() {

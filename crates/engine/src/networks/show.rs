@@ -161,6 +161,7 @@ fn endpoint(
     };
     let (Some(end), Some(network)) = (end, network) else { return shown };
     shown.endpoint_id.clone_from(&end.id);
+    shown.dns_names.clone_from(&end.names);
     shown.mac_address = end.mac.to_string();
     for net in &end.addresses {
         let gateway = network.subnet(net.address.is_ipv4()).map_or_else(String::new, |s| s.gateway.to_string());

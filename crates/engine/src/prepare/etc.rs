@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use hull_launch::compile::EtcFile;
-use hull_launch::spec::{NamespaceWish, Spec};
+use hull_launch::spec::NamespaceWish;
 use hull_network::etc::{self, Dns, ExtraHost, Network};
 use hull_types::Fault;
 use rustix::fs::{Gid, Uid};
@@ -38,7 +38,7 @@ pub(super) fn gather(
             (theirs.join("hosts"), theirs.join("resolv.conf"))
         }
         _ => {
-            let (mut hosts, resolv) = contents(input.spec)?;
+            let (mut hosts, resolv) = contents(input)?;
             hosts.push_str(&own_addresses(input));
             (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
         }
@@ -63,9 +63,11 @@ fn own_addresses(input: &StartInput<'_>) -> String {
     addresses.map(|net| format!("{}\t{name}\n", net.address)).collect()
 }
 
-fn contents(spec: &Spec) -> Result<(String, String), Fault> {
+fn contents(input: &StartInput<'_>) -> Result<(String, String), Fault> {
+    let spec = input.spec;
     let network = match spec.namespaces.net {
         NamespaceWish::Host => Network::Host,
+        _ if input.endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) => Network::Named,
         _ => Network::Own,
     };
     let wish = &spec.resolver;

@@ -27,6 +27,7 @@ mod limits;
 mod logs;
 mod many;
 mod mounts;
+mod names;
 mod namespaces;
 mod networks;
 mod pools;

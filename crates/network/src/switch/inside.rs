@@ -11,16 +11,7 @@ use crate::error::Error;
 
 /// Configures the far end in its namespace, on a thread of its own.
 pub(super) fn configure(netns: BorrowedFd<'_>, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
-    let mut result = Ok(());
-    let entered = hull_sys::namespace::on_own_thread(|| {
-        use hull_sys::Named as _;
-        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-        rustix::thread::move_into_link_name_space(netns, kind).named(|| "setns(network)".to_owned())?;
-        result = within(network, endpoint);
-        Ok(())
-    });
-    entered.map_err(|source| Error::NewNamespace { source })?;
-    result
+    crate::netns::within(netns, || within(network, endpoint))
 }
 
 /// In the container's namespace.
