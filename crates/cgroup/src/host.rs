@@ -65,7 +65,8 @@ impl Host {
     /// As [`Host::detect`], but paths are counted from the mounts, whatever was delegated to this process.
     pub fn detect_whole() -> Result<Self, Error> {
         let path = "/proc/self/mountinfo";
-        let text = std::fs::read_to_string(path).map_err(|source| Error::ReadHost { path: path.into(), source })?;
+        let text = hull_sys::proc::read(path)
+            .map_err(|error| Error::ReadHost { path: path.into(), source: error.errno.into() })?;
         Ok(Self::with_roots(match layout::parse(&text).ok_or(Error::NotMounted)? {
             Layout::V2(mountpoint) => Roots::V2 { base: Dir::open(&mountpoint)?, delegated: None },
             Layout::V1(list) => Roots::v1(list)?,

@@ -104,6 +104,15 @@ impl Dir {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// A file that the kernel prints in one piece.
+    pub fn read_value(&self, name: impl AsRef<Path>) -> Result<String, Error> {
+        let fd = self.file(&name, OFlags::RDONLY)?;
+        let mut bytes = [0; 4096];
+        let n =
+            retry(|| rustix::io::read(&fd, &mut bytes)).map_err(|errno| Error::Read { path: self.at(&name), errno })?;
+        Ok(String::from_utf8_lossy(&bytes[..n]).into_owned())
+    }
+
     /// The whole file, or `None` where the kernel does not have it.
     pub fn read_if_any(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
         match self.read(name) {

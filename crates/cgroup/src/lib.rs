@@ -39,7 +39,7 @@ pub use group::{Cgroup, Join};
 pub use host::{Host, Version};
 pub use layout::Hierarchy;
 pub use limits::{DeviceRate, DeviceWeight, HugetlbLimit, Limits};
-pub use stats::{BlkioEntry, BlkioStats, CpuStats, MemoryStats, PidsStats, Stats};
+pub use stats::{BlkioEntry, BlkioStats, Counter, CpuStats, Further, MemoryStats, PidsStats, Stats};
 pub use support::Support;
 
 /// The result of this crate's operations.

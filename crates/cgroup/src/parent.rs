@@ -167,6 +167,9 @@ impl Parent {
 
     /// The open parent directory in a tree; made if it is missing.
     pub fn dir(&self, index: usize) -> Result<&Dir, Error> {
+        if self.name.is_empty() {
+            return Ok(self.root(index));
+        }
         if let Some(dir) = self.dirs[index].get() {
             return Ok(dir);
         }
@@ -176,8 +179,11 @@ impl Parent {
 
     /// The open parent directory, only if it exists already.
     pub fn existing(&self, index: usize) -> Result<Option<&Dir>, Error> {
+        if self.name.is_empty() {
+            return Ok(Some(self.root(index)));
+        }
         if self.dirs[index].get().is_none() {
-            match self.root(index).child(self.at()) {
+            match self.root(index).child(&self.name) {
                 Ok(dir) => drop(self.dirs[index].set(dir)),
                 Err(Error::Missing { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -191,11 +197,6 @@ impl Parent {
             Roots::V2 { base, .. } => base,
             Roots::V1(list) => &list[index].1,
         }
-    }
-
-    /// The name as a path that can be opened.
-    fn at(&self) -> &str {
-        if self.name.is_empty() { "." } else { &self.name }
     }
 
     /// Each directory from the root to the parent, as paths below the root.
@@ -216,7 +217,7 @@ impl Parent {
             }
             above = step;
         }
-        let dir = root.child(self.at())?;
+        let dir = root.child(&self.name)?;
         if self.is_v2() {
             let kind = dir.read_if_any("cgroup.type")?.unwrap_or_default();
             if ["threaded", "domain invalid"].contains(&kind.trim()) {
@@ -265,13 +266,12 @@ impl Parent {
     }
 }
 
-/// KERNEL: a v1 cpuset takes no process while its lists are empty, and a new one has them empty.
+/// KERNEL: a v1 cpuset takes no process while its lists are empty, and a new one has them empty (or, with
+/// `cgroup.clone_children`, just these).
 pub(crate) fn inherit_cpuset(root: &Dir, above: &Path, below: &Path) -> Result<(), Error> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if root.read(below.join(file))?.trim().is_empty() {
-            let value = root.read(above.join(file))?;
-            root.write(below.join(file), &[value.trim()])?;
-        }
+        let value = root.read_value(above.join(file))?;
+        root.write(below.join(file), &[value.trim()])?;
     }
     Ok(())
 }

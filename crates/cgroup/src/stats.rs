@@ -1,5 +1,6 @@
 //! [`Stats`]: what a group has used, enough for docker's stats document.
 
+mod further;
 mod v1;
 mod v2;
 
@@ -7,6 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::group::Cgroup;
+
+pub use further::{Counter, Further};
 
 /// A reading of all counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

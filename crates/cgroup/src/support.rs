@@ -163,7 +163,7 @@ fn remove_probe(parent: &Parent) {
 }
 
 /// The kernel's huge page sizes in the spelling of its cgroup files: `2MB`, `1GB`.
-fn huge_page_sizes() -> Vec<String> {
+pub(crate) fn huge_page_sizes() -> Vec<String> {
     let Ok(entries) = std::fs::read_dir("/sys/kernel/mm/hugepages") else {
         return Vec::new();
     };

@@ -23,7 +23,7 @@ fn main() {
         launch.plan.clone.new = Namespaces(0);
         let mount = Slot(0);
         launch.plan.clone.new = Namespaces::MOUNT;
-        launch.step(Step::AttachRoot { mount }).step(Step::PivotRoot);
+        launch.step(Step::AttachRoot { mount, attrs: Attrs::default() }).step(Step::PivotRoot);
         launch
     };
     let without_network = |n: usize| {

@@ -78,8 +78,10 @@ pub(crate) struct Child<'a> {
     /// Nobody hears reports any more; whoever started it holds the other end of this FIFO.
     unheard: Option<Slot>,
     masks: mounts::Masks,
-    /// The directory in which something was made last: the next is often made there, too.
-    parent: Option<mounts::Parent>,
+    /// Directories in which something was made: the next is often made there, too.
+    parents: mounts::Parents,
+    /// Descriptors that are of no more use: `execve` closes them, in no call of their own.
+    spent: mounts::Spent,
 }
 
 /// Walks the plan. Never returns: ends as the command, or reports why not.
@@ -115,7 +117,8 @@ impl<'a> Child<'a> {
             filtered: false,
             unheard: None,
             masks: mounts::Masks::default(),
-            parent: None,
+            parents: mounts::Parents::default(),
+            spent: mounts::Spent::default(),
         }
     }
 

@@ -24,7 +24,7 @@ pub use facts::{
     CgroupJoin, CgroupMount, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue, Streams, Who,
 };
 
-use crate::plan::{LaunchPlan, Step};
+use crate::plan::{Attrs, LaunchPlan, Step};
 use crate::spec::{ExecSpec, MountKind, Spec};
 
 /// What compiling gives.
@@ -53,7 +53,7 @@ pub fn compile(spec: &Spec, facts: &Facts) -> Result<Compiled, Error> {
         hold: false,
     });
     let mut steps = entry.steps;
-    steps.push(Step::AttachRoot { mount: facts.root });
+    steps.push(Step::AttachRoot { mount: facts.root, attrs: Attrs::default() });
     rootfs::base_mounts(spec, facts, &mut steps);
     mounts::user_mounts(spec, facts, &mut steps);
     rootfs::hidden_paths(&spec.readonly_paths, &spec.masked_paths, &mut steps);

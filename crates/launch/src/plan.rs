@@ -210,6 +210,8 @@ pub enum Step {
     AttachRoot {
         /// The detached mount.
         mount: Slot,
+        /// Applied before anything is attached beneath it.
+        attrs: Attrs,
     },
     /// Attaches a detached mount beneath the root, after `attrs` are applied to it.
     Attach {
@@ -217,8 +219,10 @@ pub enum Step {
         mount: Slot,
         /// Where.
         target: Target,
-        /// Applied while it is detached.
+        /// Applied while it is detached. KERNEL(5.12): without `mount_setattr`, as soon as it is attached.
         attrs: Attrs,
+        /// What reaches differently far, applied next in this order.
+        then: Vec<Attrs>,
     },
     /// `fsopen` + `fsmount` in the namespaces of the child, then attached.
     NewMount {

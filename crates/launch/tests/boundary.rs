@@ -367,7 +367,7 @@ fn a_user_namespace_entered_then_reborn_with_namespaces_of_its_own() {
         for step in &mut launch.plan.steps {
             if let Step::Device { path, .. } = step {
                 let target = Target { path: path.clone(), create: Some(Node::File) };
-                *step = Step::Attach { mount: null, target, attrs: Attrs::default() };
+                *step = Step::Attach { mount: null, target, attrs: Attrs::default(), then: vec![] };
             }
         }
         launch.plan.steps.splice(

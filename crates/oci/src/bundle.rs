@@ -150,8 +150,8 @@ pub struct Wishes<'a> {
     pub log: &'a crate::log::Log,
     /// It has a cgroup.
     pub group: Option<&'a Group>,
-    /// The cgroups are the unified ones.
-    pub unified: bool,
+    /// The cgroups are the unified ones, mounted here.
+    pub unified: Option<&'a Path>,
 }
 
 /// Opens everything.
@@ -161,7 +161,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
     let mut fds = Fds::default();
     let spaces = namespaces::open(&linux, &mut fds)?;
     let rootfs = read.rootfs();
-    let root = mounts::root(&rootfs, &linux, &mut fds)?;
+    let (root, root_attrs) = mounts::root(&rootfs, &linux, &mut fds)?;
     let context = mounts::Context { read, linux: &linux, spaces: &spaces, wishes, selinux: selinux_active() };
     let mounted = mounts::all(&context, &mut fds)?;
     let given = config.process.as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
@@ -212,6 +212,7 @@ pub fn prepare(read: &Read, wishes: &Wishes<'_>) -> Result<Prepared> {
         key: wishes.id.to_owned(),
         who,
         root,
+        root_attrs,
         joined: spaces.joined.clone(),
         cgroup,
         devices: devices::all(&linux, &spaces, &mut fds)?,

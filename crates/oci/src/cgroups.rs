@@ -37,7 +37,7 @@ pub fn path(globals: &Globals, config: &Config, id: &str) -> Result<String> {
 /// As runc, a path that is not absolute is below this process's own group. Where that is another one in each
 /// hierarchy, below the root.
 fn own() -> String {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let text = hull_sys::proc::read("/proc/self/cgroup").unwrap_or_default();
     let mut v1 = text.lines().filter(|line| !line.starts_with("0::")).filter_map(|line| line.splitn(3, ':').nth(2));
     let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
     let path = match (v1.next(), unified) {
@@ -86,6 +86,11 @@ impl Group {
     /// What it has used.
     pub fn stats(&self) -> Result<hull_cgroup::Stats> {
         Ok(self.cgroup.stats()?)
+    }
+
+    /// What else it has used.
+    pub fn further(&self) -> Result<hull_cgroup::Further> {
+        Ok(self.cgroup.further()?)
     }
 
     /// Readable when it may have run out of memory; and how often it has.

@@ -155,7 +155,7 @@ impl Locked {
 
     /// Removes the directory.
     pub fn remove(self) -> Result<()> {
-        for name in ["exec.fifo", "state.json", ".state.json", "cgroup"] {
+        for name in ["state.json", "cgroup"] {
             _ = rustix::fs::unlink(self.path.join(name));
         }
         match rustix::fs::rmdir(&self.path) {

@@ -5,6 +5,7 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod hearing;
 mod kill;
 mod launching;
 mod list;

@@ -74,8 +74,19 @@ pub fn close_all_but(first: RawFd, keep: &[BorrowedFd<'_>]) -> Result<()> {
     unsafe { close_from(first, Range::Close) }
 }
 
+/// Closes descriptors, neighbours in one call.
+pub fn close_together(fds: Vec<OwnedFd>) {
+    let mut numbers: Vec<RawFd> = fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|before, after| before + 1 == *after) {
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            _ = close_between(*first, *last);
+        }
+    }
+}
+
 fn close_between(first: RawFd, last: RawFd) -> Result<()> {
-    // SAFETY: as the doc of `close_all_but` demands.
+    // SAFETY: the callers own them and forget them, as the docs of `close_all_but` and `close_together` say.
     let result = check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
     match result {
         Err(Errno::NOSYS) => {

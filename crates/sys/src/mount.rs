@@ -1,6 +1,8 @@
 //! The mount API on descriptors: `fsopen`, `fsconfig`, `fsmount`, `open_tree`, `move_mount`,
 //! `mount_setattr`, `pivot_root`. Nothing here attaches to a path by name except on request.
 
+pub mod old;
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -42,10 +44,16 @@ impl FsContext {
 
     /// Creates the superblock and its detached mount with `MOUNT_ATTR_*` bits.
     pub fn mount(self, attrs: u64) -> Result<OwnedFd> {
+        self.mount_and_keep(attrs).map(|(mount, _)| mount)
+    }
+
+    /// As [`FsContext::mount`], for a process that leaves the closing to its `execve`: with the context's descriptor.
+    pub fn mount_and_keep(self, attrs: u64) -> Result<(OwnedFd, OwnedFd)> {
         rustix::mount::fsconfig_create(&self.fd).named(|| self.failed("create", ""))?;
         let attrs = MountAttrFlags::from_bits_retain(attrs as u32);
-        rustix::mount::fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
-            .named(|| format!("fsmount({:?}, {attrs:?}){}", self.fstype, self.log()))
+        let mount = rustix::mount::fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+            .named(|| format!("fsmount({:?}, {attrs:?}){}", self.fstype, self.log()))?;
+        Ok((mount, self.fd))
     }
 
     fn failed(&self, key: &str, value: &str) -> String {

@@ -12,6 +12,27 @@ use crate::mount::FsContext;
 /// `PROC_SUPER_MAGIC`.
 pub const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
 
+/// A file of the caller's `/proc`, whose size cannot be known ahead, in few reads.
+pub fn read(path: &str) -> Result<String> {
+    let describe = || format!("read({path:?})");
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named(describe)?;
+    let mut bytes = vec![0; 16 << 10];
+    let mut filled = 0;
+    loop {
+        if filled == bytes.len() {
+            bytes.resize(filled * 2, 0);
+        }
+        match rustix::io::read(&file, &mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).named(describe),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A directory of a procfs, verified.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);

@@ -27,6 +27,12 @@ pub fn open_in_root_mode(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags,
     raw_open(root.as_fd(), path, flags, mode).named(|| format!("openat2({path:?}, {flags:?})"))
 }
 
+/// Opens `path` beneath `root` if no part of it is a link. `None`: one is, nothing is there, or the kernel cannot tell.
+pub fn open_direct(root: impl AsFd, path: &Path, flags: OFlags) -> Option<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve).ok()
+}
+
 fn raw_open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let name = if path.as_os_str().is_empty() { Path::new("/") } else { path };

@@ -16,6 +16,9 @@ cases![
     oci_without_pidfd_open.hull_only(WHY);
     oci_without_fsopen.hull_only(WHY);
     oci_without_mount_setattr.hull_only(WHY);
+    oci_without_mount_setattr_a_tree_is_changed.hull_only(WHY);
+    oci_without_mount_setattr_idmapped_mounts_are_refused.hull_only(WHY);
+    oci_without_pidfd_open_events_end.hull_only(WHY);
     oci_without_all_that_is_optional.hull_only(WHY);
     oci_without_openat2_links_stay_inside.hull_only(WHY);
 ];
@@ -81,24 +84,95 @@ fn oci_without_pidfd_open(rt: Runtime) {
     works(rt, &["pidfd_open"]);
 }
 
-/// Linux 5.15 has it: works by a fallback or is refused by its name, and is never less safe.
-#[track_caller]
-fn works_or_names(rt: Runtime, call: &str) {
-    let (out, _) = a_day(rt, &[call]);
-    let named = out.code != 0 && out.stdout.is_empty() && out.stderr.contains(call);
-    assert!(named || out.stdout == "0 1 2 3\nrefused\ny\n0\nrefused\n1\n", "{call}: {out:?}");
-}
-
 fn oci_without_fsopen(rt: Runtime) {
-    works_or_names(rt, "fsopen");
+    works(rt, &["fsopen"]);
 }
 
 fn oci_without_mount_setattr(rt: Runtime) {
-    works_or_names(rt, "mount_setattr");
+    works(rt, &["mount_setattr"]);
+}
+
+/// The older way has no call for a tree: each mount in it is changed, and what a bind is not asked for stays.
+fn oci_without_mount_setattr_a_tree_is_changed(rt: Runtime) {
+    let mut site = Site::new(rt);
+    let source = site.path().join("source");
+    std::fs::create_dir_all(source.join("below")).expect("mkdir");
+    let mut mount = site.inside("mount");
+    mount.args(["-t", "tmpfs", "-o", "nodev,noatime", "tmpfs"]).arg(source.join("below"));
+    hull_testkit::run(&mut mount, b"").ok();
+    for (at, options) in [["rbind", "rro"], ["rbind", "ro"]].iter().enumerate() {
+        let target = format!("/given{at}");
+        site.mounts().push(json!({ "destination": target, "type": "bind", "source": source, "options": options }));
+    }
+    site.mounts().push(json!({ "destination": "/memory", "type": "tmpfs", "source": "memory",
+        "options": ["mode=0711", "size=1m", "ro", "noexec", "strictatime"] }));
+    site.config["root"]["readonly"] = json!(true);
+    let log = without(&mut site, &["mount_setattr", "fsopen"]);
+    let script = "for d in / /given0 /given0/below /given1 /given1/below /memory; do
+        (echo x > $d/x) 2>/dev/null && echo $d written; done
+        awk '$2 ~ /given.\\/below/ { print $4 }' /proc/mounts
+        stat -c %a /memory; awk '$2 == \"/memory\" { print $1, $3, $4 }' /proc/mounts";
+    let out = site.args(&["sh", "-c", script]).run(&[]).ok();
+    assert!(injected(&log) > 0, "nothing was injected");
+    site.wrapper.clear();
+    hull_testkit::run(site.inside("umount").arg(source.join("below")), b"").ok();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "/given1/below written", "{out}");
+    let has = |line: &str, words: &[&str]| words.iter().all(|word| line.split(',').any(|one| one == *word));
+    assert!(has(lines[1], &["ro", "nodev", "noatime"]) && has(lines[2], &["rw", "nodev", "noatime"]), "{out}");
+    assert_eq!(lines[3], "711", "{out}");
+    let memory: Vec<&str> = lines[4].split(' ').collect();
+    assert!(memory[..2] == ["memory", "tmpfs"] && has(memory[2], &["ro", "noexec", "size=1024k"]), "{out}");
+    assert!(!memory[2].contains("relatime"), "{out}");
+}
+
+fn oci_without_mount_setattr_idmapped_mounts_are_refused(rt: Runtime) {
+    let mut site = Site::new(rt);
+    let source = site.path().join("source");
+    std::fs::create_dir(&source).expect("mkdir");
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 1000 }]);
+    site.mounts()
+        .push(json!({ "destination": "/given", "type": "bind", "source": source, "options": ["bind", "idmap"],
+        "uidMappings": map, "gidMappings": map }));
+    let log = without(&mut site, &["mount_setattr"]);
+    let out = site.args(&["true"]).run(&[]);
+    assert!(out.code != 0 && out.stderr.contains("mount_setattr") && out.stderr.contains("idmap"), "{out:?}");
+    assert!(injected(&log) > 0, "nothing was injected");
+    site.wrapper.clear();
+}
+
+/// The end of the container is seen, too.
+fn oci_without_pidfd_open_events_end(rt: Runtime) {
+    let mut site = Site::new(rt);
+    site.up();
+    let pid = site.pid().to_string();
+    let log = without(&mut site, &["pidfd_open"]);
+    let events = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| site.verb("events", &["--interval", "100ms"]));
+        hull_testkit::eventually("the events run", || injected(&log) > 0);
+        hull_testkit::run(std::process::Command::new("kill").args(["-9", &pid]), b"").ok();
+        watch.join().expect("the events end")
+    });
+    assert!(events.ok().lines().next().is_some_and(|line| line.contains("\"stats\"")));
+    site.wrapper.clear();
+    site.verb("delete", &["--force"]).ok();
 }
 
 fn oci_without_all_that_is_optional(rt: Runtime) {
-    works(rt, &["clone3", "openat2", "close_range", "faccessat2", "statmount", "listmount"]);
+    works(
+        rt,
+        &[
+            "clone3",
+            "openat2",
+            "fsopen",
+            "mount_setattr",
+            "close_range",
+            "pidfd_open",
+            "faccessat2",
+            "statmount",
+            "listmount",
+        ],
+    );
 }
 
 fn oci_without_openat2_links_stay_inside(rt: Runtime) {

@@ -9,10 +9,10 @@ mod bundles;
 mod case;
 mod cgroups;
 mod command;
+mod costs;
 mod devices;
 mod exec;
 mod fallbacks;
-mod gaps;
 mod hooks;
 mod hostile;
 mod killed;
@@ -34,6 +34,7 @@ fn main() {
         bundles::CASES,
         cgroups::CASES,
         command::CASES,
+        costs::CASES,
         devices::CASES,
         exec::CASES,
         fallbacks::CASES,

@@ -16,7 +16,10 @@ cases![
     update_from_stdin;
     update_with_a_value_that_is_none_is_refused;
     update_of_a_missing_container_is_refused;
+    update_is_remembered.hull_only("each runtime keeps its state in its own form");
     events_stats_are_json.not_over(Runtime::Crun, "has no events");
+    events_tell_what_the_host_counts.not_over(Runtime::Crun, "has no events");
+    events_tell_of_interfaces.hull_only("runc tells of none that a bundle can have");
     events_go_on_until_the_end.not_over(Runtime::Crun, "has no events");
     ps_as_a_table;
     ps_as_json;
@@ -121,6 +124,25 @@ fn update_with_a_value_that_is_none_is_refused(rt: Runtime) {
     assert_eq!(cgroup_file(site.pid(), MEMORY, "memory.max"), before);
 }
 
+/// Whoever reads the state finds the limits that hold, and what was not given as it was.
+fn update_is_remembered(rt: Runtime) {
+    let mut site = Site::new(rt);
+    site.config["linux"]["resources"]["pids"] = json!({ "limit": 20 });
+    site.config["linux"]["resources"]["cpu"] = json!({ "quota": 20000, "period": 50000 });
+    site.up();
+    let resources = || {
+        let state: Value = serde_json::from_str(&read(site.root().join(&site.id).join("state.json"))).expect("JSON");
+        state["config"]["linux"]["resources"].clone()
+    };
+    site.verb("update", &["--pids-limit", "44", "--memory", "64M"]).ok();
+    let now = resources();
+    assert_eq!((&now["pids"]["limit"], &now["memory"]["limit"]), (&json!(44), &json!(67_108_864)), "{now}");
+    assert_eq!((&now["cpu"]["quota"], &now["devices"][0]["allow"]), (&json!(20000), &json!(false)), "{now}");
+    assert_ne!(site.verb("update", &["--pids-limit", "45", "--cpuset-cpus", "9999"]).code, 0);
+    assert_eq!(resources(), now, "a refused update is not remembered");
+    assert_eq!(site.exec_sh(&[], "echo entered"), "entered");
+}
+
 fn update_of_a_missing_container_is_refused(rt: Runtime) {
     let site = Site::new(rt);
     assert_ne!(site.verb("update", &["--pids-limit", "5"]).code, 0);
@@ -144,6 +166,46 @@ fn events_stats_are_json(rt: Runtime) {
     let event: Value = serde_json::from_str(&site.verb("events", &["--stats"]).ok()).expect("JSON");
     check_stats(&event, &site.id);
     assert_eq!(event["data"]["pids"]["limit"], 33);
+}
+
+fn events_tell_what_the_host_counts(rt: Runtime) {
+    let site = Site::new(rt);
+    site.up();
+    let pid = site.pid();
+    let event: Value = serde_json::from_str(&site.verb("events", &["--stats"]).ok()).expect("JSON");
+    let data = &event["data"];
+    let limit = cgroup_file(pid, MEMORY, "memory.max").parse().unwrap_or(u64::MAX);
+    assert_eq!(data["memory"]["usage"]["limit"], limit, "{event}");
+    if on_v2() {
+        return;
+    }
+    for field in ["swap", "kernel", "kernelTCP"] {
+        assert!(data["memory"][field]["limit"].is_u64(), "{field}: {event}");
+    }
+    let balanced: i64 = cgroup_file(pid, ("cpuset", "cpuset.sched_load_balance"), "").parse().expect("a number");
+    assert_eq!(data["cpuset"]["sched_load_balance"], balanced, "{event}");
+    let first: u64 = cgroup_file(pid, ("cpuset", "cpuset.cpus"), "")
+        .split(['-', ','])
+        .next()
+        .expect("one")
+        .parse()
+        .expect("a number");
+    assert_eq!(data["cpuset"]["cpus"][0], first, "{event}");
+}
+
+fn events_tell_of_interfaces(rt: Runtime) {
+    let site = Site::new(rt);
+    site.up();
+    let stats = || -> Value { serde_json::from_str(&site.verb("events", &["--stats"]).ok()).expect("JSON") };
+    assert_eq!(stats()["data"]["network_interfaces"], Value::Null);
+    let pid = site.pid().to_string();
+    let mut add = std::process::Command::new("nsenter");
+    add.args(["-t", &pid, "-n", "ip", "link", "add", "made0", "type", "veth", "peer", "name", "made1"]);
+    hull_testkit::run(&mut add, b"").ok();
+    let told = stats()["data"]["network_interfaces"].clone();
+    let names: Vec<&str> = told.as_array().expect("a list").iter().filter_map(|one| one["Name"].as_str()).collect();
+    assert!(names.contains(&"made0") && names.contains(&"made1") && !names.contains(&"lo"), "{told}");
+    assert_eq!(told[0]["TxErrors"], 0, "{told}");
 }
 
 fn events_go_on_until_the_end(rt: Runtime) {

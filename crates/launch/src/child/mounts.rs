@@ -1,10 +1,12 @@
 //! Mounts, nodes and links beneath the root: resolved to a descriptor once, attached to that.
 
 mod copy;
+mod old;
+mod parents;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use hull_sys::mount::{self, FsContext, SetAttr};
 use hull_sys::{Error, Named, Result, resolve};
@@ -13,6 +15,8 @@ use rustix::io::Errno;
 
 use super::Child;
 use crate::plan::{Attrs, Node, Slot, Target};
+use parents::Known;
+pub(super) use parents::{Parents, Spent};
 
 const RDONLY: u64 = 0x1;
 const NOSUID: u64 = 0x2;
@@ -30,13 +34,6 @@ pub(super) struct Masks {
     checked: [bool; 3],
 }
 
-/// A directory beneath the root, open.
-#[derive(Debug)]
-pub(super) struct Parent {
-    path: PathBuf,
-    fd: OwnedFd,
-}
-
 /// Options as a plan has them.
 pub(super) type Options = [(String, Option<String>)];
 
@@ -47,11 +44,11 @@ pub(super) fn open_own_root() -> Result<OwnedFd> {
 }
 
 impl Child<'_> {
-    pub(super) fn attach_root(&mut self, slot: Slot) -> Result<()> {
+    pub(super) fn attach_root(&mut self, slot: Slot, attrs: &Attrs) -> Result<()> {
         let mount = self.slot(slot)?;
-        // Over the present root: a lookup of `/` still starts beneath it, until the pivot.
-        mount::attach(mount, open_own_root()?)?;
         self.root = Some(hull_sys::fds::duplicate(mount)?);
+        // Over the present root: a lookup of `/` still starts beneath it, until the pivot.
+        self.attach_with(mount, open_own_root()?.as_fd(), &[set_attr(attrs)])?;
         self.pivot_due = true;
         Ok(())
     }
@@ -62,7 +59,7 @@ impl Child<'_> {
                 rustix::process::fchdir(root).named(|| "fchdir(root)".to_owned())?;
                 mount::pivot_root_here()?;
                 self.pivot_due = false;
-                self.parent = None;
+                self.parents = Parents::default();
                 Ok(())
             }
             _ => Err(Error::new("pivot_root without a root", Errno::INVAL)),
@@ -81,47 +78,68 @@ impl Child<'_> {
         }
     }
 
-    pub(super) fn attach(&mut self, slot: Slot, target: &Target, attrs: &Attrs) -> Result<()> {
+    pub(super) fn attach(&mut self, slot: Slot, target: &Target, (attrs, then): (&Attrs, &[Attrs])) -> Result<()> {
         let mount = self.slot(slot)?;
-        apply(mount, attrs)?;
-        mount::attach(mount, self.place(target)?)
+        let place = self.place(target)?;
+        let all: Vec<_> = std::iter::once(attrs).chain(then).map(set_attr).collect();
+        self.attach_with(mount, place.as_fd(), &all)?;
+        self.spent.keep(place);
+        Ok(())
     }
 
     pub(super) fn new_mount(&mut self, fstype: &str, options: &Options, attrs: &Attrs, target: &Target) -> Result<()> {
-        let place = self.place(target)?;
-        mount::attach(new_detached(fstype, options, attrs)?, place)
+        let (place, plain) = self.plain_place(target)?;
+        let mount = new_detached(fstype, options, attrs.set, &mut self.spent)?;
+        let spread = SetAttr { propagation: attrs.propagation, ..SetAttr::default() };
+        self.attach_with(mount.as_fd(), place.as_fd(), &[spread])?;
+        self.spent.keep(place);
+        if fstype == "tmpfs" && plain {
+            // What comes next is often made in it.
+            self.parents.add(Known { path: target.path.clone(), fd: mount, plain, mounted: true });
+        } else {
+            self.spent.keep(mount);
+        }
+        Ok(())
     }
 
     pub(super) fn tmpfs_copy_up(&mut self, options: &Options, attrs: &Attrs, target: &Target) -> Result<()> {
         let place = self.place(target)?;
         // Written to first, made read-only after.
-        let writable = Attrs { set: attrs.set & !RDONLY, ..*attrs };
-        let mount = new_detached("tmpfs", options, &writable)?;
+        let mount = new_detached("tmpfs", options, attrs.set & !RDONLY, &mut self.spent)?;
         copy::tree(place.as_fd(), mount.as_fd())?;
-        if attrs.set & RDONLY != 0 {
-            mount::set_attributes(&mount, SetAttr { set: RDONLY, ..SetAttr::default() })?;
-        }
-        mount::attach(mount, place)
+        let seal = SetAttr { set: attrs.set & RDONLY, propagation: attrs.propagation, ..SetAttr::default() };
+        self.attach_with(mount.as_fd(), place.as_fd(), &[seal])
     }
 
     /// The mount point, made if the plan says so.
     fn place(&mut self, target: &Target) -> Result<OwnedFd> {
+        self.plain_place(target).map(|(place, _)| place)
+    }
+
+    /// Also, whether the way to it is known to be without links.
+    fn plain_place(&mut self, target: &Target) -> Result<(OwnedFd, bool)> {
         let path = &target.path;
         if target.create == Some(Node::Dir)
-            && let Some(made) = self.made_beside_the_last(path)
+            && let Some(made) = self.made_in_a_known(path)
         {
             return Ok(made);
         }
+        let flags = if target.create == Some(Node::Dir) { OFlags::DIRECTORY } else { OFlags::empty() };
+        if let Some(place) = resolve::open_direct(self.root()?, path, OFlags::PATH | flags) {
+            // ORDER: what is mounted there covers what is known beneath it.
+            self.parents.cover(path);
+            return Ok((place, true));
+        }
         self.refuse_linked_base(path)?;
-        // ORDER: what is mounted there may cover the directory. (It cannot when the mount point is new.)
-        self.parent = None;
+        // ORDER: as above; by a link it may be any.
+        self.parents = Parents::default();
         let place = match target.create {
             None => resolve::open_in_root(self.root()?, path, OFlags::PATH),
             Some(Node::Dir) => self.directory(path),
             Some(Node::File) => resolve::mkfile_in_root(self.root()?, path, 0o644),
         }?;
         refuse_linked_proc(self.root()?, path, &place)?;
-        Ok(place)
+        Ok((place, false))
     }
 
     fn directory(&mut self, path: &Path) -> Result<OwnedFd> {
@@ -132,8 +150,8 @@ impl Child<'_> {
         if path.file_name().is_some() {
             self.parent_of(path)?;
         }
-        match self.made_beside_the_last(path) {
-            Some(made) => Ok(made),
+        match self.made_in_a_known(path) {
+            Some((made, _)) => Ok(made),
             None => resolve::mkdir_in_root(self.root()?, path, 0o755),
         }
     }
@@ -202,20 +220,25 @@ impl Child<'_> {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::new(format!("open the parent of {path:?}"), Errno::INVAL));
         };
-        if self.parent.as_ref().is_none_or(|known| known.path != directory) {
-            let (fd, _) = resolve::parent_in_root(self.root()?, path)?;
-            self.parent = Some(Parent { path: directory.to_owned(), fd });
+        if self.parents.find(directory).is_none() {
+            let direct = resolve::open_direct(self.root()?, directory, OFlags::PATH | OFlags::DIRECTORY);
+            let plain = direct.is_some();
+            let fd = match direct {
+                Some(fd) => fd,
+                None => resolve::parent_in_root(self.root()?, path)?.0,
+            };
+            self.parents.add(Known { path: directory.to_owned(), fd, plain, mounted: false });
         }
-        Ok((self.parent.as_ref().expect("just set").fd.as_fd(), name))
+        Ok((self.parents.find(directory).expect("just added").fd.as_fd(), name))
     }
 
-    /// A new directory where the last thing was made. `None`: another place, or something is there.
-    fn made_beside_the_last(&mut self, path: &Path) -> Option<OwnedFd> {
-        let known = self.parent.as_ref().filter(|known| path.parent() == Some(&known.path))?;
+    /// A new directory in a known one. `None`: another place, or something is there.
+    fn made_in_a_known(&self, path: &Path) -> Option<(OwnedFd, bool)> {
+        let Known { fd, plain, .. } = self.parents.find(path.parent()?)?;
         let name = path.file_name()?;
-        rustix::fs::mkdirat(&known.fd, name, Mode::from_raw_mode(0o755)).ok()?;
+        rustix::fs::mkdirat(fd, name, Mode::from_raw_mode(0o755)).ok()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&known.fd, name, flags, Mode::empty()).ok()
+        Some((rustix::fs::openat(fd, name, flags, Mode::empty()).ok()?, *plain))
     }
 
     pub(super) fn symlink(&mut self, path: &Path, to: &Path) -> Result<()> {
@@ -227,33 +250,70 @@ impl Child<'_> {
     }
 
     pub(super) fn readonly_path(&mut self, path: &Path) -> Result<()> {
-        self.parent = None;
+        self.parents = Parents::default();
         let Some(place) = self.existing(path)? else { return Ok(()) };
         let clone = mount::clone_tree(&place, true)?;
         let attrs = SetAttr { set: RDONLY, recursive: true, ..SetAttr::default() };
-        mount::set_attributes(&clone, attrs)?;
-        mount::attach(clone, place)
+        self.attach_with(clone.as_fd(), place.as_fd(), &[attrs])?;
+        self.spent.keep(clone);
+        self.spent.keep(place);
+        Ok(())
     }
 
     pub(super) fn masked_path(&mut self, path: &Path) -> Result<()> {
-        self.parent = None;
+        self.parents = Parents::default();
         let Some(place) = self.existing(path)? else { return Ok(()) };
         let stat = rustix::fs::fstat(&place).named(|| format!("stat({path:?})"))?;
         let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let masks = &mut self.masks;
-        let slot = if directory { &mut masks.directory } else { &mut masks.file };
-        if let Some(mask) = slot {
-            return mount::attach(mount::clone_tree(mask, false)?, place);
+        let known = if directory { &self.masks.directory } else { &self.masks.file };
+        if let Some(mask) = known {
+            let mask = mount::clone_tree(mask, false)?;
+            mount::attach(&mask, &place)?;
+            self.spent.keep(mask);
+            self.spent.keep(place);
+            return Ok(());
         }
-        let mask = if directory { empty_directory()? } else { null_device()? };
-        mount::attach(&mask, place)?;
-        *slot = Some(mask);
+        let (mask, attrs) = if directory {
+            (empty_directory(&mut self.spent)?, SetAttr::default())
+        } else {
+            (null_device()?, SetAttr { set: RDONLY | NOSUID | NOEXEC, ..SetAttr::default() })
+        };
+        self.attach_with(mask.as_fd(), place.as_fd(), &[attrs])?;
+        self.spent.keep(place);
+        let known = if directory { &mut self.masks.directory } else { &mut self.masks.file };
+        *known = Some(mask);
         Ok(())
     }
 
     pub(super) fn remount(&mut self, path: &Path, attrs: &Attrs) -> Result<()> {
-        let place = resolve::open_in_root(self.root()?, path, OFlags::PATH)?;
-        apply(place.as_fd(), attrs)
+        let attrs = set_attr(attrs);
+        let known = self.parents.find(path).filter(|known| known.mounted).map(|known| known.fd.as_fd());
+        let place = match (known, path == Path::new("/")) {
+            (Some(mount), _) => hull_sys::fds::duplicate(mount)?,
+            (None, true) => hull_sys::fds::duplicate(self.root()?)?,
+            (None, false) => resolve::open_in_root(self.root()?, path, OFlags::PATH)?,
+        };
+        match mount::set_attributes(&place, attrs) {
+            Err(error) if error.errno == Errno::NOSYS => self.change_attached(place.as_fd(), &attrs)?,
+            result => result?,
+        }
+        self.spent.keep(place);
+        Ok(())
+    }
+
+    /// Attaches a detached mount that has these attributes.
+    fn attach_with(&mut self, mount: BorrowedFd<'_>, place: BorrowedFd<'_>, all: &[SetAttr<'_>]) -> Result<()> {
+        let mut all = all.iter().filter(|attrs| (attrs.set, attrs.clear, attrs.propagation) != (0, 0, 0)).peekable();
+        while let Some(attrs) = all.peek() {
+            match mount::set_attributes(mount, **attrs) {
+                // KERNEL(5.12): the older way needs it attached.
+                Err(error) if error.errno == Errno::NOSYS => break,
+                result => result?,
+            }
+            all.next();
+        }
+        mount::attach(mount, place)?;
+        all.try_for_each(|attrs| self.change_attached(mount, attrs))
     }
 
     /// What is at `path`, or `None`.
@@ -281,22 +341,17 @@ fn refuse_linked_proc(root: BorrowedFd<'_>, path: &Path, place: &OwnedFd) -> Res
     Ok(())
 }
 
-fn apply(mount: BorrowedFd<'_>, attrs: &Attrs) -> Result<()> {
-    if attrs.set == 0 && attrs.clear == 0 && attrs.propagation == 0 {
-        return Ok(());
-    }
-    let attrs = SetAttr {
-        set: attrs.set,
-        clear: attrs.clear,
-        propagation: attrs.propagation,
-        idmap: None,
-        recursive: attrs.recursive,
-    };
-    mount::set_attributes(mount, attrs)
+fn set_attr(attrs: &Attrs) -> SetAttr<'static> {
+    let Attrs { set, clear, propagation, recursive } = *attrs;
+    SetAttr { set, clear, propagation, idmap: None, recursive }
 }
 
-fn new_detached(fstype: &str, options: &Options, attrs: &Attrs) -> Result<OwnedFd> {
-    let context = FsContext::open(fstype)?;
+fn new_detached(fstype: &str, options: &Options, attrs: u64, spent: &mut Spent) -> Result<OwnedFd> {
+    let context = match FsContext::open(fstype) {
+        // KERNEL(5.2)
+        Err(error) if error.errno == Errno::NOSYS => return mount::old::detached(fstype, options, attrs),
+        context => context?,
+    };
     if options.iter().all(|(key, _)| key != "source") {
         context.string("source", fstype)?;
     }
@@ -306,22 +361,15 @@ fn new_detached(fstype: &str, options: &Options, attrs: &Attrs) -> Result<OwnedF
             None => context.flag(key)?,
         }
     }
-    let mount = context.mount(attrs.set)?;
-    if attrs.propagation != 0 {
-        let attrs = SetAttr { propagation: attrs.propagation, ..SetAttr::default() };
-        mount::set_attributes(&mount, attrs)?;
-    }
+    let (mount, context) = context.mount_and_keep(attrs)?;
+    spent.keep(context);
     Ok(mount)
 }
 
-fn empty_directory() -> Result<OwnedFd> {
-    let context = FsContext::open("tmpfs")?;
-    context.string("source", "tmpfs")?;
-    context.string("size", "4k")?;
-    context.string("nr_inodes", "1")?;
-    context.string("mode", "755")?;
-    context.flag("ro")?;
-    context.mount(RDONLY | NOSUID | NODEV | NOEXEC)
+fn empty_directory(spent: &mut Spent) -> Result<OwnedFd> {
+    let option = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+    let options = [option("size", "4k"), option("nr_inodes", "1"), option("mode", "755"), ("ro".to_owned(), None)];
+    new_detached("tmpfs", &options, RDONLY | NOSUID | NODEV | NOEXEC, spent)
 }
 
 /// CVE-2025-31133: the null device is the keeper's, verified by descriptor, never the image's.
@@ -332,10 +380,7 @@ fn null_device() -> Result<OwnedFd> {
         let stat = rustix::fs::fstat(&fd).named(|| format!("stat({path:?})"))?;
         let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
         if device && stat.st_rdev == rustix::fs::makedev(1, 3) {
-            let clone = mount::clone_tree(&fd, false)?;
-            let attrs = SetAttr { set: RDONLY | NOSUID | NOEXEC, ..SetAttr::default() };
-            mount::set_attributes(&clone, attrs)?;
-            return Ok(clone);
+            return mount::clone_tree(&fd, false);
         }
     }
     Err(Error::new("open(null device 1:3)", Errno::NODEV))

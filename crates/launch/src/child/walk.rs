@@ -29,8 +29,8 @@ impl Child<'_> {
             }
             Step::Domainname(name) => process::set_domainname(name),
             Step::LoopbackUp => net::loopback_up(),
-            Step::AttachRoot { mount } => self.attach_root(*mount),
-            Step::Attach { mount, target, attrs } => self.attach(*mount, target, attrs),
+            Step::AttachRoot { mount, attrs } => self.attach_root(*mount, attrs),
+            Step::Attach { mount, target, attrs, then } => self.attach(*mount, target, (attrs, then)),
             Step::NewMount { fstype, options, attrs, target } => self.new_mount(fstype, options, attrs, target),
             Step::TmpfsCopyUp { options, attrs, target } => self.tmpfs_copy_up(options, attrs, target),
             Step::Device { path, kind, major, minor, mode, uid, gid } => {
@@ -130,7 +130,7 @@ impl Child<'_> {
         process::setns(self.slot(slot)?, namespaces.0)?;
         if namespaces.contains(Namespaces::MOUNT) {
             self.root = None;
-            self.parent = None;
+            self.parents = super::mounts::Parents::default();
         }
         Ok(())
     }

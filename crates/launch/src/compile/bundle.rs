@@ -10,7 +10,7 @@ use super::confinement::{self, Confined};
 use super::entry::{self, Stand};
 use super::facts::{CgroupJoin, DeviceFact, ExecFacts, Joined, Streams, Who};
 use super::{Compiled, Error, exec, rootfs};
-use crate::plan::{LaunchPlan, Namespaces, Point, Slot, Step};
+use crate::plan::{Attrs, LaunchPlan, Namespaces, Point, Slot, Step};
 use crate::spec::{Bundle, BundleProcess};
 
 /// What the compiler is told for a bundle.
@@ -22,6 +22,8 @@ pub struct BundleFacts {
     pub who: Who,
     /// The detached root file system.
     pub root: Slot,
+    /// Its propagation.
+    pub root_attrs: Attrs,
     /// Namespaces to join; a new user namespace is made ahead and joined.
     pub joined: Joined,
     /// How it enters its cgroup.
@@ -80,7 +82,7 @@ pub fn compile_bundle(spec: &Bundle, facts: &BundleFacts) -> Result<Compiled, Er
     let steps = &mut entry.steps;
     // ORDER: before the first mount, which the host would otherwise see.
     steps.push(Step::ForgetPeers);
-    steps.push(Step::AttachRoot { mount: facts.root });
+    steps.push(Step::AttachRoot { mount: facts.root, attrs: facts.root_attrs });
     steps.extend(spec.mounts.iter().cloned());
     if spec.own_dev {
         own_dev(&facts.devices, steps);

@@ -38,7 +38,7 @@ fn etc_file(spec: &Spec, file: &EtcFile) -> Vec<Step> {
     let set = if spec.readonly_root { RDONLY } else { 0 };
     let attrs = Attrs { set, propagation: MS_PRIVATE, ..Attrs::default() };
     let target = Target { path: file.path.clone(), create: Some(Node::File) };
-    vec![Step::Attach { mount: file.mount, target, attrs }]
+    vec![Step::Attach { mount: file.mount, target, attrs, then: vec![] }]
 }
 
 fn user_mount(spec: &Spec, facts: &Facts, wish: &MountWish, fact: &MountFact) -> Vec<Step> {
@@ -78,7 +78,7 @@ fn detached(wish: &MountWish, mount: Slot, directory: bool, readonly: Readonly, 
     let create = Some(if directory { Node::Dir } else { Node::File });
     let target = Target { path: wish.target.clone(), create };
     let (kind, tree) = propagation_bits(propagation);
-    let attach = |attrs| Step::Attach { mount, target: target.clone(), attrs };
+    let attach = |attrs| Step::Attach { mount, target: target.clone(), attrs, then: vec![] };
     let read_only = |recursive| Attrs { set: RDONLY, recursive, ..Attrs::default() };
     let remount = |attrs| Step::Remount { path: wish.target.clone(), attrs };
     let spread = Attrs { propagation: kind, recursive: tree, ..Attrs::default() };

@@ -164,6 +164,7 @@ pub(super) fn node(device: &DeviceFact) -> Step {
             mount,
             target: Target { path: device.path.clone(), create: Some(Node::File) },
             attrs: set(NOSUID | NOEXEC),
+            then: vec![],
         },
         None => Step::Device {
             path: device.path.clone(),
@@ -215,7 +216,7 @@ fn new_mount(fstype: &str, options: Options, attrs: u64, target: impl AsRef<Path
 
 fn attach(mount: Slot, target: &str, attrs: u64, recursive: bool) -> Step {
     let attrs = Attrs { set: attrs, recursive, propagation: super::bits::MS_PRIVATE, clear: 0 };
-    Step::Attach { mount, target: directory(target), attrs }
+    Step::Attach { mount, target: directory(target), attrs, then: vec![] }
 }
 
 fn directory(path: impl AsRef<Path>) -> Target {

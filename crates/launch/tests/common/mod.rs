@@ -248,7 +248,7 @@ pub fn container(key: &str, rootfs: &Path, argv: &[&str]) -> Launch {
     let mount: MountFd = hull_mount::bind(open_path(rootfs), false).unwrap();
     let mount = launch.slot(mount.into_fd());
     launch.step(Step::Hostname("inside".into())).step(Step::LoopbackUp);
-    launch.step(Step::AttachRoot { mount });
+    launch.step(Step::AttachRoot { mount, attrs: Attrs::default() });
     launch.step(new_mount("proc", "/proc", &[]));
     launch.step(new_mount("tmpfs", "/dev", &[("mode", "755"), ("size", "64k")]));
     let pts = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];

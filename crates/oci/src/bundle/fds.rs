@@ -21,6 +21,11 @@ impl Fds {
         self.0[usize::from(slot.0)].as_fd()
     }
 
+    /// Closes them.
+    pub fn close(self) {
+        hull_sys::fds::close_together(self.0);
+    }
+
     /// All, as a launch takes them.
     pub fn all(&self) -> &[OwnedFd] {
         &self.0

@@ -54,9 +54,9 @@ pub struct Mounted {
     pub dev_is_bound: bool,
 }
 
-/// The root as a detached tree with its propagation.
-pub fn root(path: &Path, linux: &Linux, fds: &mut Fds) -> Result<Slot> {
-    let (bits, recursive) = match root_propagation(linux)? {
+/// The root as a detached tree, and the propagation it shall have.
+pub fn root(path: &Path, linux: &Linux, fds: &mut Fds) -> Result<(Slot, Attrs)> {
+    let (propagation, recursive) = match root_propagation(linux)? {
         // KERNEL: pivot_root refuses a shared root; it is shared once it is the root.
         (SHARED, _) => (SLAVE, true),
         other => other,
@@ -71,8 +71,7 @@ pub fn root(path: &Path, linux: &Linux, fds: &mut Fds) -> Result<Slot> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Err(Error::invalid("root.path", format!("{path:?} is not a directory")));
     }
-    spread(&clone, bits, recursive)?;
-    Ok(fds.push(clone))
+    Ok((fds.push(clone), Attrs { propagation, recursive, ..Attrs::default() }))
 }
 
 /// As runc: slaves unless the bundle says otherwise, so that nothing reaches the host.
@@ -93,10 +92,6 @@ pub fn shared_root(linux: &Linux) -> Result<Option<Step>> {
         }
         _ => None,
     })
-}
-
-fn spread(mount: &OwnedFd, propagation: u64, recursive: bool) -> Result<()> {
-    Ok(mount::set_attributes(mount, SetAttr { propagation, recursive, ..SetAttr::default() })?)
 }
 
 /// Every entry of `mounts`.
@@ -201,45 +196,36 @@ impl One<'_> {
         };
         let stat = rustix::fs::fstat(&clone).doing(|| format!("stat {path:?}"))?;
         let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        self.prepare_bind(&clone, recursive)?;
+        self.map_ids(&clone)?;
+        let (attrs, then) = self.bind_attributes(recursive)?;
         let create = Some(if directory { Node::Dir } else { Node::File });
         let target = Target { path: self.target.clone(), create };
         let mount = fds.push(clone);
-        steps.push(Step::Attach { mount, target, attrs: Attrs::default() });
+        steps.push(Step::Attach { mount, target, attrs, then });
         Ok(())
     }
 
-    /// Attributes, ids and propagation, while it is detached. A copy of the host's mounts hears of the host's and
-    /// tells it nothing, unless it is asked to be shared.
-    fn prepare_bind(&self, clone: &OwnedFd, recursive: bool) -> Result<()> {
+    /// Attributes and propagation. A copy of the host's mounts hears of the host's and tells it nothing, unless it is
+    /// asked to be shared.
+    fn bind_attributes(&self, recursive: bool) -> Result<(Attrs, Vec<Attrs>)> {
         let (set, clear) = (self.options.own.set, self.options.own.clear);
         let shared_root = root_propagation(self.context.linux)?.0 == SHARED;
         let default = (!shared_root && self.options.propagation.is_empty()).then_some((SLAVE, recursive));
         let mut spreads = default.into_iter().chain(self.options.propagation.iter().copied());
-        let first = spreads.next();
-        match first {
+        let own = Attrs { set, clear, ..Attrs::default() };
+        let spread = |(propagation, recursive)| Attrs { propagation, recursive, ..Attrs::default() };
+        let mut all = match spreads.next() {
             // One call where both reach equally far.
-            Some((propagation, tree)) if tree == recursive && (set | clear == 0 || !tree) => {
-                mount::set_attributes(clone, SetAttr { set, clear, propagation, recursive: tree, idmap: None })?;
-            }
-            first => {
-                if let Some((bits, tree)) = first {
-                    spread(clone, bits, tree)?;
-                }
-                if set | clear != 0 {
-                    mount::set_attributes(clone, SetAttr { set, clear, ..SetAttr::default() })?;
-                }
-            }
-        }
-        for (bits, tree) in spreads {
-            spread(clone, bits, tree)?;
-        }
+            Some((propagation, false)) => vec![Attrs { propagation, ..own }],
+            Some(first) => vec![spread(first), own],
+            None => vec![own],
+        };
+        all.extend(spreads.map(spread));
         let tree = self.options.tree;
-        if !tree.is_empty() {
-            let attrs = SetAttr { set: tree.set, clear: tree.clear, recursive: true, ..SetAttr::default() };
-            mount::set_attributes(clone, attrs)?;
-        }
-        self.map_ids(clone)
+        all.push(Attrs { set: tree.set, clear: tree.clear, recursive: true, propagation: 0 });
+        all.retain(|attrs| (attrs.set, attrs.clear, attrs.propagation) != (0, 0, 0));
+        let first = if all.is_empty() { Attrs::default() } else { all.remove(0) };
+        Ok((first, all))
     }
 
     fn map_ids(&self, clone: &OwnedFd) -> Result<()> {

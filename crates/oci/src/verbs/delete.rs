@@ -39,13 +39,17 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
             return Err(Error::State { verb: "delete", id: id.to_owned(), reason });
         }
     }
-    remove(globals, locked, &container)?;
+    remove(globals, locked, &container, None)?;
     Ok(0)
 }
 
-/// Removes everything of a container whose process has ended, then runs the poststop hooks.
-pub fn remove(globals: &Globals, locked: Locked, container: &Container) -> Result<()> {
-    remove_group(&locked)?;
+/// Removes everything of a container whose process has ended, then runs the poststop hooks. Its cgroup is found again
+/// unless it is known.
+pub fn remove(globals: &Globals, locked: Locked, container: &Container, group: Option<&Group>) -> Result<()> {
+    match group {
+        Some(group) => group.remove()?,
+        None => remove_group(&locked)?,
+    }
     let state = &container.state;
     let spec = SpecState::of(state, "stopped");
     for hook in &state.hooks.poststop {

@@ -4,22 +4,21 @@ mod groups;
 mod namespaces;
 mod wish;
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 
-use hull_launch::compile::{BundleExecFacts, ExecFacts, compile_bundle_exec, explain_failure};
-use hull_launch::direct::{self, Direct, Said};
+use hull_launch::compile::{BundleExecFacts, ExecFacts, compile_bundle_exec};
+use hull_launch::direct;
 use hull_launch::plan::{LaunchPlan, Namespaces};
 use hull_sys::process::exit_code;
 use rustix::fs::{Mode, OFlags};
 
-use super::launching::{preserved, write_pid};
+use super::hearing::{Attendant, Hearing, Outlets, preserved};
 use crate::bundle::{self, Fds, Listener};
 use crate::cli::{Flag, Globals, Words};
 use crate::config::{Config, Process};
 use crate::container::{Container, SpecState, Status, spec_state};
 use crate::error::{Doing, Error, Result};
-use crate::{console, seal, stdio};
+use crate::{seal, stdio};
 use groups::Groups;
 
 pub const FLAGS: &[Flag] = &[
@@ -50,9 +49,7 @@ struct Launch<'a> {
     container: Container,
     config: Config,
     process: Process,
-    console: Option<OwnedFd>,
-    pidfd_socket: Option<OwnedFd>,
-    pid_file: Option<PathBuf>,
+    outlets: Outlets,
     detach: bool,
     first_own: i32,
     groups: Option<Groups>,
@@ -81,19 +78,10 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
     let process = wish::process(&config, words)?;
     bundle::check_process(&process)?;
     let detach = words.is("detach");
-    let console = words.value("console-socket").filter(|path| !path.is_empty());
-    if console.is_some() && !(process.terminal && detach) {
-        return Err(Error::Usage("cannot use console socket if runc will not detach or allocate tty".to_owned()));
-    }
-    if process.terminal && detach && console.is_none() {
-        return Err(Error::Usage("cannot allocate tty if runc will detach without setting console socket".to_owned()));
-    }
-    let console = console.map(|path| console::connect(path.as_ref())).transpose()?;
-    let pidfd_socket = words.value("pidfd-socket").filter(|path| !path.is_empty());
-    let pidfd_socket = pidfd_socket.map(|path| console::connect(path.as_ref())).transpose()?;
-    let pid_file = words.value("pid-file").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let mut outlets = Outlets::new(words)?;
+    outlets.fit(process.terminal, detach)?;
     let groups = Groups::asked(&container, words)?;
-    Launch { globals, container, config, process, console, pidfd_socket, pid_file, detach, first_own, groups }.launch()
+    Launch { globals, container, config, process, outlets, detach, first_own, groups }.launch()
 }
 
 fn refused(container: &Container, reason: &str) -> Error {
@@ -106,7 +94,8 @@ impl Launch<'_> {
         let mut fds = Fds::default();
         let (plan, listener) = self.plan(&mut fds)?;
         let mut child = direct::launch(&plan, fds.all(), self.first_own)?;
-        let master = match self.hear(&plan, listener.as_ref(), &mut child) {
+        let hearing = Hearing { globals: self.globals, plan: &plan, listener: listener.as_ref(), attendant: self };
+        let master = match self.outlets.hear(&hearing, &mut child) {
             Ok(master) => master,
             Err(error) => {
                 child.kill();
@@ -163,36 +152,10 @@ impl Launch<'_> {
         let root = rustix::fs::open(&path, flags, Mode::empty()).doing(|| format!("open {path:?}"))?;
         Ok(bundle::who(&self.process, root.as_fd()))
     }
+}
 
-    fn hear(&self, plan: &LaunchPlan, listener: Option<&Listener>, child: &mut Direct) -> Result<Option<OwnedFd>> {
-        let mut master = None;
-        loop {
-            match child.hear()? {
-                Said::Sync(_) => child.go()?,
-                Said::Reborn => {}
-                Said::Terminal(fd) => match &self.console {
-                    Some(socket) => console::send(socket, &fd)?,
-                    None => master = Some(fd),
-                },
-                Said::Listener(fd) => {
-                    if let Some(listener) = listener {
-                        let state = spec_state(&SpecState::of(&self.container.state, "running"));
-                        console::send_listener(listener, &fd, &state, child.pid)?;
-                    }
-                    child.listened();
-                }
-                Said::Warning(warning) => self.globals.log.warning(&explain_failure(plan, &warning).to_string()),
-                Said::Failed(failure) => return Err(Error::Launch(explain_failure(plan, &failure))),
-                Said::Waiting | Said::Running => break,
-            }
-        }
-        child.reap_former();
-        if let Some(path) = &self.pid_file {
-            write_pid(path, child.pid)?;
-        }
-        if let Some(socket) = &self.pidfd_socket {
-            console::send_pidfd(socket, &child.pidfd)?;
-        }
-        Ok(master)
+impl Attendant for Launch<'_> {
+    fn state(&self) -> (String, String) {
+        spec_state(&SpecState::of(&self.container.state, "running"))
     }
 }

@@ -5,10 +5,10 @@
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hull_launch::compile::{compile_bundle, explain_failure};
-use hull_launch::direct::{self, Direct, Said};
+use hull_launch::compile::compile_bundle;
+use hull_launch::direct::{self, Direct};
 use hull_launch::plan::{LaunchPlan, Point};
 use hull_sys::process::exit_code;
 use hull_sys::signals::SignalFd;
@@ -16,10 +16,10 @@ use hull_types::Timestamp;
 use rustix::fs::{CWD, FileType, Mode as FileMode, OFlags};
 
 use super::delete;
+use super::hearing::{Attendant, Hearing, Outlets, preserved};
 use crate::bundle::{self, Prepared, Read, Wishes};
 use crate::cgroups::{self, Group};
 use crate::cli::{Globals, Words};
-use crate::console;
 use crate::container::{Container, SpecState, started};
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
@@ -44,9 +44,7 @@ pub struct Launching<'a> {
     id: String,
     mode: Mode,
     read: Read,
-    console: Option<OwnedFd>,
-    pidfd_socket: Option<OwnedFd>,
-    pid_file: Option<PathBuf>,
+    outlets: Outlets,
     pivot: bool,
     keyring: bool,
     keep: bool,
@@ -67,36 +65,19 @@ impl<'a> Launching<'a> {
         crate::state::check_id(&id)?;
         // ORDER: before anything is opened, since it begins again with what `execve` leaves.
         seal::enter()?;
-        let pid_file = words.value("pid-file").filter(|path| !path.is_empty());
-        let pid_file = pid_file.map(std::path::absolute).transpose().doing(|| "find the pid file".to_owned())?;
-        let console = words.value("console-socket").filter(|path| !path.is_empty());
-        let console = console.map(|path| std::path::absolute(path).doing(|| format!("find {path:?}"))).transpose()?;
-        let pidfd_socket = words.value("pidfd-socket").filter(|path| !path.is_empty());
-        let pidfd_socket = pidfd_socket.map(PathBuf::from);
         let first_own = preserved(words)?;
         hull_sys::fds::close_on_exec_from(first_own)?;
         // ORDER: before the working directory changes, which these paths are relative to.
-        let pidfd_socket = pidfd_socket.map(|path| console::connect(&path)).transpose()?;
+        let mut outlets = Outlets::new(words)?;
         let read = Read::open(words.value("bundle"))?;
         let terminal = read.config.process.as_ref().is_some_and(|process| process.terminal);
-        let detached = mode != Mode::Foreground;
-        if terminal && detached && console.is_none() {
-            return Err(Error::Usage(
-                "cannot allocate tty if runc will detach without setting console socket".to_owned(),
-            ));
-        }
-        if console.is_some() && !(terminal && detached) {
-            return Err(Error::Usage("cannot use console socket if runc will not detach or allocate tty".to_owned()));
-        }
-        let console = console.map(|path| console::connect(&path)).transpose()?;
+        outlets.fit(terminal, mode != Mode::Foreground)?;
         Ok(Self {
             globals,
             id,
             mode,
             read,
-            console,
-            pidfd_socket,
-            pid_file,
+            outlets,
             pivot: !words.is("no-pivot"),
             keyring: !words.is("no-new-keyring"),
             keep: words.is("keep"),
@@ -131,7 +112,7 @@ impl<'a> Launching<'a> {
             keyring: self.keyring,
             log: &self.globals.log,
             group: made.group.as_ref(),
-            unified,
+            unified: host.mountpoint(),
         };
         let mut prepared = bundle::prepare(&self.read, &wishes)?;
         if self.mode == Mode::Create {
@@ -141,7 +122,10 @@ impl<'a> Launching<'a> {
         let mut child = direct::launch(&plan, prepared.fds.all(), self.first_own)?;
         let heard = self.hear(made, &prepared, &plan, &mut child);
         match heard {
-            Ok(master) => Ok((child, master)),
+            Ok(master) => {
+                prepared.fds.close();
+                Ok((child, master))
+            }
             Err(error) => {
                 child.kill();
                 Err(error)
@@ -173,60 +157,14 @@ impl<'a> Launching<'a> {
         if !reborn {
             self.remember(made, prepared, child.pid)?;
         }
-        let mut master = None;
-        loop {
-            match child.hear()? {
-                Said::Reborn => self.remember(made, prepared, child.pid)?,
-                Said::Sync(point) => {
-                    self.held(point, child.pid)?;
-                    child.go()?;
-                }
-                Said::Terminal(fd) => master = self.terminal(fd)?,
-                Said::Listener(fd) => {
-                    if let Some(listener) = &prepared.listener {
-                        let state = crate::container::spec_state(&self.spec_state("creating"));
-                        console::send_listener(listener, &fd, &state, child.pid)?;
-                    }
-                    child.listened();
-                }
-                Said::Warning(warning) => self.globals.log.warning(&explain_failure(plan, &warning).to_string()),
-                Said::Failed(failure) => return Err(Error::Launch(explain_failure(plan, &failure))),
-                Said::Waiting | Said::Running => break,
-            }
-        }
-        child.reap_former();
-        if let Some(path) = &self.pid_file {
-            write_pid(path, child.pid)?;
-        }
-        if let Some(socket) = &self.pidfd_socket {
-            console::send_pidfd(socket, &child.pidfd)?;
-        }
+        let watch = Watch { launching: self, made, prepared };
+        let hearing = Hearing { globals: self.globals, plan, listener: prepared.listener.as_ref(), attendant: &watch };
+        let master = self.outlets.hear(&hearing, child)?;
         if self.mode != Mode::Create {
             let state = self.spec_state("running");
             hooks::run("poststart", &self.read.hooks().poststart, &state, child.pid)?;
         }
         Ok(master)
-    }
-
-    /// What this process does while the child is held.
-    fn held(&self, point: Point, pid: i32) -> Result<()> {
-        if point == Point::Namespaces {
-            crate::netdev::give(&self.read.linux().net_devices, pid)?;
-        }
-        if point == Point::Mounted {
-            let (hooks, state) = (self.read.hooks(), self.spec_state("creating"));
-            hooks::run("prestart", &hooks.prestart, &state, pid)?;
-            hooks::run("createRuntime", &hooks.create_runtime, &state, pid)?;
-        }
-        Ok(())
-    }
-
-    /// The master goes to the socket, or stays here.
-    fn terminal(&self, master: OwnedFd) -> Result<Option<OwnedFd>> {
-        match &self.console {
-            Some(socket) => console::send(socket, &master).map(|()| None),
-            None => Ok(Some(master)),
-        }
     }
 
     fn spec_state<'s>(&'s self, status: &'s str) -> SpecState<'s> {
@@ -263,25 +201,56 @@ impl<'a> Launching<'a> {
 
     /// Until the process ends; then everything of it is removed.
     fn attend(self, made: Made, child: Direct, master: Option<OwnedFd>, signals: &SignalFd) -> Result<i32> {
-        let (globals, keep) = (self.globals, self.keep);
-        let Made { locked, group: _ } = made;
+        let Made { locked, group } = made;
         let path = locked.path().to_owned();
         // ORDER: other commands may look at it while it runs.
         drop(locked);
         let status = stdio::attend(child.pid, child.pidfd.as_fd(), signals, master);
-        if !keep {
+        if !self.keep {
             let root = path.parent().unwrap_or(Path::new("/"));
-            // It may have been deleted meanwhile.
-            match Locked::open(root, &self.id) {
+            // It may have been deleted meanwhile, and another one of that name made.
+            match Locked::open(root, &self.id).and_then(|locked| Ok((Container::of(&locked)?, locked))) {
                 Err(Error::NoContainer(_)) => {}
-                locked => {
-                    let locked = locked?;
-                    let container = Container::of(&locked)?;
-                    delete::remove(globals, locked, &container)?;
+                Ok((container, _)) if container.state.pid != child.pid => {}
+                found => {
+                    let (container, locked) = found?;
+                    delete::remove(self.globals, locked, &container, group.as_ref())?;
                 }
             }
         }
+        // The process is about to end, which closes them all at once.
+        std::mem::forget((group, child));
         Ok(exit_code(status))
+    }
+}
+
+/// What a launch does while its child is on the way.
+struct Watch<'a> {
+    launching: &'a Launching<'a>,
+    made: &'a Made,
+    prepared: &'a Prepared,
+}
+
+impl Attendant for Watch<'_> {
+    fn reborn(&self, pid: i32) -> Result<()> {
+        self.launching.remember(self.made, self.prepared, pid)
+    }
+
+    fn held(&self, point: Point, pid: i32) -> Result<()> {
+        let read = &self.launching.read;
+        if point == Point::Namespaces {
+            crate::netdev::give(&read.linux().net_devices, pid)?;
+        }
+        if point == Point::Mounted {
+            let (hooks, state) = (read.hooks(), self.launching.spec_state("creating"));
+            hooks::run("prestart", &hooks.prestart, &state, pid)?;
+            hooks::run("createRuntime", &hooks.create_runtime, &state, pid)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> (String, String) {
+        crate::container::spec_state(&self.launching.spec_state("creating"))
     }
 }
 
@@ -298,25 +267,4 @@ fn fifo(path: &Path) -> Result<OwnedFd> {
     let describe = || format!("make {path:?}");
     rustix::fs::mknodat(CWD, path, FileType::Fifo, FileMode::from_raw_mode(0o622), 0).doing(describe)?;
     rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, FileMode::empty()).doing(describe)
-}
-
-/// `--preserve-fds`, and what a socket-activated caller has.
-pub fn preserved(words: &Words) -> Result<i32> {
-    let asked: u16 = words.number("preserve-fds")?.unwrap_or(0);
-    let listening: u16 = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let end = 3 + i32::from(asked) + i32::from(listening);
-    for number in 3..end {
-        if !hull_sys::fds::is_open(number) {
-            return Err(Error::Usage(format!("please check your preserve-fds: descriptor {number} is not open")));
-        }
-    }
-    Ok(end)
-}
-
-/// Replaced as a whole, so that nobody reads half a number.
-pub fn write_pid(path: &Path, pid: i32) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, pid.to_string()).doing(|| format!("write {temporary:?}"))?;
-    std::fs::rename(&temporary, path).doing(|| format!("rename to {path:?}"))
 }

@@ -3,11 +3,12 @@
 use std::io::Read as _;
 
 use hull_cgroup::Limits;
+use serde_json::{Map, Value, json};
 
 use crate::bundle::drop_nulls;
 use crate::cgroups;
 use crate::cli::{Flag, Globals, Words};
-use crate::config::{BlockIo, Cpu, Memory, Pids, Resources};
+use crate::config::Resources;
 use crate::container::{Container, Status};
 use crate::error::{Doing, Error, Result};
 use crate::refusals;
@@ -44,14 +45,16 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
             return Err(Error::unsupported(format!("--{flag}"), "there is no support for resctrl"));
         }
     }
-    let resources = match words.value("resources").filter(|path| !path.is_empty()) {
-        Some(path) => read(path)?,
-        None => of_flags(words)?,
+    let (path, given) = match words.value("resources").filter(|path| !path.is_empty()) {
+        Some(path) => (path, read(path)?),
+        None => ("the flags", of_flags(words)?),
     };
+    let unreadable = |error: serde_json::Error| Error::Unreadable { path: path.into(), reason: error.to_string() };
+    let resources: Resources = serde_json::from_value(given.clone()).map_err(unreadable)?;
     refusals::resources(&resources)?;
     let limits: Limits = cgroups::limits(&resources)?;
     let locked = Locked::open(&globals.root, id)?;
-    let container = Container::of(&locked)?;
+    let mut container = Container::of(&locked)?;
     if container.status() == Status::Stopped {
         return Err(Error::NotRunning);
     }
@@ -68,10 +71,39 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
         return Err(Error::invalid("memory.limit", "is below what the container uses, and checkBeforeUpdate is set"));
     }
     group.update(&limits)?;
+    remember(&mut container, given)?;
+    locked.write(&container.state)?;
     Ok(0)
 }
 
-fn read(path: &str) -> Result<Resources> {
+/// The container's configuration has the new limits from now on.
+fn remember(container: &mut Container, given: Value) -> Result<()> {
+    let unreadable = |error: serde_json::Error| Error::Unreadable {
+        path: container.directory.join("state.json"),
+        reason: error.to_string(),
+    };
+    let mut config: Value = serde_json::from_str(container.state.config.get()).map_err(unreadable)?;
+    merge(&mut config["linux"]["resources"], given);
+    container.state.config = serde_json::value::to_raw_value(&config).map_err(unreadable)?;
+    Ok(())
+}
+
+/// What is given replaces what is there, field by field.
+fn merge(present: &mut Value, given: Value) {
+    match given {
+        Value::Object(given) => {
+            if !present.is_object() {
+                *present = Value::Object(Map::new());
+            }
+            for (name, value) in given {
+                merge(&mut present[name], value);
+            }
+        }
+        value => *present = value,
+    }
+}
+
+fn read(path: &str) -> Result<Value> {
     let mut text = String::new();
     let what = || format!("read {path:?}");
     if path == "-" {
@@ -80,37 +112,37 @@ fn read(path: &str) -> Result<Resources> {
         text = std::fs::read_to_string(path).doing(what)?;
     }
     let unreadable = |error: serde_json::Error| Error::Unreadable { path: path.into(), reason: error.to_string() };
-    let mut value: serde_json::Value = serde_json::from_str(&text).map_err(unreadable)?;
+    let mut value: Value = serde_json::from_str(&text).map_err(unreadable)?;
     drop_nulls(&mut value);
-    serde_json::from_value(value).map_err(unreadable)
+    Ok(value)
 }
 
-fn of_flags(words: &Words) -> Result<Resources> {
-    let text = |name: &str| words.value(name).map(str::to_owned).filter(|text| !text.is_empty());
-    Ok(Resources {
-        memory: Some(Memory {
-            limit: size(words, "memory")?,
-            reservation: size(words, "memory-reservation")?,
-            swap: size(words, "memory-swap")?,
-            kernel: size(words, "kernel-memory")?,
-            kernel_tcp: size(words, "kernel-memory-tcp")?,
-            ..Memory::default()
-        }),
-        cpu: Some(Cpu {
-            shares: words.number("cpu-share")?,
-            quota: words.number("cpu-quota")?,
-            burst: words.number("cpu-burst")?,
-            period: words.number("cpu-period")?,
-            realtime_runtime: words.number("cpu-rt-runtime")?,
-            realtime_period: words.number("cpu-rt-period")?,
-            cpus: text("cpuset-cpus"),
-            mems: text("cpuset-mems"),
-            idle: words.number("cpu-idle")?,
-        }),
-        pids: Some(Pids { limit: words.number("pids-limit")? }),
-        block_io: Some(BlockIo { weight: words.number("blkio-weight")?, ..BlockIo::default() }),
-        ..Resources::default()
-    })
+fn of_flags(words: &Words) -> Result<Value> {
+    let text = |name: &str| words.value(name).filter(|text| !text.is_empty());
+    let mut value = json!({
+        "memory": {
+            "limit": size(words, "memory")?,
+            "reservation": size(words, "memory-reservation")?,
+            "swap": size(words, "memory-swap")?,
+            "kernel": size(words, "kernel-memory")?,
+            "kernelTCP": size(words, "kernel-memory-tcp")?,
+        },
+        "cpu": {
+            "shares": words.number::<u64>("cpu-share")?,
+            "quota": words.number::<i64>("cpu-quota")?,
+            "burst": words.number::<u64>("cpu-burst")?,
+            "period": words.number::<u64>("cpu-period")?,
+            "realtimeRuntime": words.number::<i64>("cpu-rt-runtime")?,
+            "realtimePeriod": words.number::<u64>("cpu-rt-period")?,
+            "cpus": text("cpuset-cpus"),
+            "mems": text("cpuset-mems"),
+            "idle": words.number::<i64>("cpu-idle")?,
+        },
+        "pids": { "limit": words.number::<i64>("pids-limit")? },
+        "blockIO": { "weight": words.number::<u16>("blkio-weight")? },
+    });
+    drop_nulls(&mut value);
+    Ok(value)
 }
 
 /// Bytes, also as `32M`.
@@ -122,5 +154,22 @@ fn size(words: &Words, flag: &str) -> Result<Option<i64>> {
     match text.parse::<hull_types::ByteSize>() {
         Ok(size) => Ok(Some(size.bytes())),
         Err(error) => Err(Error::Usage(format!("invalid value for {flag}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let mut config = json!({ "memory": { "limit": 5, "swap": 6 }, "devices": [{ "allow": false }] });
+        merge(&mut config, json!({ "memory": { "limit": 7 }, "pids": { "limit": 8 } }));
+        let want =
+            json!({ "memory": { "limit": 7, "swap": 6 }, "devices": [{ "allow": false }], "pids": { "limit": 8 } });
+        assert_eq!(config, want);
+        let mut none = Value::Null;
+        merge(&mut none, json!({ "cpu": { "quota": 1 } }));
+        assert_eq!(none, json!({ "cpu": { "quota": 1 } }));
     }
 }

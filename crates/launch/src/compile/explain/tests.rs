@@ -63,7 +63,8 @@ fn commands_that_do_not_run() {
 fn steps_that_fail_name_themselves() {
     let target = || Target { path: "/data".into(), create: None };
     let workdir = || Step::Workdir { path: "/etc/passwd".into(), create: true };
-    let attach = || Step::Attach { mount: crate::plan::Slot(0), target: target(), attrs: Attrs::default() };
+    let attach =
+        || Step::Attach { mount: crate::plan::Slot(0), target: target(), attrs: Attrs::default(), then: vec![] };
     let rows: Vec<(Step, Errno, Kind, &str)> = vec![
         (workdir(), Errno::NOTDIR, Kind::Invalid, "\"/etc/passwd\" is not a directory"),
         (workdir(), Errno::NOENT, Kind::Invalid, "no such file or directory"),

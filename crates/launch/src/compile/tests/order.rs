@@ -94,7 +94,7 @@ fn no_plan_lacks_its_boundary() {
     for change in CHANGES {
         let steps = steps(change);
         for (what, fits) in [
-            ("root", (|step| matches!(step, Step::AttachRoot { mount } if *mount == ROOT)) as fn(&Step) -> bool),
+            ("root", (|step| matches!(step, Step::AttachRoot { mount, .. } if *mount == ROOT)) as fn(&Step) -> bool),
             ("pivot", |step| *step == Step::PivotRoot),
             ("capabilities", |step| matches!(step, Step::Capabilities { inheritable: 0, ambient: 0, .. })),
             ("identity", |step| matches!(step, Step::Identity { .. })),

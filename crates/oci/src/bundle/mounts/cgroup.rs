@@ -1,12 +1,13 @@
 //! A mount of type `cgroup`: what the host has, seen from the container's own cgroup.
 //!
 //! With a cgroup namespace it is mounted anew, and the kernel shows the container's group as the root. Without one
-//! the groups are bound, so that nothing but the container's own can be seen.
+//! the groups of version 1 are bound, so that nothing but the container's own can be seen, and of version 2 the host's
+//! mount.
 
 use std::path::{Path, PathBuf};
 
-use hull_launch::plan::{Attrs, Namespaces, Node, Slot, Step, Target};
-use hull_sys::mount::{self, SetAttr};
+use hull_launch::plan::{Attrs, Namespaces, Node, Step, Target};
+use hull_sys::mount;
 
 use super::One;
 use crate::bundle::fds::Fds;
@@ -18,8 +19,16 @@ const SLAVE: u64 = 1 << 19;
 
 pub(super) fn add(one: &One<'_>, fds: &mut Fds, steps: &mut Vec<Step>) -> Result<()> {
     let own = one.context.spaces.has(Namespaces::CGROUP);
-    if one.context.wishes.unified {
-        steps.push(new_mount("cgroup2", vec![], one.options.own.set, &one.target));
+    if let Some(mountpoint) = one.context.wishes.unified {
+        if own {
+            steps.push(new_mount("cgroup2", vec![], one.options.own.set, &one.target));
+            return Ok(());
+        }
+        // KERNEL: mounted anew in the host's cgroup namespace, its options would become those of the host's mount.
+        let mount = fds.push(mount::clone_at(mountpoint, false)?);
+        let target = Target { path: one.target.clone(), create: Some(Node::Dir) };
+        let attrs = Attrs { set: one.options.own.set, propagation: SLAVE, ..Attrs::default() };
+        steps.push(Step::Attach { mount, target, attrs, then: vec![] });
         return Ok(());
     }
     let Some(group) = one.context.wishes.group else { return Ok(()) };
@@ -33,9 +42,12 @@ pub(super) fn add(one: &One<'_>, fds: &mut Fds, steps: &mut Vec<Step>) -> Result
         if own {
             steps.push(new_mount("cgroup", v1_options(controllers), one.options.own.set, &target));
         } else {
-            let mount = clone(&mountpoint.join(path.strip_prefix("/").unwrap_or(&path)), one.options.own.set, fds)?;
+            let here = mountpoint.join(path.strip_prefix("/").unwrap_or(&path));
+            let mount = fds.push(mount::clone_at(&here, false)?);
             let target = Target { path: target, create: Some(Node::Dir) };
-            steps.push(Step::Attach { mount, target, attrs: Attrs::default() });
+            let set = one.options.own.set | NOSUID_NODEV_NOEXEC;
+            let attrs = Attrs { set, propagation: SLAVE, ..Attrs::default() };
+            steps.push(Step::Attach { mount, target, attrs, then: vec![] });
         }
         if controllers.len() > 1 {
             for controller in controllers {
@@ -64,13 +76,6 @@ fn v1_options(controllers: &[String]) -> Vec<(String, Option<String>)> {
         }
     }
     options
-}
-
-fn clone(path: &Path, set: u64, fds: &mut Fds) -> Result<Slot> {
-    let clone = mount::clone_at(path, false)?;
-    let attrs = SetAttr { set: set | NOSUID_NODEV_NOEXEC, propagation: SLAVE, ..SetAttr::default() };
-    mount::set_attributes(&clone, attrs)?;
-    Ok(fds.push(clone))
 }
 
 fn new_mount(fstype: &str, options: Vec<(String, Option<String>)>, set: u64, target: &Path) -> Step {
