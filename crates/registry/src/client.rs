@@ -7,6 +7,7 @@ use std::time::Duration;
 use hull_types::ImageRef;
 
 use crate::place::Place;
+use crate::resolve::Resolver;
 use crate::{Config, Credentials, Error, Repository, Result};
 
 const CONNECT: Duration = Duration::from_secs(15);
@@ -59,6 +60,8 @@ impl Inner {
         if let Some(found) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(authority) {
             return Ok(found.clone());
         }
+        let insecure = self.config.is_insecure(authority);
+        let tls = crate::certificates::tls(&self.config.certificates, authority, insecure)?;
         let builder = reqwest::Client::builder()
             .user_agent(&self.agent)
             // Redirects are followed by hand: credentials must not come along.
@@ -66,8 +69,8 @@ impl Inner {
             .connect_timeout(CONNECT.min(self.config.patience))
             .read_timeout(self.config.patience)
             .pool_max_idle_per_host(IDLE)
-            .tls_danger_accept_invalid_certs(self.config.is_insecure(authority));
-        let builder = crate::certificates::apply(builder, &self.config.certificates, authority)?;
+            .dns_resolver(Resolver::default())
+            .tls_backend_preconfigured(tls);
         let client = builder
             .build()
             .map_err(|error| Error::Connect { registry: authority.to_owned(), why: crate::error::chain(&error) })?;

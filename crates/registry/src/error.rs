@@ -21,6 +21,14 @@ pub enum Error {
         /// The chain of causes.
         why: String,
     },
+    /// A host has no address.
+    #[error("cannot find the address of `{name}`: {why}")]
+    Name {
+        /// The host.
+        name: String,
+        /// Whether it does not exist or nobody can be asked.
+        why: &'static str,
+    },
     /// The registry went silent, or the connection broke in the middle.
     #[error("the registry `{registry}` broke off while it sent {what}: {why}")]
     Broken {
@@ -139,7 +147,9 @@ impl Error {
         match self {
             Self::Config { .. } | Self::Elsewhere { .. } | Self::Malformed { .. } => Kind::Invalid,
             Self::Mismatch { .. } | Self::Range { .. } => Kind::Invalid,
-            Self::Connect { .. } | Self::Broken { .. } | Self::RateLimit { .. } => Kind::Unavailable,
+            Self::Connect { .. } | Self::Name { .. } | Self::Broken { .. } | Self::RateLimit { .. } => {
+                Kind::Unavailable
+            }
             Self::NotFound { .. } | Self::Platform { .. } => Kind::NotFound,
             Self::Denied { .. } | Self::Login { .. } => Kind::Forbidden,
             Self::Status { status, .. } if *status >= 500 => Kind::Unavailable,

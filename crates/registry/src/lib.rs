@@ -22,8 +22,10 @@ mod manifest;
 mod place;
 mod repository;
 mod request;
+mod resolve;
 mod search;
 mod upload;
+mod verify;
 
 pub use client::Client;
 pub use config::{Config, DOCKER_ETC, HULL_ETC};

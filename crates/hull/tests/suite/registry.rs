@@ -210,14 +210,25 @@ fn certificates_prove_a_registry_and_mirrors_stand_in_for_one() {
     let signed =
         [&signed[..], &["basicConstraints=critical,CA:FALSE", "-CA", &ca_text, "-CAkey", &ca_key_text]].concat();
     make(&key, &cert, &signed);
-    let http = format!("  tls:\n    certificate: {}\n    key: {}\n", cert.display(), key.display());
     fs::create_dir_all(&certs).expect("mkdir");
     fs::copy(&ca, certs.join("ca.crt")).expect("copy");
+    // The same certificate is authority and server: once under the right name, once under another.
+    let mut own = Vec::new();
+    for (address, san) in [("10.77.0.1:5445", "IP:10.77.0.1"), ("10.77.0.1:5446", "DNS:other.example")] {
+        let certs = etc.path().join("certs.d").join(address);
+        fs::create_dir_all(&certs).expect("mkdir");
+        let (key, cert) = (etc.path().join(format!("{address}.key")), certs.join("ca.crt"));
+        make(&key, &cert, &["-subj", "/CN=registry", "-addext", &format!("subjectAltName={san}")]);
+        own.push((address, cert, key));
+    }
     let host = Host::with(&settings);
-    let settings =
-        |address: &str| RegistrySettings { address: address.to_owned(), http: http.clone(), ..Default::default() };
-    let secure = host.registry(&settings(address));
-    let unknown = host.registry(&settings("10.77.0.1:5444"));
+    let start = |address: &str, cert: &std::path::Path, key: &std::path::Path| {
+        let http = format!("  tls:\n    certificate: {}\n    key: {}\n", cert.display(), key.display());
+        host.registry(&RegistrySettings { address: address.to_owned(), http, ..Default::default() })
+    };
+    let secure = start(address, &cert, &key);
+    let unknown = start("10.77.0.1:5444", &cert, &key);
+    let selves: Vec<_> = own.iter().map(|(address, cert, key)| start(address, cert, key)).collect();
     let plain = host.registry(&RegistrySettings::default());
     let name = format!("{address}/t:1");
     host.hull(&["tag", "busybox", &name]).ok();
@@ -226,9 +237,14 @@ fn certificates_prove_a_registry_and_mirrors_stand_in_for_one() {
     host.hull(&["tag", "busybox", "10.77.0.1:5444/t:1"]).ok();
     let err = host.hull(&["push", "10.77.0.1:5444/t:1"]).fails(1);
     assert!(err.contains("certificate") || err.contains("UnknownIssuer"), "nobody vouches for it: {err}");
+    host.hull(&["tag", "busybox", "10.77.0.1:5445/t:1"]).ok();
+    host.hull(&["push", "-q", "10.77.0.1:5445/t:1"]).ok();
+    host.hull(&["tag", "busybox", "10.77.0.1:5446/t:1"]).ok();
+    let err = host.hull(&["push", "10.77.0.1:5446/t:1"]).fails(1);
+    assert!(err.contains("certificate"), "it is vouched for under another name: {err}");
     // A mirror answers for a registry that cannot be reached at all.
     host.hull(&["tag", "busybox", &format!("{HERE}/t:1")]).ok();
     host.hull(&["push", "-q", &format!("{HERE}/t:1")]).ok();
     host.hull(&["pull", "-q", "mirrored.example/t:1"]).ok();
-    drop((secure, unknown, plain));
+    drop((secure, unknown, selves, plain));
 }
