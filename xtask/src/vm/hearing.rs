@@ -94,12 +94,15 @@ impl Hearing {
 
     /// Forgets the failures of tests, for the next boot to try them once more; whether there are any.
     pub fn try_again(&mut self) -> bool {
+        if self.failed.is_empty() {
+            return false;
+        }
         self.progress = None;
         self.finished = false;
         self.total.failed = self.total.failed.saturating_sub(self.failed.len() as u64);
         self.done.retain(|done| !self.failed.iter().any(|(executable, test)| is_test(done, executable, test)));
         self.retried = std::mem::take(&mut self.failed);
-        !self.retried.is_empty()
+        true
     }
 
     /// A line for each failure, and for each test that passed only at the second try.
@@ -200,6 +203,12 @@ mod tests {
             hearing.summary(),
             "1 test executables ended: 0 passed, 1 failed\n  FAIL x: ended with 137 after 1200 s"
         );
+    }
+
+    #[test]
+    fn a_round_without_failures_stays_finished() {
+        let mut hearing = heard(&["HULL-VM-BEGIN x", "test a ... ok", "HULL-VM-EXIT x 0 1", "HULL-VM-END"]);
+        assert!(!hearing.try_again() && hearing.finished);
     }
 
     #[test]

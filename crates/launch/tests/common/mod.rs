@@ -268,3 +268,14 @@ pub fn container(key: &str, rootfs: &Path, argv: &[&str]) -> Launch {
 }
 
 pub const TERMINAL_NAME: &str = TERMINAL;
+
+/// A launch of `sh -c script`.
+pub fn sh(key: &str, root: &Path, script: &str) -> Launch {
+    container(key, root, &["/bin/sh", "-c", script])
+}
+
+/// Inserts steps before the pivot.
+pub fn before_pivot(launch: &mut Launch, steps: Vec<Step>) {
+    let at = launch.plan.steps.iter().position(|s| matches!(s, Step::PivotRoot)).unwrap();
+    launch.plan.steps.splice(at..at, steps);
+}
