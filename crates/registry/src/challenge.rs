@@ -4,11 +4,18 @@
 
 /// The scheme that a registry wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Challenge {
+pub enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from `realm`.
-    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+    Bearer {
+        /// Where tokens are given.
+        realm: String,
+        /// For whom.
+        service: Option<String>,
+        /// For what.
+        scope: Option<String>,
+    },
 }
 
 const MAX: usize = 8 * 1024;

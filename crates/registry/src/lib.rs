@@ -24,9 +24,11 @@ mod repository;
 mod request;
 mod resolve;
 mod search;
+mod tags;
 mod upload;
 mod verify;
 
+pub use challenge::Challenge;
 pub use client::Client;
 pub use config::{Config, DOCKER_ETC, HULL_ETC};
 pub use credentials::Credentials;

@@ -68,12 +68,14 @@ impl ImageRef {
             // Where another registry is the default, docker.io has to be said.
             return self.full_name();
         }
-        if self.domain != DEFAULT_DOMAIN {
-            return self.path.clone();
-        }
-        match self.path.strip_prefix(OFFICIAL) {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.path.clone(),
+        let short = match self.path.strip_prefix(OFFICIAL).filter(|_| self.domain == DEFAULT_DOMAIN) {
+            Some(short) if !short.contains('/') => short,
+            _ => &self.path,
+        };
+        // Not so docker, which shows `docker.io/a.b/c` as `a.b/c`: that would be read as of the registry a.b.
+        match parse(short) {
+            Ok(read) if read.domain == self.domain && read.path == self.path => short.to_owned(),
+            _ => self.full_name(),
         }
     }
 

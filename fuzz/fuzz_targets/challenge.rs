@@ -1,0 +1,4 @@
+//! libFuzzer's entry to [`hull_fuzz::challenge`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hull_fuzz::challenge(data));
