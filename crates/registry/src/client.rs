@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hull_types::ImageRef;
 
-use crate::place::Place;
+use crate::place::{Place, host_of, is_loopback};
 use crate::resolve::Resolver;
 use crate::{Config, Credentials, Error, Repository, Result};
 
@@ -71,6 +71,8 @@ impl Inner {
             .pool_max_idle_per_host(IDLE)
             .dns_resolver(Resolver::default())
             .tls_backend_preconfigured(tls);
+        // COMPAT(docker 28): who names a proxy does not mean this machine.
+        let builder = if is_loopback(host_of(authority)) { builder.no_proxy() } else { builder };
         let client = builder
             .build()
             .map_err(|error| Error::Connect { registry: authority.to_owned(), why: crate::error::chain(&error) })?;

@@ -66,6 +66,18 @@ impl Host {
         self.serve(command, log, "127.0.0.1:5000")
     }
 
+    /// Starts the registry with customs of its own at 127.0.0.1:5000 and 127.0.0.2:5000, with a proxy that leads to the
+    /// former at 127.0.0.3:3128.
+    #[track_caller]
+    pub fn particular_registry(&self) -> Registry {
+        let script = self.path().join("particular.py");
+        fs::write(&script, include_str!("registry/particular.py")).expect("write");
+        let log = self.path().join("particular.log");
+        let mut command = self.inside("python3");
+        command.arg(script).arg(&log);
+        self.serve(command, log, "127.0.0.1:5000")
+    }
+
     fn serve(&self, mut command: Command, log: PathBuf, address: &str) -> Registry {
         let said = fs::File::options().create(true).append(true).open(&log).expect("a log");
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().expect("nsenter");
@@ -83,7 +95,7 @@ impl Host {
 }
 
 impl Registry {
-    /// The requests that the misbehaving one had.
+    /// The requests that a registry of the kit had.
     pub fn requests(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -9,7 +9,7 @@ use hull_wire::JsonMessage;
 use super::{Answer, Call, json};
 use crate::http::Reply;
 
-/// `POST /images/create?fromImage=…&tag=…`: `tag` may be a digest.
+/// `POST /images/create?fromImage=…&tag=…`: `tag` may be a digest; without one all tags are meant.
 pub(super) fn pull(engine: &Engine, image: &str, call: &Call) -> Result<BoxStream<'static, JsonMessage>, Fault> {
     let query = &call.target.query;
     let tag = query.text("tag").unwrap_or_default();
@@ -19,10 +19,6 @@ pub(super) fn pull(engine: &Engine, image: &str, call: &Call) -> Result<BoxStrea
         (false, false) => format!("{image}:{tag}"),
     };
     let reference: ImageRef = text.parse()?;
-    if reference.tag().is_none() && reference.digest().is_none() {
-        return Err(Fault::unsupported(format!("cannot pull every tag of `{}` at once", reference.familiar_name()))
-            .hint("name a tag, such as `latest`"));
-    }
     let platform = query.text("platform").filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?;
     engine.image_pull(PullOptions { reference, platform, auth: call.head.registry_auth.clone() })
 }

@@ -22,7 +22,7 @@ use crate::core::Core;
 /// What is to be pulled.
 #[derive(Clone, Debug)]
 pub struct PullOptions {
-    /// With a tag or a digest.
+    /// With neither tag nor digest every tag is pulled.
     pub reference: ImageRef,
     /// The host's if `None`.
     pub platform: Option<Platform>,
@@ -41,19 +41,59 @@ pub(crate) fn pull(core: &Arc<Core>, options: PullOptions) -> Result<BoxStream<'
             pulled = run(&core, &options, &credentials, &messages) => pulled,
             () = messages.closed() => return,
         };
-        if let Err(fault) = pulled {
-            let _ = messages.send(failure(&fault)).await;
-        }
+        let shown = options.reference.familiar();
+        let last = match pulled {
+            Ok(true) => status(format!("Status: Downloaded newer image for {shown}")),
+            Ok(false) => status(format!("Status: Image is up to date for {shown}")),
+            Err(fault) => failure(&fault),
+        };
+        let _ = messages.send(last).await;
     });
     Ok(stream)
 }
 
+/// Whether anything is newer than before.
 async fn run(
     core: &Arc<Core>,
     options: &PullOptions,
     credentials: &Credentials,
     messages: &Messages,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let reference = &options.reference;
+    if reference.tag().is_some() || reference.digest().is_some() {
+        return one(core, options, credentials, messages).await;
+    }
+    let mut newer = false;
+    // What was pulled before a tag that fails stays.
+    for tag in tags(&core.transfers.client()?.sources(reference, credentials), reference).await? {
+        let options = PullOptions { reference: reference.with_tag(&tag)?, ..options.clone() };
+        newer |= one(core, &options, credentials, messages).await?;
+    }
+    Ok(newer)
+}
+
+/// The tags that the first place that answers has.
+async fn tags(sources: &[Repository], reference: &ImageRef) -> Result<Vec<String>, Fault> {
+    let mut failure = None;
+    for source in sources {
+        match source.tags(reference).await {
+            Ok(tags) if tags.is_empty() => {
+                let name = reference.familiar_name();
+                failure = Some(Fault::not_found(format!("the repository {name} has no tag")));
+            }
+            Ok(tags) => return Ok(tags),
+            Err(error) => failure = Some(error.into()),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Fault::internal("there is no place to pull from")))
+}
+
+async fn one(
+    core: &Arc<Core>,
+    options: &PullOptions,
+    credentials: &Credentials,
+    messages: &Messages,
+) -> Result<bool, Fault> {
     let reference = &options.reference;
     let mut sources = core.transfers.client()?.sources(reference, credentials);
     loop {
@@ -97,7 +137,7 @@ async fn from(
     messages: &Messages,
     document: Document,
     sources: &Arc<Vec<Repository>>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let reference = &options.reference;
     let say = |message: JsonMessage| async { drop(messages.send(message).await) };
     say(JsonMessage { id: wanted(reference), ..status(format!("Pulling from {}", reference.path())) }).await;
@@ -119,13 +159,7 @@ async fn from(
     receive(core, messages, sources, incoming(document, manifest, config, names)).await?;
     core.events.image("pull", &reference.familiar(), &reference.familiar_name());
     say(status(format!("Digest: {top}"))).await;
-    let shown = reference.familiar();
-    say(status(match before == Some(id) {
-        true => format!("Status: Image is up to date for {shown}"),
-        false => format!("Status: Downloaded newer image for {shown}"),
-    }))
-    .await;
-    Ok(())
+    Ok(before != Some(id))
 }
 
 /// The manifest of one image: the document itself, or what it lists for the platform.

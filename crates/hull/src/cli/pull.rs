@@ -14,7 +14,7 @@ use crate::output::layers::{self, To};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Pull {
     /// Download all tagged images in the repository
-    #[arg(short, long, hide = true)]
+    #[arg(short, long)]
     all_tags: bool,
     /// Skip image verification
     #[arg(long, default_value_t = true, action = clap::ArgAction::SetTrue, hide = true)]
@@ -35,17 +35,18 @@ impl Spoken for Pull {
     const USAGE: &'static str = "[OPTIONS] NAME[:TAG|@DIGEST]";
 
     fn run(self, context: &Context) -> Outcome {
-        if self.all_tags {
-            return Err(Failure::usage(Fault::unsupported("`--all-tags` is not supported for pull: name a tag")));
-        }
         if !self.disable_content_trust {
             return Err(Failure::usage(Fault::unsupported("content trust (notary) is not supported")));
         }
         let name = reference(&self.name)?;
-        if name.tag().is_none() && name.digest().is_none() && !self.quiet {
+        let bare = name.tag().is_none() && name.digest().is_none();
+        if self.all_tags && !bare {
+            return Err(Failure::usage(Fault::invalid("tag can't be used with --all-tags/-a")));
+        }
+        if bare && !self.all_tags && !self.quiet {
             io::say("Using default tag: latest")?;
         }
-        let name = name.with_default_tag();
+        let name = if self.all_tags { name } else { name.with_default_tag() };
         let client = context.client()?;
         pull(&client, &name, self.platform.as_deref(), self.quiet, &To::Stdout)?;
         io::say(name.full()).map(|()| 0)
@@ -71,7 +72,7 @@ pub(super) fn default_registry() -> Result<(), Fault> {
     Ok(())
 }
 
-/// Pulls and shows how far it is.
+/// Pulls and shows how far it is; every tag if the name has neither tag nor digest.
 pub(super) fn pull(
     client: &Client,
     name: &ImageRef,
@@ -81,7 +82,7 @@ pub(super) fn pull(
 ) -> Result<(), Fault> {
     let auth = Credentials::read()?.header(name)?;
     let digest = name.digest().map(ToString::to_string);
-    let tag = digest.as_deref().or(name.tag()).unwrap_or("latest");
+    let tag = digest.as_deref().or(name.tag()).unwrap_or_default();
     let messages = client.image_pull(&name.full_name(), tag, platform, &auth)?;
     let messages = messages.map(|message| message.map_err(Fault::from));
     if quiet { layers::quietly(messages) } else { layers::follow(messages, to) }

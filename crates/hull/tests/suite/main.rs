@@ -33,6 +33,7 @@ mod networks;
 mod pools;
 mod power;
 mod registry;
+mod registry_customs;
 mod registry_hostile;
 mod rootfs;
 mod stdio;
