@@ -1,6 +1,9 @@
 //! `/networks`: one method per endpoint. A network is named by its name, id or unique prefix of its id.
 
-use hull_wire::{Filters, NetworkCreateRequest, NetworkCreateResponse, NetworkResource, NetworksPruneReport};
+use hull_wire::{
+    Filters, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse, NetworkDisconnectRequest,
+    NetworkResource, NetworksPruneReport,
+};
 
 use crate::Client;
 use crate::containers::filtered;
@@ -23,6 +26,16 @@ impl Client {
     /// Makes a network.
     pub fn network_create(&self, request: &NetworkCreateRequest) -> Result<NetworkCreateResponse, Error> {
         self.call_json(Request::new("POST", &["networks", "create"]), request)?.json()
+    }
+
+    /// Has a container join a network.
+    pub fn network_connect(&self, who: &str, request: &NetworkConnectRequest) -> Result<(), Error> {
+        self.call_json(Request::new("POST", &["networks", who, "connect"]), request)?.done()
+    }
+
+    /// Has a container leave a network.
+    pub fn network_disconnect(&self, who: &str, request: &NetworkDisconnectRequest) -> Result<(), Error> {
+        self.call_json(Request::new("POST", &["networks", who, "disconnect"]), request)?.done()
     }
 
     /// Removes a network.

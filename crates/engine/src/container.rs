@@ -4,6 +4,7 @@
 //! waits for the task. Whoever wants a change sends a [`Message`].
 
 mod change;
+mod connect;
 pub(crate) mod end;
 pub(crate) mod launch;
 pub(crate) mod policy;
@@ -122,6 +123,16 @@ pub(crate) enum Message {
     Update {
         request: Box<wire::ContainerUpdateRequest>,
         reply: Reply<Vec<String>>,
+    },
+    Connect {
+        network: Arc<hull_network::Definition>,
+        wish: Box<crate::networks::EndpointWish>,
+        reply: Reply,
+    },
+    /// By the network's name or id: the network may be gone.
+    Disconnect {
+        network: String,
+        reply: Reply,
     },
     /// The keeper, or recovery, says that PID 1 ended.
     Exited(Ending),

@@ -332,6 +332,16 @@ impl Engine {
         networks::change::remove(&self.core, who)
     }
 
+    /// `POST /networks/{id}/connect`.
+    pub async fn network_connect(&self, who: &str, request: &wire::NetworkConnectRequest) -> Result<()> {
+        networks::change::connect(&self.core, who, request).await
+    }
+
+    /// `POST /networks/{id}/disconnect`. `Force` changes nothing: leaving never depends on the container.
+    pub async fn network_disconnect(&self, who: &str, request: &wire::NetworkDisconnectRequest) -> Result<()> {
+        networks::change::disconnect(&self.core, who, request).await
+    }
+
     /// `POST /networks/prune`.
     pub async fn network_prune(&self, filters: &wire::Filters) -> Result<wire::NetworksPruneReport> {
         networks::change::prune(&self.core, filters)

@@ -160,6 +160,14 @@ impl Keeper {
         }
     }
 
+    /// Has the keeper hold a duplicate of a descriptor.
+    pub fn hold(&self, key: &str, name: &str, fd: &OwnedFd) {
+        let request = Request::Hold { key: key.to_owned(), name: name.to_owned() };
+        if let Err(error) = self.link.send(&request, &[fd.as_fd()]) {
+            tracing::warn!(%error, key, name, "a descriptor is not held by the keeper");
+        }
+    }
+
     /// Has the keeper close what it holds for `key`: one name, or all.
     pub fn drop_held(&self, key: &str, name: Option<&str>) {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 
 mod asked;
 pub(crate) mod change;
+mod connect;
 pub(crate) mod names;
 pub mod plan;
 pub(crate) mod show;
@@ -76,6 +77,9 @@ struct Ends {
 pub(crate) struct Given {
     pub endpoints: Vec<Endpoint>,
     pub ports: Vec<Published>,
+    /// The id of an endpoint that is being wired while the container runs.
+    #[serde(default)]
+    pub joining: Option<String>,
 }
 
 impl Networks {
@@ -178,10 +182,12 @@ impl Networks {
     }
 
     fn lease_all(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
+        let gateway = self.gateway(plan);
         let mut endpoints = Vec::new();
         for (index, wish) in plan.endpoints.iter().enumerate() {
             let network = self.find(&wish.network)?;
-            let mut endpoint = self.endpoint(&network, wish, index, plan.gateway())?;
+            let mut endpoint = self.endpoint(&network, wish, index)?;
+            endpoint.gateway = index == gateway;
             endpoint.names = names::on(&network, who, wish);
             // ORDER: known at once, so that nobody else is given the same.
             self.lock().ends.entry(who.id).or_default().endpoints.push(endpoint.clone());
@@ -192,18 +198,17 @@ impl Networks {
         let ports = reserved.iter().map(|one| one.published).collect();
         if let Some(ends) = self.lock().ends.get_mut(&who.id) {
             ends.reserved = reserved;
-            ends.names.servers = who.servers();
+            ends.names = Service::asked_by(who);
         }
-        Ok(Given { endpoints, ports })
+        Ok(Given { endpoints, ports, joining: None })
     }
 
-    fn endpoint(
-        &self,
-        network: &Definition,
-        wish: &EndpointWish,
-        index: usize,
-        gateway: usize,
-    ) -> Result<Endpoint, Fault> {
+    /// Which of the endpoints has the default route.
+    fn gateway(&self, plan: &Plan) -> usize {
+        plan.gateway(|network| self.find(network).is_ok_and(|network| network.internal))
+    }
+
+    fn endpoint(&self, network: &Definition, wish: &EndpointWish, index: usize) -> Result<Endpoint, Fault> {
         let mut inner = self.lock();
         let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
         let mut addresses = Vec::new();
@@ -231,14 +236,15 @@ impl Networks {
             link: format!("veth{}", &id[..8]),
             mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
             addresses,
-            gateway: index == gateway,
+            gateway: false,
             names: Vec::new(),
+            sysctls: plan::sysctls(&wish.driver_opts, &format!("eth{index}"))?,
             id,
         })
     }
 
     fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
-        let Some(first) = endpoints.get(plan.gateway()) else { return Ok(Vec::new()) };
+        let Some(first) = endpoints.iter().find(|endpoint| endpoint.gateway) else { return Ok(Vec::new()) };
         let network = self.find(&first.network)?;
         let mut kept = Vec::new();
         for wish in &plan.ports {
@@ -321,7 +327,8 @@ impl Networks {
         };
         let reserved: Vec<Reserved> = given.ports.iter().filter_map(kept).collect();
         let open: Vec<Published> = reserved.iter().map(|one| one.published).collect();
-        let names = Service { servers: who.servers(), held: Some(held), ..Service::default() };
+        let held = Held { plan: who.plan().clone(), joining: given.joining.clone(), ..held };
+        let names = Service { held: Some(held), ..Service::asked_by(who) };
         self.lock().ends.insert(container, Ends { endpoints: endpoints.clone(), reserved, names });
         let raised = endpoints.iter().try_for_each(|endpoint| {
             let network = self.find(&endpoint.network)?;
@@ -337,7 +344,7 @@ impl Networks {
     pub fn sweep(&self) {
         let used: BTreeSet<String> =
             self.lock().ends.values().flat_map(|ends| ends.endpoints.iter().map(|end| end.link.clone())).collect();
-        if let Err(error) = self.switch.sweep(&|link| used.contains(link)) {
+        if let Err(error) = self.switch.sweep(&self.bridges(), &|link| used.contains(link)) {
             tracing::warn!(%error, "wires not swept");
         }
     }
@@ -345,10 +352,18 @@ impl Networks {
     /// The engine ends in good order: without a running container, nothing of the networks stays.
     pub fn close(&self) {
         if self.lock().ends.is_empty()
-            && let Err(error) = self.switch.clear()
+            && let Err(error) = self.switch.clear(&self.bridges())
         {
             tracing::warn!(%error, "bridges not removed");
         }
+    }
+
+    /// The links of the networks that no container may have used since this engine started, as far as their names
+    /// are hull's own: one that a client has chosen may be somebody else's by now.
+    fn bridges(&self) -> Vec<String> {
+        let inner = self.lock();
+        let own = inner.known.values().filter(|network| network.link == asked::link(&network.id));
+        own.map(|network| network.link.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

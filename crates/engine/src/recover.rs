@@ -69,7 +69,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     }
     blocking(|| core.networks.sweep());
     // ORDER: only now every name is known; what was asked before would have been answered wrongly.
-    blocking(|| core.networks.resume_names());
+    blocking(|| core.networks.resume());
     Ok(())
 }
 

@@ -76,6 +76,9 @@ pub struct Endpoint {
     /// What it is called on this network; its container's name is the first. None where there is no name service.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Settings of its link inside: a path beneath `/proc/sys`, and the value.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
 }
 
 impl Endpoint {

@@ -28,7 +28,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// What was to be written.
-        value: &'static str,
+        value: String,
         /// The kernel's words.
         why: String,
     },

@@ -149,6 +149,19 @@ impl Switch {
         if deleted.is_none() { state.install(&self.table) } else { Ok(()) }
     }
 
+    /// Has a container's default route go through another endpoint, or through none.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn lead(
+        &self,
+        netns: BorrowedFd<'_>,
+        from: Option<&Endpoint>,
+        to: Option<(&Definition, &Endpoint)>,
+    ) -> Result<(), Error> {
+        inside::lead(netns, from, to)
+    }
+
     /// Deletes the near end of a wire: of an endpoint whose container lives on. Waits for the kernel,
     /// 14 to 22 ms.
     ///
@@ -158,14 +171,15 @@ impl Switch {
         self.lock().delete_link(link)
     }
 
-    /// Takes away every wire on these networks' bridges whose link is in no use: of starts that were cut
-    /// short. A wire belongs to the bridge it is on, so no other engine's is touched.
+    /// Takes away every wire on bridges that are up, and on these, whose link is in no use: of starts that were cut short. A wire
+    /// belongs to the bridge it is on, so no other engine's is touched.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn sweep(&self, used: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+    pub fn sweep(&self, bridges: &[String], used: &dyn Fn(&str) -> bool) -> Result<(), Error> {
         let mut state = self.lock();
-        let bridges: Vec<String> = state.up.values().map(|network| network.link.clone()).collect();
+        let up: Vec<String> = state.up.values().map(|network| network.link.clone()).collect();
+        let bridges = [bridges, &up].concat();
         let (route, _) = state.sockets()?;
         let links = route.links().map_err(kernel("read the links"))?;
         let ours = |link: &Link| {
@@ -217,18 +231,18 @@ impl Switch {
         thread.map(drop).map_err(|error| Error::Thread { why: error.to_string() })
     }
 
-    /// Takes everything away: bridges, rules, wires.
+    /// Takes everything away: bridges, these among them, rules, wires.
     ///
     /// # Errors
     /// The first refusal; the rest was tried.
-    pub fn clear(&self) -> Result<(), Error> {
-        let swept = self.sweep(&|_| false);
+    pub fn clear(&self, bridges: &[String]) -> Result<(), Error> {
+        let swept = self.sweep(bridges, &|_| false);
         let mut state = self.lock();
         let networks = std::mem::take(&mut state.up);
         state.ports.clear();
         let mut result = swept.and(state.install(&self.table));
-        for network in networks.values() {
-            result = result.and(state.delete_link(&network.link));
+        for bridge in networks.values().map(|network| &network.link).chain(bridges) {
+            result = result.and(state.delete_link(bridge));
         }
         result
     }

@@ -99,6 +99,7 @@ impl World {
             addresses,
             gateway: true,
             names: Vec::new(),
+            sysctls: Vec::new(),
         };
         within(&self.host, || self.switch.attach(network, &endpoint, netns.as_fd()).unwrap());
         Container { netns, endpoint }
@@ -364,11 +365,11 @@ fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
     reaches(&world.outside, at(HOST, 8081));
     reaches(&world.outside, at(HOST, 8080));
     // A wire that no container owns is swept.
-    within(&world.host, || world.switch.sweep(&|link| link == "vethb").unwrap());
+    within(&world.host, || world.switch.sweep(&[], &|link| link == "vethb").unwrap());
     let links = world.tool("ip", &["-o", "link"]);
     assert!(links.contains("vethb@") && !links.contains("vethc@"), "{links}");
     drop((b, c));
-    within(&world.host, || world.switch.clear().unwrap());
+    within(&world.host, || world.switch.clear(&[]).unwrap());
     assert_eq!(world.tool("nft", &["list", "ruleset"]), "");
     // The kernel takes a wire down some time after its namespace.
     for _ in 0..200 {
@@ -396,6 +397,7 @@ fn a_failed_attach_leaves_nothing() {
         addresses: vec![net("10.1.0.9/24"), net("10.1.0.9/24")],
         gateway: true,
         names: Vec::new(),
+        sysctls: Vec::new(),
     };
     let error = within(&world.host, || world.switch.attach(&lan, &endpoint, netns.as_fd()).unwrap_err());
     assert!(matches!(error, Error::Kernel { .. }), "{error:?}");

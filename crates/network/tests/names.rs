@@ -230,6 +230,7 @@ fn endpoint(network: &str, names: &[&str], addresses: &[&str]) -> Endpoint {
         addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
         gateway: true,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
+        sysctls: Vec::new(),
     }
 }
 

@@ -38,7 +38,6 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
     };
     match path {
         ["containers", _, "attach", "ws"] => Some("attaching by web socket"),
-        ["networks", _, "connect" | "disconnect"] => Some("connecting a container to a network after its creation"),
         ["containers", _, verb, ..] => find(&CONTAINER_VERBS, verb),
         ["images", .., verb] => find(&IMAGE_VERBS, verb),
         [area, ..] => find(&AREAS, area),
@@ -75,7 +74,7 @@ fn is_known(path: &[&str]) -> bool {
                 | "export"
         ),
         ["images", _, .., "json" | "history" | "tag" | "get" | "push"] => true,
-        ["networks"] | ["networks", _] => true,
+        ["networks"] | ["networks", _] | ["networks", _, "connect" | "disconnect"] => true,
         _ => false,
     }
 }
@@ -106,8 +105,7 @@ mod tests {
 
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
-        let rows: [(&[&str], Kind); 8] = [
-            (&["networks", "x", "connect"], Kind::Unsupported),
+        let rows: [(&[&str], Kind); 7] = [
             (&["volumes"], Kind::Unsupported),
             (&["build"], Kind::Unsupported),
             (&["containers", "x", "archive"], Kind::Unsupported),

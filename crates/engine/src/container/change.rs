@@ -49,7 +49,7 @@ impl Task {
         Ok(admitted.warnings)
     }
 
-    fn replace(&mut self, definition: Definition) -> Result<(), Fault> {
+    pub(super) fn replace(&mut self, definition: Definition) -> Result<(), Fault> {
         self.core.write(&definition, |tx| tx.put(definition.id.as_str(), &definition))?;
         self.definition = Arc::new(definition);
         self.publish();

@@ -116,10 +116,8 @@ impl Task {
 
     /// Gives back what [`Task::lease`] took.
     pub(super) fn release(&mut self) {
-        if !self.state.given.endpoints.is_empty() {
-            self.core.networks.release(self.definition.id);
-            self.state.given = crate::networks::Given::default();
-        }
+        self.core.networks.release(self.definition.id);
+        self.state.given = crate::networks::Given::default();
     }
 
     /// Holds the run's mount namespace until its exit is told: the kernel would take all mounts down inside that

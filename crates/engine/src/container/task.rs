@@ -145,6 +145,8 @@ impl Task {
             }
             Message::Rename { name, reply } => drop(reply.send(self.rename(name))),
             Message::Update { request, reply } => drop(reply.send(self.update(&request))),
+            Message::Connect { network, wish, reply } => drop(reply.send(self.connect(&network, *wish))),
+            Message::Disconnect { network, reply } => drop(reply.send(self.disconnect(&network))),
             Message::Exited(ending) => {
                 if let Some(input) = self.on_ending(ending) {
                     self.feed(input, None).await;

@@ -22,7 +22,7 @@ pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) ->
     let mut network = Definition {
         name: request.name.clone(),
         created: Timestamp::now(),
-        link: format!("br-{}", &id[..12]),
+        link: link(&id),
         id,
         subnets: Vec::new(),
         internal: request.internal,
@@ -38,6 +38,11 @@ pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) ->
     }
     network.subnets = subnets(request, taken)?;
     Ok(network)
+}
+
+/// The name of a network's link, unless another one is asked for.
+pub(super) fn link(id: &str) -> String {
+    format!("br-{}", &id[..12])
 }
 
 fn check(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {

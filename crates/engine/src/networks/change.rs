@@ -7,6 +7,7 @@ use hull_types::{Fault, Kind};
 use hull_wire as wire;
 
 use super::{BUILTIN, DEFAULT, Networks, Row, asked};
+use crate::container::Message;
 use crate::core::{Core, blocking};
 
 /// `POST /networks/create`.
@@ -31,6 +32,38 @@ pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Resul
     }
     core.events.network("create", &network.id, &network.name, None);
     Ok(wire::NetworkCreateResponse { id: network.id.clone(), warning: String::new() })
+}
+
+/// `POST /networks/{id}/connect`.
+pub(crate) async fn connect(core: &Core, who: &str, request: &wire::NetworkConnectRequest) -> Result<(), Fault> {
+    let container = core.resolve(&request.container)?;
+    refuse_builtin(who)?;
+    let network = core.networks.find(who)?;
+    let plain = wire::EndpointSettings::default();
+    let asked = request.endpoint_config.as_ref().unwrap_or(&plain);
+    let wish = Box::new(super::plan::wish(&network, asked, &asked.mac_address)?);
+    container.ask(|reply| Message::Connect { network, wish, reply }).await
+}
+
+/// `POST /networks/{id}/disconnect`.
+pub(crate) async fn disconnect(core: &Core, who: &str, request: &wire::NetworkDisconnectRequest) -> Result<(), Fault> {
+    let container = core.resolve(&request.container)?;
+    refuse_builtin(who)?;
+    // A network that is gone may still be noted at a container that does not run.
+    let network = core.networks.find(who).map_or_else(|_| who.to_owned(), |network| network.id.clone());
+    container.ask(|reply| Message::Disconnect { network, reply }).await
+}
+
+fn refuse_builtin(who: &str) -> Result<(), Fault> {
+    match BUILTIN.contains(&who) {
+        true if who == "host" => {
+            Err(Fault::invalid("container cannot be disconnected from host network or connected to host network"))
+        }
+        true => Err(Fault::invalid(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// `DELETE /networks/{id}`.

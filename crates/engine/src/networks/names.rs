@@ -9,7 +9,7 @@ use hull_network::dns::{Scope, Server, Sockets};
 use hull_network::{Definition, Endpoint};
 use hull_types::{ContainerId, Fault};
 
-use super::{DEFAULT, EndpointWish, Ends, Networks};
+use super::{DEFAULT, EndpointWish, Ends, Inner, Networks, Plan};
 use crate::container::record;
 
 /// The names under which the keeper holds a container's sockets.
@@ -27,9 +27,24 @@ impl<'a> Who<'a> {
         Self { id: definition.id, definition }
     }
 
+    pub fn plan(&self) -> &Plan {
+        &self.definition.network
+    }
+
     /// Whom it wants to be asked what nobody on its networks is called.
-    pub fn servers(&self) -> Vec<IpAddr> {
+    fn servers(&self) -> Vec<IpAddr> {
         self.definition.spec.resolver.servers.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+}
+
+impl Service {
+    /// What a container asks of it.
+    pub fn asked_by(who: &Who<'_>) -> Self {
+        let mut links = Vec::new();
+        for wish in &who.definition.network.endpoints {
+            links.extend(wish.links.iter().map(|(alias, target)| (alias.clone(), target.to_ascii_lowercase())));
+        }
+        Self { servers: who.servers(), links, ..Self::default() }
     }
 }
 
@@ -53,15 +68,19 @@ pub(super) fn on(network: &Definition, who: &Who<'_>, wish: &EndpointWish) -> Ve
 #[derive(Default)]
 pub(super) struct Service {
     pub servers: Vec<IpAddr>,
+    pub links: Vec<(String, String)>,
     pub server: Option<Server>,
-    /// Of an earlier engine's; served when all names are known again.
+    /// Of an earlier engine's, until all names are known again.
     pub held: Option<Held>,
 }
 
-/// What an earlier engine left of a container's name service.
+/// What an earlier engine left of a container's networks.
+#[derive(Default)]
 pub(crate) struct Held {
-    sockets: Option<Sockets>,
-    netns: Option<OwnedFd>,
+    pub(super) sockets: Option<Sockets>,
+    pub(super) netns: Option<OwnedFd>,
+    pub(super) plan: Plan,
+    pub(super) joining: Option<String>,
 }
 
 impl Held {
@@ -72,7 +91,7 @@ impl Held {
             _ => None,
         };
         let pid = rustix::process::Pid::from_raw(pid);
-        Self { sockets, netns: pid.and_then(|pid| hull_sys::namespace::of(pid, "net").ok()) }
+        Self { sockets, netns: pid.and_then(|pid| hull_sys::namespace::of(pid, "net").ok()), ..Self::default() }
     }
 }
 
@@ -91,41 +110,43 @@ impl Networks {
         self.start_server(container, sockets, Some(netns))
     }
 
+    /// The container has joined or left a network.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn follow_names(&self, container: ContainerId, netns: BorrowedFd<'_>) -> Result<(), Fault> {
+        let copy = netns.try_clone_to_owned().map_err(lack)?;
+        {
+            let inner = self.lock();
+            let Some(ends) = inner.ends.get(&container) else { return Ok(()) };
+            if let Some(server) = &ends.names.server {
+                server.set_scope(inner.scope(ends, Some(copy)));
+                return Ok(());
+            }
+        }
+        self.serve_names(container, netns)
+    }
+
     fn start_server(&self, container: ContainerId, sockets: Sockets, netns: Option<OwnedFd>) -> Result<(), Fault> {
         let mut inner = self.lock();
-        let known = inner.known.clone();
-        let Some(ends) = inner.ends.get_mut(&container) else { return Ok(()) };
-        let outward = |network: &String| known.get(network).is_some_and(|network| !network.internal);
-        let named = ends.endpoints.iter().filter(|endpoint| !endpoint.names.is_empty());
-        let scope = Scope {
-            networks: named.map(|endpoint| endpoint.network.clone()).collect(),
-            links: Vec::new(),
-            outward: ends.endpoints.iter().any(|endpoint| outward(&endpoint.network)),
-            servers: ends.names.servers.clone(),
-            // Held only where it is needed: as long as it is, the namespace stays.
-            netns: netns.filter(|_| !ends.names.servers.is_empty()).map(Arc::new),
-        };
+        let Some(ends) = inner.ends.get(&container) else { return Ok(()) };
+        let scope = inner.scope(ends, netns);
         let service = (Arc::clone(&self.zone), Arc::clone(&self.resolvers));
-        ends.names.server = Some(Server::start(&self.runtime, service, sockets, scope).map_err(lack)?);
+        let server = Server::start(&self.runtime, service, sockets, scope).map_err(lack)?;
+        if let Some(ends) = inner.ends.get_mut(&container) {
+            ends.names.server = Some(server);
+        }
         Ok(())
     }
 
-    /// Answers what waited in the sockets of an earlier engine. Now all names are known again.
-    pub fn resume_names(&self) {
-        let taken: Vec<(ContainerId, Held)> = {
-            let mut inner = self.lock();
-            let with_names = inner.ends.iter_mut().filter(|(_, ends)| ends.has_names());
-            with_names.filter_map(|(id, ends)| Some((*id, ends.names.held.take()?))).collect()
-        };
-        for (container, held) in taken {
-            let resumed = match (held.sockets, held.netns) {
-                (Some(sockets), netns) => self.start_server(container, sockets, netns),
-                (None, Some(netns)) => self.serve_names(container, netns.as_fd()),
-                (None, None) => Ok(()),
-            };
-            if let Err(error) = resumed {
-                tracing::error!(%container, %error, "its name service is lost");
-            }
+    /// Serves on the sockets of an earlier engine; on new ones if there are none.
+    pub(super) fn resume_names(&self, container: ContainerId, held: &mut Held) -> Result<(), Fault> {
+        let wanted = self.lock().ends.get(&container).is_some_and(Ends::has_names);
+        let netns = held.netns.as_ref().map(OwnedFd::try_clone).transpose().map_err(lack)?;
+        match (held.sockets.take(), netns) {
+            (Some(sockets), netns) => self.start_server(container, sockets, netns),
+            (None, Some(netns)) if wanted => self.serve_names(container, netns.as_fd()),
+            (None, _) => Ok(()),
         }
     }
 
@@ -153,6 +174,22 @@ impl Networks {
             }
         }
         Some(ends.endpoints.clone())
+    }
+}
+
+impl Inner {
+    /// What a container sees.
+    fn scope(&self, ends: &Ends, netns: Option<OwnedFd>) -> Scope {
+        let outward = |network: &String| self.known.get(network).is_some_and(|network| !network.internal);
+        let named = ends.endpoints.iter().filter(|endpoint| !endpoint.names.is_empty());
+        Scope {
+            networks: named.map(|endpoint| endpoint.network.clone()).collect(),
+            links: ends.names.links.clone(),
+            outward: ends.endpoints.iter().any(|endpoint| outward(&endpoint.network)),
+            servers: ends.names.servers.clone(),
+            // Held only where it is needed: as long as it is, the namespace stays.
+            netns: netns.filter(|_| !ends.names.servers.is_empty()).map(Arc::new),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`Plan`]: the networks that a container shall join and the ports it shall publish, as admitted.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -37,13 +38,22 @@ pub struct EndpointWish {
     pub aliases: Vec<String>,
     /// The network with the highest has the default route.
     pub gateway_priority: i64,
+    /// Options as they were asked for.
+    #[serde(default)]
+    pub driver_opts: BTreeMap<String, String>,
+    /// Names of its own for other containers of this network: the name, and whom it means.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// Which of the endpoints has the default route: the highest priority, the first of equal ones.
-    pub fn gateway(&self) -> usize {
-        let highest = self.endpoints.iter().map(|wish| wish.gateway_priority).max();
-        self.endpoints.iter().position(|wish| Some(wish.gateway_priority) == highest).unwrap_or(0)
+    /// Which of the endpoints has the default route: of those that lead out, the highest priority; the first of
+    /// equal ones.
+    pub fn gateway(&self, internal: impl Fn(&str) -> bool) -> usize {
+        let ranks: Vec<_> =
+            self.endpoints.iter().map(|wish| (!internal(&wish.network), wish.gateway_priority)).collect();
+        let highest = ranks.iter().max();
+        ranks.iter().position(|rank| Some(rank) == highest).unwrap_or(0)
     }
 }
 
@@ -87,16 +97,18 @@ pub fn admit(
         }
         return none(asked, mode);
     }
-    let mut endpoints = vec![endpoint(find, mode, settings(asked, mode, &host.network_mode), request)?];
+    let main = settings(asked, mode, &host.network_mode);
+    let mut endpoints = vec![endpoint(find, mode, main, &request.config.mac_address)?];
     for (name, settings) in asked {
         let network = if name == "default" { DEFAULT } else { name };
         let network = find.network(network)?;
         if endpoints.iter().all(|wish| wish.network != network.id) {
-            endpoints.push(endpoint(find, &network.id, settings.as_ref(), request)?);
+            endpoints.push(endpoint(find, &network.id, settings.as_ref(), "")?);
         }
     }
     let plan = Plan { endpoints, ports: ports(host, config)? };
-    let main = &plan.endpoints[plan.gateway()];
+    let internal = |network: &str| find.network(network).is_ok_and(|network| network.internal);
+    let main = &plan.endpoints[plan.gateway(internal)];
     if !plan.ports.is_empty() && find.network(&main.network)?.internal {
         return Err(Fault::invalid(format!(
             "ports cannot be published on the internal network {}: nothing outside reaches it",
@@ -107,7 +119,7 @@ pub fn admit(
 }
 
 /// Without a network of its own there is nothing to ask of one.
-fn none(asked: &std::collections::BTreeMap<String, Option<wire::EndpointSettings>>, mode: &str) -> Result<Plan, Fault> {
+fn none(asked: &BTreeMap<String, Option<wire::EndpointSettings>>, mode: &str) -> Result<Plan, Fault> {
     match asked.keys().find(|name| *name != mode && *name != "default") {
         Some(name) => Err(Fault::invalid(format!(
             "a container in the network mode {} cannot join the network {}",
@@ -120,7 +132,7 @@ fn none(asked: &std::collections::BTreeMap<String, Option<wire::EndpointSettings
 
 /// Clients name the main network as the mode did, or by its proper name.
 fn settings<'a>(
-    asked: &'a std::collections::BTreeMap<String, Option<wire::EndpointSettings>>,
+    asked: &'a BTreeMap<String, Option<wire::EndpointSettings>>,
     mode: &str,
     said: &str,
 ) -> Option<&'a wire::EndpointSettings> {
@@ -131,12 +143,12 @@ fn endpoint(
     find: &dyn Find,
     name: &str,
     settings: Option<&wire::EndpointSettings>,
-    request: &wire::ContainerCreateRequest,
+    mac: &str,
 ) -> Result<EndpointWish, Fault> {
     let network = find.network(name)?;
     let plain = wire::EndpointSettings::default();
     let asked = settings.unwrap_or(&plain);
-    let mac = if asked.mac_address.is_empty() { &request.config.mac_address } else { &asked.mac_address };
+    let mac = if asked.mac_address.is_empty() { mac } else { &asked.mac_address };
     wish(&network, asked, mac)
 }
 
@@ -146,11 +158,10 @@ fn endpoint(
 /// What is wrong, in docker's words where it has them.
 pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> Result<EndpointWish, Fault> {
     let ipam = asked.ipam_config.clone().unwrap_or_default();
-    if !ipam.link_local_ips.is_empty() || !asked.links.is_empty() || !asked.driver_opts.is_empty() {
-        return Err(Fault::unsupported(
-            "link-local addresses, links and driver options of an endpoint are not supported",
-        ));
+    if !ipam.link_local_ips.is_empty() {
+        return Err(Fault::unsupported("link-local addresses of an endpoint are not supported"));
     }
+    sysctls(&asked.driver_opts, "eth0")?;
     let ipv4: Option<Ipv4Addr> = address(&ipam.ipv4_address)?;
     let ipv6: Option<Ipv6Addr> = address(&ipam.ipv6_address)?;
     if network.name == DEFAULT {
@@ -180,7 +191,49 @@ pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> 
         mac,
         aliases: asked.aliases.clone(),
         gateway_priority: asked.gw_priority,
+        driver_opts: asked.driver_opts.clone(),
+        links: asked.links.iter().map(|text| link(text)).collect::<Result<_, _>>()?,
     })
+}
+
+/// `container:alias`, or `container`, which is its own alias.
+fn link(text: &str) -> Result<(String, String), Fault> {
+    let (target, alias) = text.split_once(':').unwrap_or((text, text));
+    let plain = |name: &str| !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_ascii_graphic());
+    if !plain(target) || !plain(alias) {
+        return Err(Fault::invalid(format!("bad format for links: {}", shown(text))));
+    }
+    Ok((alias.to_ascii_lowercase(), target.trim_start_matches('/').to_owned()))
+}
+
+/// The settings that an endpoint's options ask for, for the link `name`: docker's
+/// `com.docker.network.endpoint.sysctls`, such as `net.ipv4.conf.IFNAME.log_martians=1,…`.
+///
+/// # Errors
+/// Another option, or a setting that is not one of the link.
+pub(super) fn sysctls(options: &BTreeMap<String, String>, name: &str) -> Result<Vec<(String, String)>, Fault> {
+    let mut all = Vec::new();
+    for (key, value) in options {
+        if key != "com.docker.network.endpoint.sysctls" {
+            return Err(Fault::unsupported(format!("the endpoint option {} is not supported", shown(key)))
+                .hint("com.docker.network.endpoint.sysctls is"));
+        }
+        for setting in value.split(',') {
+            let bad = || {
+                Fault::invalid(format!("invalid endpoint sysctl setting {}", shown(setting)))
+                    .hint("write it as net.ipv4.conf.IFNAME.name=value")
+            };
+            let (key, value) = setting.split_once('=').ok_or_else(bad)?;
+            let parts: Vec<&str> = key.split('.').collect();
+            let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let of_link = matches!(parts[..], ["net", "ipv4" | "ipv6" | "mpls", "conf" | "neigh", "IFNAME", _]);
+            if !of_link || !parts.iter().all(word) || value.is_empty() || value.contains(char::is_control) {
+                return Err(bad());
+            }
+            all.push((key.replace('.', "/").replace("IFNAME", name), value.to_owned()));
+        }
+    }
+    Ok(all)
 }
 
 fn address<T: std::str::FromStr>(text: &str) -> Result<Option<T>, Fault> {

@@ -115,7 +115,8 @@ pub(crate) fn settings(networks: &Networks, view: &View) -> wire::NetworkSetting
     if mode.starts_with("container:") {
         return wire::NetworkSettings::default();
     }
-    if definition.network.endpoints.is_empty() {
+    let builtin = definition.config.network_disabled || BUILTIN.contains(&mode);
+    if definition.network.endpoints.is_empty() && builtin {
         let name = if mode == "host" { "host" } else { "none" };
         let end = wire::EndpointSettings { network_id: builtin_id(name), ..Default::default() };
         return wire::NetworkSettings { networks: BTreeMap::from([(name.to_owned(), end)]), ..Default::default() };
@@ -155,6 +156,8 @@ fn endpoint(
     let mut shown = wire::EndpointSettings {
         ipam_config: Some(fixed).filter(|fixed| *fixed != wire::EndpointIpamConfig::default()),
         aliases: wish.aliases.clone(),
+        driver_opts: wish.driver_opts.clone(),
+        links: wish.links.iter().map(|(alias, target)| format!("{target}:{alias}")).collect(),
         gw_priority: wish.gateway_priority,
         network_id: wish.network.clone(),
         ..Default::default()

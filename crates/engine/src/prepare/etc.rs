@@ -7,9 +7,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use hull_launch::compile::EtcFile;
-use hull_launch::spec::NamespaceWish;
+use hull_launch::spec::{NamespaceWish, Spec};
+use hull_network::Endpoint;
 use hull_network::etc::{self, Dns, ExtraHost, Network};
-use hull_types::Fault;
+use hull_types::{ContainerId, Fault};
 use rustix::fs::{Gid, Uid};
 
 use super::fds::Fds;
@@ -38,8 +39,8 @@ pub(super) fn gather(
             (theirs.join("hosts"), theirs.join("resolv.conf"))
         }
         _ => {
-            let (mut hosts, resolv) = contents(input)?;
-            hosts.push_str(&own_addresses(input));
+            let (mut hosts, resolv) = contents(input.spec, input.endpoints)?;
+            hosts.push_str(&own_addresses(input.spec, input.endpoints));
             (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
         }
     };
@@ -52,22 +53,48 @@ pub(super) fn gather(
     Ok(all)
 }
 
+/// Has the files of a running container follow its networks: its addresses in `hosts`, and in `resolv.conf` the
+/// name service. Written in place, since they are bound inside.
+///
+/// # Errors
+/// They cannot be read or written.
+pub fn follow_networks(root: &Path, id: &ContainerId, spec: &Spec, endpoints: &[Endpoint]) -> Result<(), Fault> {
+    let own = directory(root, id.as_str());
+    let hosts = own.join("hosts");
+    let text = fs::read_to_string(&hosts).map_err(|error| failed(&hosts, error))?;
+    let name = own_names(spec);
+    let kept = text.lines().filter(|line| line.split_once('\t').is_none_or(|(_, names)| names != name));
+    let mut text: String = kept.map(|line| format!("{line}\n")).collect();
+    text.push_str(&own_addresses(spec, endpoints));
+    fs::write(&hosts, text).map_err(|error| failed(&hosts, error))?;
+    let path = own.join("resolv.conf");
+    let old = fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
+    let (_, new) = contents(spec, endpoints)?;
+    // One that somebody has replaced stays.
+    if endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) && old.lines().next() == new.lines().next() {
+        fs::write(&path, new).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
+
 /// The container's own name, at each of its addresses.
-fn own_addresses(input: &StartInput<'_>) -> String {
-    let spec = input.spec;
-    let name = match &spec.domainname {
-        Some(domain) => format!("{0}.{domain} {0}", spec.hostname),
-        None => spec.hostname.clone(),
-    };
-    let addresses = input.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+fn own_addresses(spec: &Spec, endpoints: &[Endpoint]) -> String {
+    let name = own_names(spec);
+    let addresses = endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
     addresses.map(|net| format!("{}\t{name}\n", net.address)).collect()
 }
 
-fn contents(input: &StartInput<'_>) -> Result<(String, String), Fault> {
-    let spec = input.spec;
+fn own_names(spec: &Spec) -> String {
+    match &spec.domainname {
+        Some(domain) => format!("{0}.{domain} {0}", spec.hostname),
+        None => spec.hostname.clone(),
+    }
+}
+
+fn contents(spec: &Spec, endpoints: &[Endpoint]) -> Result<(String, String), Fault> {
     let network = match spec.namespaces.net {
         NamespaceWish::Host => Network::Host,
-        _ if input.endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) => Network::Named,
+        _ if endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) => Network::Named,
         _ => Network::Own,
     };
     let wish = &spec.resolver;

@@ -72,7 +72,9 @@ const SYSTEM: &[Entry] = &[
 ];
 
 const NETWORK: &[Entry] = &[
+    Entry::Verb(Verb::of::<network::connect::Connect>()),
     Entry::Verb(Verb::of::<network::create::Create>()),
+    Entry::Verb(Verb::of::<network::disconnect::Disconnect>()),
     Entry::Verb(Verb::of::<network::inspect::Inspect>()),
     Entry::Verb(Verb::of::<network::ls::Ls>()),
     Entry::Hidden(Verb::of::<network::ls::Ls>().called("list")),

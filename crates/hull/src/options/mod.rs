@@ -7,6 +7,7 @@ pub(crate) mod devices;
 pub(crate) mod env;
 pub(crate) mod flags;
 pub(crate) mod mounts;
+mod networks;
 pub(crate) mod pairs;
 pub(crate) mod ports;
 pub(crate) mod request;

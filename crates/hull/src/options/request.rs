@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use hull_types::{Fault, GoDuration, Name, Signal};
-use hull_wire::{
-    ContainerConfig, ContainerCreateRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, LogConfig,
-    NetworkingConfig, Resources,
-};
+use hull_wire::{ContainerConfig, ContainerCreateRequest, HealthConfig, HostConfig, LogConfig, Resources};
 
-use super::flags::{ContainerFlags, HealthFlags, IsolationFlags, LifeFlags, NetworkFlags};
+use super::flags::{ContainerFlags, HealthFlags, IsolationFlags, LifeFlags};
 use super::security::Security;
-use super::{bytes, env, malformed, mounts, pairs, ports, resources, security};
+use super::{bytes, env, malformed, mounts, networks, pairs, ports, resources, security};
 use crate::cli::parse::shortened;
 
 /// Which streams the client attaches to.
@@ -33,7 +30,7 @@ pub(crate) fn request(
     let security = security::security(&flags.isolation.security_opt)?;
     let config = config(flags, streams, image, command)?;
     let host_config = host(flags, security)?;
-    Ok(ContainerCreateRequest { config, host_config, networking_config: networking(&flags.network)? })
+    Ok(ContainerCreateRequest { config, host_config, networking_config: networks::config(&flags.network)? })
 }
 
 /// What the streams are: as `-a` says, else output if in the foreground, and input with `-i`.
@@ -151,7 +148,7 @@ fn host(flags: &ContainerFlags, security: Security) -> Result<HostConfig, Fault>
         binds,
         container_id_file: text(&life.cidfile),
         log_config: LogConfig { kind: text(&life.log_driver), config: pairs::map("log-opt", &life.log_opt, false)? },
-        network_mode: network_mode(network)?,
+        network_mode: networks::mode(network)?,
         port_bindings,
         restart_policy: resources::restart(&life.restart)?,
         auto_remove: life.rm,
@@ -232,37 +229,6 @@ fn extra_host(text: &str) -> Result<String, Fault> {
         return Err(malformed("add-host", text, "the address is no IP address"));
     }
     Ok(format!("{name}:{address}"))
-}
-
-fn network_mode(network: &NetworkFlags) -> Result<String, Fault> {
-    match network.network.as_slice() {
-        [] => Ok("default".to_owned()),
-        [one] => Ok(one.clone()),
-        [_, ..] => Err(Fault::unsupported("more than one `--network` is not supported yet")),
-    }
-}
-
-/// What `--ip`, `--network-alias` and their kin ask of the one network.
-fn networking(network: &NetworkFlags) -> Result<NetworkingConfig, Fault> {
-    let asked = network.ip.is_some()
-        || network.ip6.is_some()
-        || !network.link_local_ip.is_empty()
-        || !network.network_alias.is_empty();
-    let mut out = NetworkingConfig::default();
-    if asked {
-        let ipam = EndpointIpamConfig {
-            ipv4_address: network.ip.clone().unwrap_or_default(),
-            ipv6_address: network.ip6.clone().unwrap_or_default(),
-            link_local_ips: network.link_local_ip.clone(),
-        };
-        let endpoint = EndpointSettings {
-            ipam_config: Some(ipam),
-            aliases: network.network_alias.clone(),
-            ..EndpointSettings::default()
-        };
-        out.endpoints_config.insert(network_mode(network)?, Some(endpoint));
-    }
-    Ok(out)
 }
 
 fn health(flags: &HealthFlags) -> Result<Option<HealthConfig>, Fault> {

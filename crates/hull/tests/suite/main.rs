@@ -19,6 +19,7 @@ mod hostile;
 mod hostile_runtime;
 mod identity;
 mod images;
+mod joins;
 mod kernel_fallbacks;
 mod killed;
 mod killed_each;

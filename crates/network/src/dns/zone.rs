@@ -117,6 +117,7 @@ mod tests {
             addresses: addresses.iter().map(|text| text.parse::<Net>().unwrap()).collect(),
             gateway: true,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            sysctls: Vec::new(),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::os::fd::BorrowedFd;
 
-use hull_netlink::Route;
 use hull_netlink::route::{Net, Path};
+use hull_netlink::{Route, Tolerate};
+
+use rustix::io::Errno;
 
 use super::kernel;
 use crate::definition::{Definition, Endpoint};
@@ -24,11 +26,43 @@ fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
         // IPv6 off means off: no link-local address, nothing heard of routers.
         super::settings::no_ipv6(&endpoint.name);
     }
+    for (path, value) in &endpoint.sysctls {
+        super::settings::write(&format!("/proc/sys/{path}"), value)?;
+    }
     for address in &endpoint.addresses {
         route.add_address(link.index, *address).map_err(attempt())?;
     }
     route.set_up(link.index, true).map_err(attempt())?;
-    if !endpoint.gateway || network.internal {
+    if endpoint.gateway { add_default(&mut route, link.index, network, endpoint) } else { Ok(()) }
+}
+
+/// The default route goes through another endpoint from now on, or through none.
+pub(super) fn lead(
+    netns: BorrowedFd<'_>,
+    from: Option<&Endpoint>,
+    to: Option<(&Definition, &Endpoint)>,
+) -> Result<(), Error> {
+    crate::netns::within(netns, || {
+        let attempt = || kernel("change the container's default route");
+        let mut route = Route::open().map_err(attempt())?;
+        let old = from.map(|end| route.link(&end.name)).transpose().map_err(attempt())?.flatten();
+        // With a link that is gone, so are its routes.
+        if let Some(old) = old {
+            for path in route.paths().map_err(attempt())? {
+                if path.is_default() && path.link == old.index {
+                    route.delete_path(&path).map_err(attempt())?;
+                }
+            }
+        }
+        let Some((network, endpoint)) = to else { return Ok(()) };
+        let link = route.link(&endpoint.name).map_err(attempt())?;
+        let link = link.ok_or_else(|| Error::Gone { link: endpoint.name.clone() })?;
+        add_default(&mut route, link.index, network, endpoint)
+    })
+}
+
+fn add_default(route: &mut Route, link: u32, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
+    if network.internal {
         return Ok(());
     }
     for subnet in &network.subnets {
@@ -38,8 +72,9 @@ fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
         }
         let any = if v4 { [0u8; 4].into() } else { [0u8; 16].into() };
         let destination = Net { address: any, prefix: 0 };
-        let path = Path { destination, gateway: Some(subnet.gateway), link: link.index, metric: None };
-        route.add_path(&path).map_err(attempt())?;
+        let path = Path { destination, gateway: Some(subnet.gateway), link, metric: None };
+        let added = route.add_path(&path).tolerate(&[Errno::EXIST]);
+        added.map_err(kernel("add the container's default route"))?;
     }
     Ok(())
 }

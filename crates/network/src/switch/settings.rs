@@ -55,8 +55,12 @@ fn forward_v6() -> Result<(), Error> {
 }
 
 /// True if it was something else before.
-fn write(path: &str, value: &'static str) -> Result<bool, Error> {
-    let failed = |error: std::io::Error| Error::Setting { path: path.to_owned(), value, why: error.to_string() };
+pub(super) fn write(path: &str, value: &str) -> Result<bool, Error> {
+    let failed = |error: std::io::Error| Error::Setting {
+        path: path.to_owned(),
+        value: value.to_owned(),
+        why: error.to_string(),
+    };
     if fs::read_to_string(path).map_err(failed)?.trim() == value {
         return Ok(false);
     }

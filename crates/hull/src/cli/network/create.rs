@@ -142,7 +142,7 @@ fn split(text: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-fn pairs(flags: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn pairs(flags: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => {

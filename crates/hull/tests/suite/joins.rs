@@ -1,0 +1,232 @@
+//! Containers on several networks, and on and off them while they run.
+
+use std::process::Command;
+
+use hull_testkit::{Host, Inject, Out, eventually, run};
+
+fn on_host(host: &Host, script: &str) -> Out {
+    let pid = host.engine_pid().to_string();
+    run(Command::new("nsenter").args(["-t", &pid, "-n", "--", "busybox", "sh", "-c", script]), b"")
+}
+
+fn exec(host: &Host, who: &str, script: &str) -> String {
+    host.hull(&["exec", who, "sh", "-c", script]).ok()
+}
+
+/// The links with their IPv4 addresses, and through which the default route goes.
+fn links(host: &Host, who: &str) -> String {
+    let links = "ip -4 -o addr | sed -n 's/.*: \\(eth[0-9]*\\) *inet \\([0-9.]*\\).*/\\1=\\2/p' | sort | xargs";
+    let route = "ip route | sed -n 's/default .* dev \\(eth[0-9]*\\).*/by \\1/p'";
+    exec(host, who, &format!("{links}; {route}")).replace('\n', " ")
+}
+
+/// A web server that says its name; `get` prints that.
+fn serve(host: &Host, name: &str, flags: &[&str]) {
+    let script = format!("mkdir /www; echo {name} >/www/index.html; echo ready; httpd -f -p 80 -h /www");
+    let mut args = vec!["run", "-d", "--name", name];
+    args.extend(flags);
+    args.extend(["busybox", "sh", "-c", &script]);
+    host.hull(&args).ok();
+    host.ready(name);
+}
+
+fn get(at: &str, port: &str) -> String {
+    let once = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} {port} | grep -x '[a-z]*'");
+    format!("for i in 1 2 3 4 5 6 7 8; do {once} && exit; sleep 0.2; done; exit 1")
+}
+
+fn networks(host: &Host) {
+    host.hull(&["network", "create", "--subnet", "10.71.0.0/24", "one"]).ok();
+    host.hull(&["network", "create", "--subnet", "10.72.0.0/24", "two"]).ok();
+}
+
+/// Removes all containers and networks.
+fn clear(host: &Host, containers: &[&str]) {
+    host.hull(&[&["rm", "-f"], containers].concat()).ok();
+    host.hull(&["network", "prune", "-f"]).ok();
+}
+
+#[test]
+fn a_running_container_joins_and_leaves_networks() {
+    let host = Host::new();
+    networks(&host);
+    serve(&host, "web", &["--network", "one", "-p", "8080:80"]);
+    serve(&host, "peer", &["--network", "two"]);
+    assert_eq!(links(&host, "web"), "eth0=10.71.0.2 by eth0");
+    host.hull(&["network", "connect", "--ip", "10.72.0.9", "--alias", "www", "two", "web"]).ok();
+    assert_eq!(links(&host, "web"), "eth0=10.71.0.2 eth1=10.72.0.9 by eth0");
+    assert!(exec(&host, "peer", "nslookup www 127.0.0.11").contains("10.72.0.9"));
+    assert!(exec(&host, "web", "nslookup peer 127.0.0.11").contains("10.72.0.2"));
+    assert_eq!(exec(&host, "peer", &get("10.72.0.9", "80")), "web");
+    let hosts = exec(&host, "web", "cat /etc/hosts");
+    assert!(hosts.contains("10.71.0.2\t") && hosts.contains("10.72.0.9\t"), "{hosts}");
+    let shown = host.inspect("web");
+    let two = &shown["NetworkSettings"]["Networks"]["two"];
+    assert_eq!((&two["IPAddress"], &two["Aliases"][0]), (&"10.72.0.9".into(), &"www".into()), "{two}");
+    assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web");
+
+    // The default route, and what is published, follow.
+    host.hull(&["network", "disconnect", "one", "web"]).ok();
+    assert_eq!(links(&host, "web"), "eth1=10.72.0.9 by eth1");
+    assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web");
+    let hosts = exec(&host, "web", "cat /etc/hosts");
+    assert!(!hosts.contains("10.71.0.2\t"), "{hosts}");
+
+    let engine = host.engine_pid();
+    run(Command::new("kill").args(["-KILL", &engine.to_string()]), b"").ok();
+    eventually("another engine answers", || host.answers() && host.engine_pid() != engine);
+    assert_eq!(links(&host, "web"), "eth1=10.72.0.9 by eth1");
+    assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web");
+    host.hull(&["restart", "-t", "0", "web"]).ok();
+    assert_eq!(links(&host, "web"), "eth0=10.72.0.9 by eth0");
+
+    host.hull(&["network", "disconnect", "two", "web"]).ok();
+    assert_eq!(links(&host, "web"), "");
+    let settings = &host.inspect("web")["NetworkSettings"]["Networks"];
+    assert_eq!(settings.as_object().map(serde_json::Map::len), Some(0), "{settings}");
+    host.hull(&["network", "connect", "--gw-priority", "5", "one", "web"]).ok();
+    let seen = links(&host, "web");
+    assert!(seen.starts_with("eth0=10.71.0.") && seen.ends_with(" by eth0"), "{seen}");
+    eventually("its port is published again", || on_host(&host, &get("127.0.0.1", "8080")).code == 0);
+    clear(&host, &["web", "peer"]);
+}
+
+#[test]
+fn names_come_with_the_first_network_that_has_them() {
+    let host = Host::new();
+    networks(&host);
+    host.sleeper(&["--name", "web"]);
+    host.sleeper(&["--name", "peer", "--network", "one"]);
+    assert!(!exec(&host, "web", "cat /etc/resolv.conf").contains("127.0.0.11"));
+    host.hull(&["network", "connect", "--link", "peer:db", "one", "web"]).ok();
+    assert!(exec(&host, "web", "cat /etc/resolv.conf").contains("nameserver 127.0.0.11"));
+    for name in ["peer", "db"] {
+        assert!(exec(&host, "web", &format!("nslookup {name} 127.0.0.11")).contains("10.71.0.2"), "{name}");
+    }
+    let other = host.hull(&["exec", "peer", "nslookup", "db", "127.0.0.11"]);
+    assert!(!other.stdout.contains("10.71.0.2"), "the link is of one container: {}", other.stdout);
+    clear(&host, &["web", "peer"]);
+}
+
+#[test]
+fn a_container_is_created_on_several_networks_and_joins_while_stopped() {
+    let host = Host::new();
+    networks(&host);
+    let log = "driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1";
+    let two = format!("name=two,alias=x,gw-priority=1,mac-address=02:00:00:00:00:72,{log}");
+    host.hull(&[
+        "create",
+        "--name",
+        "web",
+        "--network",
+        "one",
+        "--network",
+        &two,
+        "--ip",
+        "10.71.0.7",
+        "busybox",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    host.hull(&["start", "web"]).ok();
+    assert_eq!(links(&host, "web"), "eth0=10.71.0.7 eth1=10.72.0.2 by eth1");
+    let seen = exec(
+        &host,
+        "web",
+        "cat /sys/class/net/eth1/address /proc/sys/net/ipv4/conf/eth1/log_martians /proc/sys/net/ipv4/conf/eth0/log_martians",
+    );
+    assert_eq!(seen.replace('\n', " "), "02:00:00:00:00:72 1 0");
+    host.hull(&["stop", "-t", "0", "web"]).ok();
+    host.hull(&["network", "disconnect", "one", "web"]).ok();
+    host.hull(&["network", "connect", "bridge", "web"]).ok();
+    host.hull(&["start", "web"]).ok();
+    let seen = links(&host, "web");
+    assert!(seen.starts_with("eth0=10.72.0.3 eth1=172.17.0.") && seen.ends_with(" by eth0"), "{seen}");
+    let internal = host.hull(&["network", "create", "--internal", "shut"]);
+    internal.ok();
+    host.hull(&["network", "connect", "--gw-priority", "9", "shut", "web"]).ok();
+    assert!(links(&host, "web").ends_with(" by eth0"), "an internal network leads nowhere");
+    for (args, words) in [
+        (&["network", "connect", "two", "web"][..], "endpoint with name web already exists in network two"),
+        (&["network", "disconnect", "one", "web"], "is not connected to network"),
+        (&["network", "connect", "one", "absent"], "No such container: absent"),
+        (&["network", "connect", "absent", "web"], "network absent not found"),
+        (&["network", "connect", "host", "web"], "connected to host network"),
+        (&["network", "connect", "none", "web"], "private (none) mode"),
+        (&["network", "connect", "--ip", "10.9.0.1", "one", "web"], "no configured subnet contains"),
+        (&["network", "connect", "--ip", "10.71.0.1", "one", "web"], "Address already in use"),
+        (&["network", "connect", "--driver-opt", "a=b", "one", "web"], "endpoint option a is not supported"),
+        (&["network", "connect", "--link", ":", "one", "web"], "bad format for links"),
+        (&["run", "--rm", "--network", "host", "--network", "one", "busybox", "true"], "cannot join the network one"),
+    ] {
+        let refused = host.hull(args);
+        assert!(refused.code != 0 && refused.stderr.contains(words), "{args:?}: {}", refused.stderr);
+    }
+    host.sleeper(&["--name", "shares", "--network", "container:web"]);
+    let refused = host.hull(&["network", "connect", "one", "shares"]);
+    assert!(refused.stderr.contains("cannot be connected to any other network"), "{}", refused.stderr);
+    clear(&host, &["shares", "web"]);
+}
+
+/// Kills the engine at a call of an operation; the next one answers when this returns.
+fn killed_at(host: &Host, call: &str, nth: u32, operation: &[&str]) -> bool {
+    let engine = host.engine_pid();
+    let inject = Inject::attach(engine, &[&format!("{call}:signal=KILL:when={nth}")]).expect("the engine lives");
+    let done = host.hull(operation).code == 0;
+    drop(inject);
+    eventually("an engine answers", || host.answers());
+    done
+}
+
+#[test]
+fn an_engine_that_is_killed_while_a_container_joins_or_leaves_is_mended_by_the_next() {
+    let host = Host::new();
+    networks(&host);
+    serve(&host, "web", &["--network", "one", "-p", "8080:80"]);
+    host.sleeper(&["--name", "peer", "--network", "two"]);
+    // A wire more than the peer's is on the second network's bridge, or not.
+    let wires = || on_host(&host, "ip -o link | grep -c veth").stdout.trim().parse::<usize>().unwrap_or(0);
+    let whole = |at: &str| {
+        let shown = &host.inspect("web")["NetworkSettings"]["Networks"];
+        let address = |network: &str| shown[network]["IPAddress"].as_str().unwrap_or_default().to_owned();
+        let (one, two) = (address("one"), address("two"));
+        let seen = links(&host, "web");
+        let expected = [&one, &two].iter().filter(|address| !address.is_empty()).count();
+        assert_eq!(seen.matches('=').count(), expected, "{at}: {seen} {shown}");
+        assert!(seen.contains(&one) && seen.contains(&two) && seen.contains(" by eth"), "{at}: {seen} {shown}");
+        assert_eq!(wires(), expected + 1, "{at}: {seen}");
+        assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web", "{at}");
+        expected
+    };
+    let points = [
+        ("fsync,fdatasync", 1),
+        ("pwrite64", 3),
+        ("setns", 1),
+        ("setns", 2),
+        ("sendto,sendmsg", 2),
+        ("sendto,sendmsg", 4),
+    ];
+    let mut killed = 0;
+    let step = if std::env::var_os("HULL_TEST_SLOW").is_some() { 3 } else { 1 };
+    for (call, nth) in points.into_iter().step_by(step) {
+        let engine = host.engine_pid();
+        let joined = killed_at(&host, call, nth, &["network", "connect", "two", "web"]);
+        let count = whole(&format!("connect, {call} {nth}"));
+        assert!(!joined || count == 2, "acknowledged, and not there");
+        if count == 1 {
+            host.hull(&["network", "connect", "two", "web"]).ok();
+        }
+        let left = killed_at(&host, call, nth, &["network", "disconnect", "one", "web"]);
+        let count = whole(&format!("disconnect, {call} {nth}"));
+        assert!(!left || count == 1, "acknowledged, and still there");
+        killed += usize::from(host.engine_pid() != engine);
+        // Back to where it began.
+        if count == 1 {
+            host.hull(&["network", "connect", "one", "web"]).ok();
+        }
+        host.hull(&["network", "disconnect", "two", "web"]).ok();
+    }
+    assert!(killed >= 2 || step > 1, "only {killed} of the points were reached");
+    clear(&host, &["web", "peer"]);
+}
