@@ -275,6 +275,12 @@ impl Networks {
         }
     }
 
+    /// The addresses of this host on the default network.
+    pub fn host_gateway(&self) -> Vec<IpAddr> {
+        let default = self.find(DEFAULT);
+        default.map_or_else(|_| Vec::new(), |default| default.subnets.iter().map(|subnet| subnet.gateway).collect())
+    }
+
     /// Wires a leased container's namespace to its networks and opens its ports.
     ///
     /// # Errors

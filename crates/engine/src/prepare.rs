@@ -120,6 +120,8 @@ pub struct StartInput<'a> {
     pub io: Io,
     /// Its ends in networks.
     pub endpoints: &'a [Endpoint],
+    /// Addresses of this host that every container reaches: `host-gateway`.
+    pub gateway: &'a [std::net::IpAddr],
     /// Wires a namespace to them.
     pub wire: &'a dyn Fn(BorrowedFd<'_>) -> Result<(), Fault>,
     /// The other running containers.

@@ -91,7 +91,7 @@ pub struct Resolver {
     pub search: Vec<String>,
     /// `--dns-option`.
     pub options: Vec<String>,
-    /// `--add-host` as (name, address). The address `host-gateway` has been refused.
+    /// `--add-host` as (name, address). The address may be the word `host-gateway`.
     pub hosts: Vec<(String, String)>,
 }
 

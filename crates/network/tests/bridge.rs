@@ -323,6 +323,8 @@ fn ipv6_works_as_ipv4_does() {
     drop(kept);
     reaches(&b.netns, at("fd00:113::1", 8080));
     is_closed(&world.outside, at("fd00:10:1::3", 80));
+    let heard = within(&a.netns, || std::fs::read_to_string("/proc/sys/net/ipv6/conf/eth0/accept_ra").unwrap());
+    assert_eq!(heard.trim(), "0", "a neighbour is no router");
     let four = network("four", &["10.4.0.0/24"]);
     world.raise(&four);
     let c = world.container(&four, "c", &["10.4.0.2/24"]);

@@ -63,7 +63,8 @@ fn extra_host(entry: &str) -> Result<(String, String), Fault> {
         return Err(bad("the name is empty or has blanks"));
     }
     if address == "host-gateway" {
-        return Err(Fault::unsupported("`host-gateway` needs a bridge network, which this version does not have"));
+        // What it is, is known at the start.
+        return Ok((name.to_owned(), address.to_owned()));
     }
     let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     match address.parse::<IpAddr>() {
@@ -93,10 +94,11 @@ mod tests {
             ("db=10.0.0.1", "db", "10.0.0.1"),
             ("six:::1", "six", "::1"),
             ("six=[::1]", "six", "::1"),
+            ("host:host-gateway", "host", "host-gateway"),
         ] {
             assert_eq!(extra_host(text), Ok((name.to_owned(), address.to_owned())));
         }
-        for bad in ["", "db", "db:", ":10.0.0.1", "db:host-gateway", "a b:1.1.1.1", "db:1.1.1.1 x"] {
+        for bad in ["", "db", "db:", ":10.0.0.1", "a b:1.1.1.1", "db:1.1.1.1 x"] {
             assert!(extra_host(bad).is_err(), "{bad}");
         }
     }

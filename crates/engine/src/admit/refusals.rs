@@ -9,7 +9,6 @@ pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault>
     let (config, host, resources) = (&request.config, &request.host_config, &request.host_config.resources);
     let windows = "this is an option of Windows";
     for (set, field, why) in [
-        (!host.links.is_empty(), "HostConfig.Links", "links are docker's old way; join a network of your own"),
         (
             !matches!(host.volume_driver.as_str(), "" | "local"),
             "HostConfig.VolumeDriver",

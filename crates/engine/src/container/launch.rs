@@ -52,6 +52,7 @@ impl Task {
                     },
                     io,
                     endpoints: &self.state.given.endpoints,
+                    gateway: &core.networks.host_gateway(),
                     wire: &|netns| core.networks.wire(definition.id, netns),
                     peers: &*core,
                     userns: &|maps| core.userns(maps),

@@ -84,6 +84,14 @@ pub fn admit(
         "" | "default" => DEFAULT,
         mode => mode,
     };
+    let own = !matches!(mode, DEFAULT | "none" | "host") && !mode.starts_with("container:");
+    if !host.links.is_empty() && !own {
+        return Err(Fault::unsupported(format!(
+            "links in the network {} are not supported: `HostConfig.Links`",
+            shown(mode)
+        ))
+        .hint("join a network of your own with `--network`: there containers find each other by name"));
+    }
     let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     if mode.starts_with("container:") {
         if publishes {
@@ -98,7 +106,14 @@ pub fn admit(
         return none(asked, mode);
     }
     let main = settings(asked, mode, &host.network_mode);
-    let mut endpoints = vec![endpoint(find, mode, main, &request.config.mac_address)?];
+    let mut first = endpoint(find, mode, main, &request.config.mac_address)?;
+    // COMPAT(docker 28): its client says the links of the main network here.
+    for link in host.links.iter().map(|text| link(text)).collect::<Result<Vec<_>, _>>()? {
+        if !first.links.contains(&link) {
+            first.links.push(link);
+        }
+    }
+    let mut endpoints = vec![first];
     for (name, settings) in asked {
         let network = if name == "default" { DEFAULT } else { name };
         let network = find.network(network)?;

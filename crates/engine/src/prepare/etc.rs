@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,8 @@ pub(super) fn gather(
             (theirs.join("hosts"), theirs.join("resolv.conf"))
         }
         _ => {
-            let (mut hosts, resolv) = contents(input.spec, input.endpoints)?;
+            let mut hosts = hosts(input.spec, input.gateway)?;
+            let resolv = resolv_conf(input.spec, input.endpoints)?;
             hosts.push_str(&own_addresses(input.spec, input.endpoints));
             (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
         }
@@ -69,7 +71,7 @@ pub fn follow_networks(root: &Path, id: &ContainerId, spec: &Spec, endpoints: &[
     fs::write(&hosts, text).map_err(|error| failed(&hosts, error))?;
     let path = own.join("resolv.conf");
     let old = fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
-    let (_, new) = contents(spec, endpoints)?;
+    let new = resolv_conf(spec, endpoints)?;
     // One that somebody has replaced stays.
     if endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) && old.lines().next() == new.lines().next() {
         fs::write(&path, new).map_err(|error| failed(&path, error))?;
@@ -91,26 +93,43 @@ fn own_names(spec: &Spec) -> String {
     }
 }
 
-fn contents(spec: &Spec, endpoints: &[Endpoint]) -> Result<(String, String), Fault> {
-    let network = match spec.namespaces.net {
-        NamespaceWish::Host => Network::Host,
-        _ if endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) => Network::Named,
-        _ => Network::Own,
-    };
+fn hosts(spec: &Spec, gateway: &[IpAddr]) -> Result<String, Fault> {
+    let mut extra: Vec<ExtraHost> = Vec::new();
+    for (name, address) in &spec.resolver.hosts {
+        if address != "host-gateway" {
+            extra.push(format!("{name}={address}").parse()?);
+        } else if gateway.is_empty() {
+            return Err(hull_network::Error::HostGateway.into());
+        } else {
+            extra.extend(gateway.iter().map(|address| ExtraHost { name: name.clone(), address: *address }));
+        }
+    }
+    let network = relation(spec, &[]);
+    let theirs = if network == Network::Host { text("/etc/hosts") } else { String::new() };
+    Ok(etc::hosts(network, &theirs, &extra))
+}
+
+fn resolv_conf(spec: &Spec, endpoints: &[Endpoint]) -> Result<String, Fault> {
+    let network = relation(spec, endpoints);
     let wish = &spec.resolver;
     let dns = Dns::parse(&wish.servers, &wish.search, &wish.options)?;
-    let extra: Vec<ExtraHost> = wish
-        .hosts
-        .iter()
-        .map(|(name, address)| format!("{name}={address}").parse())
-        .collect::<Result<_, hull_network::Error>>()?;
-    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut resolv = text("/etc/resolv.conf");
     if network == Network::Own && etc::wants_systemd_resolv_conf(&resolv) {
         resolv = text(etc::SYSTEMD_RESOLV_CONF);
     }
-    let hosts = if network == Network::Host { text("/etc/hosts") } else { String::new() };
-    Ok((etc::hosts(network, &hosts, &extra), etc::resolv_conf(network, &resolv, &dns)))
+    Ok(etc::resolv_conf(network, &resolv, &dns))
+}
+
+fn relation(spec: &Spec, endpoints: &[Endpoint]) -> Network {
+    match spec.namespaces.net {
+        NamespaceWish::Host => Network::Host,
+        _ if endpoints.iter().any(|endpoint| !endpoint.names.is_empty()) => Network::Named,
+        _ => Network::Own,
+    }
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 /// Whole or not at all for whoever opens it: a new file each time, so that a stopped container's

@@ -109,6 +109,28 @@ fn names_come_with_the_first_network_that_has_them() {
 }
 
 #[test]
+fn the_host_is_reached_as_host_gateway_and_a_link_names_a_neighbour() {
+    let host = Host::new();
+    networks(&host);
+    let hosts = host.sh(&["--add-host", "host.docker.internal:host-gateway", "--network", "one"], "cat /etc/hosts");
+    assert!(hosts.lines().any(|line| line == "172.17.0.1\thost.docker.internal"), "{hosts}");
+    let reached = host.sh(&["--network", "one"], "ping -c 1 -w 20 172.17.0.1 >/dev/null && echo yes");
+    assert_eq!(reached, "yes");
+    host.sleeper(&["--name", "peer", "--network", "one"]);
+    let linked = host.sh(&["--link", "peer:db", "--network", "one"], "nslookup db 127.0.0.11");
+    assert!(linked.contains("10.71.0."), "{linked}");
+    for network in ["bridge", "none", "host"] {
+        let refused = host.hull(&["run", "--rm", "--link", "peer:db", "--network", network, "busybox", "true"]);
+        assert!(
+            refused.stderr.contains(&format!("links in the network {network} are not supported")),
+            "{}",
+            refused.stderr
+        );
+    }
+    clear(&host, &["peer"]);
+}
+
+#[test]
 fn a_container_is_created_on_several_networks_and_joins_while_stopped() {
     let host = Host::new();
     networks(&host);

@@ -25,6 +25,9 @@ fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
     if endpoint.address(false).is_none() {
         // IPv6 off means off: no link-local address, nothing heard of routers.
         super::settings::no_ipv6(&endpoint.name);
+    } else {
+        // Its addresses and its way out are given; a neighbour that says it is a router is not heard.
+        super::settings::write(&format!("/proc/sys/net/ipv6/conf/{}/accept_ra", endpoint.name), "0")?;
     }
     for (path, value) in &endpoint.sysctls {
         super::settings::write(&format!("/proc/sys/{path}"), value)?;

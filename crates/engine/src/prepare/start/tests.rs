@@ -83,6 +83,7 @@ fn attempt(spec: &Spec) -> (Result<Prepared, Fault>, Vec<String>) {
     let null = || OwnedFd::from(File::open("/dev/null").unwrap());
     let input = StartInput {
         endpoints: &[],
+        gateway: &[],
         wire: &|_| Ok(()),
         id: &id,
         name: "test",
