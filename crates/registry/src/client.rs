@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hull_types::ImageRef;
+use tokio::sync::Semaphore;
 
+use crate::fetch::ALL_IN_FLIGHT;
 use crate::place::{Place, host_of, is_loopback};
 use crate::resolve::Resolver;
 use crate::{Config, Credentials, Error, Repository, Result};
@@ -24,12 +26,15 @@ pub(crate) struct Inner {
     pub config: Config,
     agent: String,
     clients: Mutex<HashMap<String, reqwest::Client>>,
+    /// Parts of blobs that may be in memory.
+    pub parts: Semaphore,
 }
 
 impl Client {
     /// A client with this configuration, which calls itself `agent`.
     pub fn new(config: Config, agent: impl Into<String>) -> Self {
-        Self { inner: Arc::new(Inner { config, agent: agent.into(), clients: Mutex::default() }) }
+        let parts = Semaphore::new(ALL_IN_FLIGHT);
+        Self { inner: Arc::new(Inner { config, agent: agent.into(), clients: Mutex::default(), parts }) }
     }
 
     /// What is configured.

@@ -8,11 +8,13 @@
 //!                       part 3 ┘
 //! ```
 //! Parts reach the sink in order: what it holds is always a beginning of the blob, so that any interruption
-//! can be resumed, and memory is bounded by the parts in flight.
+//! can be resumed, and memory is bounded by the parts in flight, of one blob and of all. A part waits for memory before
+//! later ones of its blob do, so the one that the sink needs next always comes.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use hull_types::Digest;
+use tokio::sync::SemaphorePermit;
 
 use crate::blob::{Part, Stream};
 use crate::request::pause;
@@ -22,6 +24,8 @@ use crate::{Error, Repository, Result};
 const LARGE: u64 = 16 << 20;
 const PART: u64 = 4 << 20;
 const IN_FLIGHT: usize = 4;
+/// Parts in flight of all blobs together.
+pub(crate) const ALL_IN_FLIGHT: usize = 8;
 /// Failures in a row, without a byte in between, after which a fetch is given up.
 const PATIENCE: u32 = 5;
 
@@ -105,7 +109,8 @@ impl Repository {
         let parts = starts.map(|from| self.in_memory(&wanted.digest, Part { from, to: size.min(from + PART), size }));
         let mut parts = stream::iter(parts).buffered(IN_FLIGHT);
         while let Some(part) = parts.next().await {
-            for piece in part? {
+            let (pieces, _memory) = part?;
+            for piece in pieces {
                 sink.write(&piece).map_err(Error::Sink)?;
             }
         }
@@ -117,7 +122,9 @@ impl Repository {
         drain(stream, sink).await
     }
 
-    async fn in_memory(&self, digest: &Digest, part: Part) -> Result<Vec<Bytes>> {
+    async fn in_memory(&self, digest: &Digest, part: Part) -> Result<(Vec<Bytes>, Option<SemaphorePermit<'_>>)> {
+        // Never closed, so there always is one.
+        let memory = self.client.inner.parts.acquire().await.ok();
         let mut stream = self.part(digest, part).await?;
         if stream.from != part.from || stream.left() != part.to - part.from {
             let (registry, why) = (self.authority().to_owned(), "all of it".to_owned());
@@ -127,7 +134,7 @@ impl Repository {
         while let Some(piece) = stream.next().await? {
             pieces.push(piece);
         }
-        Ok(pieces)
+        Ok((pieces, memory))
     }
 }
 

@@ -156,6 +156,13 @@ impl Host {
         self.pids().0
     }
 
+    /// The most memory that the engine ever had, in MiB.
+    pub fn engine_peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.engine_pid())).expect("the engine runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number").div_ceil(1024)
+    }
+
     fn pids(&self) -> (u32, u32) {
         let text = self.hull(&["engine", "status", "--format", "{{.Engine.Pid}} {{.Keeper.Pid}}"]).ok();
         let mut words = text.split(' ').map(|w| w.parse().expect("a pid"));
