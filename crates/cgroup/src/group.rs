@@ -82,6 +82,13 @@ impl Cgroup {
         Ok(Self { host, parent, id: id.to_owned(), trees, ahead: Ahead::default() })
     }
 
+    pub(crate) fn adopt(host: Host, parent: Arc<Parent>, id: &str, limits: &Limits) -> Result<Self, Error> {
+        let group = Self::open(host, parent, id)?;
+        group.parent.hand_down(&optional_controllers(limits))?;
+        group.apply(limits, true)?;
+        Ok(group)
+    }
+
     /// The id, which is the directory's name.
     pub fn id(&self) -> &str {
         &self.id
@@ -111,6 +118,14 @@ impl Cgroup {
             }
         });
         Ok(Join::V1(tasks.collect::<Result<_, Error>>()?))
+    }
+
+    /// v2: whether it hands controllers down, so that the kernel lets no process in.
+    pub fn hands_down(&self) -> Result<bool, Error> {
+        if !self.is_v2() {
+            return Ok(false);
+        }
+        Ok(self.read("", "cgroup.subtree_control")?.is_some_and(|text| !text.trim().is_empty()))
     }
 
     /// Changes the limits that are given; the others stay. Device rules are not changed.

@@ -155,6 +155,12 @@ impl Host {
         Cgroup::create(self.clone(), self.parent_or_root(&parent), &id, limits)
     }
 
+    /// As [`Host::create_at`], where somebody else has made the group for this.
+    pub fn adopt_at(&self, path: &str, limits: &Limits) -> Result<Cgroup, Error> {
+        let (parent, id) = split(path)?;
+        Cgroup::adopt(self.clone(), self.parent_or_root(&parent), &id, limits)
+    }
+
     /// As [`Host::open`], at a path below the mounts.
     pub fn open_at(&self, path: &str) -> Result<Cgroup, Error> {
         let (parent, id) = split(path)?;

@@ -41,6 +41,7 @@ pub use layout::Hierarchy;
 pub use limits::{DeviceRate, DeviceWeight, HugetlbLimit, Limits};
 pub use stats::{BlkioEntry, BlkioStats, Counter, CpuStats, Further, MemoryStats, PidsStats, Stats};
 pub use support::Support;
+pub use v2::weight_of_shares;
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

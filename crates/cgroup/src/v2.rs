@@ -136,7 +136,7 @@ fn max_or(value: i64) -> String {
 /// `cpu.shares` (2..=262144, default 1024) → `cpu.weight` (1..=10000, default 100).
 ///
 /// COMPAT(runc): the quadratic in log₂ that maps both ends and both defaults onto each other.
-fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,

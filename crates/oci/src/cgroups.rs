@@ -9,6 +9,7 @@ use hull_cgroup::{Cgroup, Host, Join, Limits, Version};
 use crate::cli::Globals;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::systemd::{self, Scope};
 
 pub use resources::{devices, fits, limits};
 
@@ -22,7 +23,7 @@ pub struct Group {
 pub fn path(globals: &Globals, config: &Config, id: &str) -> Result<String> {
     let given = config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref()).unwrap_or_default();
     if globals.systemd {
-        return Err(Error::Systemd("cgroups made by systemd are not supported yet".to_owned()));
+        return Ok(Scope::parse(given, id)?.path());
     }
     if given.split('/').any(|part| part == "..") || given.contains(char::is_control) {
         return Err(Error::invalid("linux.cgroupsPath", format!("{given:?} is no path below the cgroups' root")));
@@ -56,7 +57,23 @@ pub fn host() -> Result<(Host, bool)> {
     Ok((host, unified))
 }
 
+/// The scope that systemd has made for a group, by its path.
+fn scope(path: &str) -> Option<&str> {
+    let unit = path.rsplit('/').next().filter(|name| name.ends_with(".scope"))?;
+    systemd::is_running().then_some(unit)
+}
+
+/// After a group is gone: systemd forgets its scope.
+pub fn release(path: &str) -> Result<()> {
+    scope(path).map_or(Ok(()), systemd::stop)
+}
+
 impl Group {
+    /// That of a scope, with its limits.
+    pub fn adopt(host: &Host, path: &str, limits: &Limits) -> Result<Self> {
+        Ok(Self { cgroup: host.adopt_at(path, limits)? })
+    }
+
     /// Makes it with its limits.
     pub fn create(host: &Host, path: &str, limits: &Limits) -> Result<Self> {
         Ok(Self { cgroup: host.create_at(path, limits)? })
@@ -73,6 +90,11 @@ impl Group {
         Ok(self.cgroup.join()?)
     }
 
+    /// Whether a process can enter it: one of version 2 that hands controllers down takes none.
+    pub fn takes_processes(&self) -> bool {
+        !self.cgroup.hands_down().unwrap_or(false)
+    }
+
     /// Its path below the mounts.
     pub fn path(&self) -> std::path::PathBuf {
         self.cgroup.path()
@@ -80,6 +102,9 @@ impl Group {
 
     /// Changes the limits that are given.
     pub fn update(&mut self, limits: &Limits) -> Result<()> {
+        if let Some(unit) = self.path().to_str().and_then(scope) {
+            systemd::update(unit, limits)?;
+        }
         Ok(self.cgroup.update(limits)?)
     }
 

@@ -22,6 +22,7 @@ mod refusals;
 mod seal;
 mod state;
 mod stdio;
+mod systemd;
 mod verbs;
 
 pub use error::Error;

@@ -28,6 +28,7 @@ cases![
     in_a_created_container_works;
     its_processes_end_with_the_container;
     into_a_cgroup_below.not_over(Runtime::Crun, "takes paths that climb");
+    into_the_group_of_the_first_process.not_over(Runtime::Crun, "later than 1.8");
     stdin_reaches_it;
     a_hundred_times;
     rlimits_of_the_container_hold.not_over(Runtime::Crun, "later than 1.8");
@@ -262,8 +263,10 @@ fn into_a_cgroup_below(rt: Runtime) {
     for tree in site.cgroups().iter().filter(|tree| one || **tree == pids) {
         std::fs::create_dir(tree.join("below")).expect("mkdir");
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            if let Ok(value) = std::fs::read(tree.join(file)) {
-                std::fs::write(tree.join("below").join(file), value).expect("cpuset");
+            let below = tree.join("below").join(file);
+            // On v2 it may not be handed down.
+            if let (Ok(value), true) = (std::fs::read(tree.join(file)), below.exists()) {
+                std::fs::write(below, value).expect("cpuset");
             }
         }
     }
@@ -271,6 +274,25 @@ fn into_a_cgroup_below(rt: Runtime) {
     assert_eq!(read(pids.join("below/cgroup.procs")).lines().count(), 1);
     assert_ne!(site.exec(&["--cgroup", "pids:../../escape"], &["true"]).code, 0);
     assert_ne!(site.exec(&["--cgroup", "pids:missing"], &["true"]).code, 0);
+}
+
+/// A manager inside has moved its processes below and hands controllers down: the group itself takes none then.
+fn into_the_group_of_the_first_process(rt: Runtime) {
+    if !hull_testkit::on_v2() {
+        // Only version 2 has such groups.
+        return;
+    }
+    let site = Site::new(rt);
+    site.up();
+    let group = site.cgroups().into_iter().next().expect("a cgroup");
+    let below = group.join("init");
+    std::fs::create_dir(&below).expect("mkdir");
+    std::fs::write(below.join("cgroup.procs"), site.pid().to_string()).expect("move");
+    std::fs::write(group.join("cgroup.subtree_control"), "+pids +memory").expect("hand down");
+    let said = site.exec_sh(&[], "echo entered; cat /proc/self/cgroup");
+    assert!(said.starts_with("entered\n"), "{said}");
+    site.exec(&["-d"], &["sleep", "1000"]).ok();
+    assert_eq!(read(below.join("cgroup.procs")).lines().count(), 2);
 }
 
 fn stdin_reaches_it(rt: Runtime) {

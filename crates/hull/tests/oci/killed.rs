@@ -134,7 +134,7 @@ fn a_damaged_state_does_not_hide_the_others(rt: Runtime) {
 
 fn an_interrupted_create_can_be_tried_again(rt: Runtime) {
     let mut site = Site::new(rt);
-    assert!(killed_at(&mut site, "write", 2, |site| drop(site.create(&[]))));
+    assert!(killed_at(&mut site, "write", 1, |site| drop(site.create(&[]))));
     site.verb("delete", &["--force"]).ok();
     site.up();
     assert_eq!(site.exec_sh(&[], "echo fine"), "fine");

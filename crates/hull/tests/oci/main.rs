@@ -25,6 +25,7 @@ mod rootfs;
 mod schema;
 mod seccomp;
 mod site;
+mod systemd;
 mod terminal;
 
 use libtest_mimic::{Arguments, run};
@@ -49,6 +50,7 @@ fn main() {
         rootfs::CASES,
         schema::CASES,
         seccomp::CASES,
+        systemd::CASES,
         terminal::CASES,
     ];
     let trials = modules.into_iter().flatten().flat_map(|case| case.trials()).collect();

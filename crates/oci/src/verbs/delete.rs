@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hull_sys::pidfd;
 
-use crate::cgroups::Group;
+use crate::cgroups::{self, Group};
 use crate::cli::{Flag, Globals, Words};
 use crate::container::{Container, SpecState, Status};
 use crate::error::{Error, Result};
@@ -47,7 +47,10 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
 /// unless it is known.
 pub fn remove(globals: &Globals, locked: Locked, container: &Container, group: Option<&Group>) -> Result<()> {
     match group {
-        Some(group) => group.remove()?,
+        Some(group) => {
+            group.remove()?;
+            locked.cgroup().map_or(Ok(()), |path| cgroups::release(&path))?;
+        }
         None => remove_group(&locked)?,
     }
     let state = &container.state;
@@ -64,10 +67,11 @@ pub fn remove(globals: &Globals, locked: Locked, container: &Container, group: O
 fn remove_group(locked: &Locked) -> Result<()> {
     let Some(path) = locked.cgroup() else { return Ok(()) };
     match Group::open(&path) {
-        Ok(group) => group.remove(),
-        Err(Error::Cgroup(hull_cgroup::Error::Missing { .. } | hull_cgroup::Error::NotMounted)) => Ok(()),
-        Err(error) => Err(error),
+        Ok(group) => group.remove()?,
+        Err(Error::Cgroup(hull_cgroup::Error::Missing { .. } | hull_cgroup::Error::NotMounted)) => {}
+        Err(error) => return Err(error),
     }
+    cgroups::release(&path)
 }
 
 /// How long a killed process may take.

@@ -37,7 +37,7 @@ pub fn run(_: &Globals, _: &Words) -> Result<i32> {
             "cgroup": {
                 "v1": cgroups == Some(false),
                 "v2": cgroups == Some(true),
-                "systemd": false,
+                "systemd": cgroups == Some(true) && crate::systemd::is_running(),
                 "systemdUser": false,
                 "rdma": has("/sys/fs/cgroup/rdma"),
             },

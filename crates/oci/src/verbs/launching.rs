@@ -26,6 +26,7 @@ use crate::hooks;
 use crate::seal;
 use crate::state::{Locked, State, VERSION};
 use crate::stdio;
+use crate::systemd::{self, Placeholder, Scope};
 
 /// What the command wants of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Launching<'a> {
 struct Made {
     locked: Locked,
     group: Option<Group>,
+    /// Until somebody else is in the scope.
+    placeholder: Option<Placeholder>,
 }
 
 impl<'a> Launching<'a> {
@@ -88,7 +91,7 @@ impl<'a> Launching<'a> {
     /// Launches. The exit code is the process's for a foreground run, else 0.
     pub fn launch(self) -> Result<i32> {
         let locked = Locked::create(&self.globals.root, &self.id)?;
-        let mut made = Made { locked, group: None };
+        let mut made = Made { locked, group: None, placeholder: None };
         let signals = if self.mode == Mode::Foreground { Some(stdio::catch()?) } else { None };
         match self.process(&mut made) {
             Ok((child, master)) => match signals {
@@ -105,7 +108,7 @@ impl<'a> Launching<'a> {
     /// Everything up to a process that waits or runs.
     fn process(&self, made: &mut Made) -> Result<(Direct, Option<OwnedFd>)> {
         let (host, unified) = cgroups::host()?;
-        made.group = self.group(&host, &made.locked, unified)?;
+        made.group = self.group(&host, made, unified)?;
         let wishes = Wishes {
             id: &self.id,
             pivot: self.pivot,
@@ -123,6 +126,7 @@ impl<'a> Launching<'a> {
         let heard = self.hear(made, &prepared, &plan, &mut child);
         match heard {
             Ok(master) => {
+                made.placeholder = None;
                 prepared.fds.close();
                 Ok((child, master))
             }
@@ -133,14 +137,23 @@ impl<'a> Launching<'a> {
         }
     }
 
-    fn group(&self, host: &hull_cgroup::Host, locked: &Locked, unified: bool) -> Result<Option<Group>> {
+    fn group(&self, host: &hull_cgroup::Host, made: &mut Made, unified: bool) -> Result<Option<Group>> {
         let path = cgroups::path(self.globals, &self.read.config, &self.id)?;
         let resources = self.read.config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         let mut limits = resources.map(cgroups::limits).transpose()?.unwrap_or_default();
         cgroups::fits(&limits, unified)?;
         limits.devices = Some(cgroups::devices(resources)?);
         // ORDER: known before it is there.
-        locked.note_cgroup(&path)?;
+        made.locked.note_cgroup(&path)?;
+        if self.globals.systemd {
+            if !unified {
+                return Err(Error::Systemd("scopes are made on cgroups of version 2 alone".to_owned()));
+            }
+            let given = self.read.config.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+            let scope = Scope::parse(given.unwrap_or_default(), &self.id)?;
+            made.placeholder = Some(systemd::start(&scope, &self.id, &limits)?);
+            return Group::adopt(host, &path, &limits).map(Some);
+        }
         match Group::create(host, &path, &limits) {
             Ok(group) => Ok(Some(group)),
             Err(error) if self.globals.rootless => {
@@ -201,7 +214,7 @@ impl<'a> Launching<'a> {
 
     /// Until the process ends; then everything of it is removed.
     fn attend(self, made: Made, child: Direct, master: Option<OwnedFd>, signals: &SignalFd) -> Result<i32> {
-        let Made { locked, group } = made;
+        let Made { locked, group, .. } = made;
         let path = locked.path().to_owned();
         // ORDER: other commands may look at it while it runs.
         drop(locked);
@@ -258,6 +271,10 @@ impl Attendant for Watch<'_> {
 fn undo(made: Made) {
     if let Some(group) = &made.group {
         _ = group.remove();
+    }
+    drop(made.placeholder);
+    if let Some(path) = made.locked.cgroup() {
+        _ = cgroups::release(&path);
     }
     _ = made.locked.remove();
 }

@@ -3,7 +3,7 @@
 . /load/common.sh
 
 # Of hull's own tests those that are about systemd, unless others are wished for.
-[ -s /load/filters ] || case ${1:-} in *-hull.suite) FILTERS=(systemd::) ;; esac
+[ -s /load/filters ] || case ${1:-} in *-hull.suite) FILTERS=(systemd::) ;; *-hull.oci) FILTERS=(hull::systemd::) ;; esac
 
 if [ -n "$1" ]; then
   # In that service.
@@ -16,8 +16,8 @@ prepare
 echo "PID 1 is $(cat /proc/1/comm), this is $(cat /proc/self/cgroup)"
 for t in /load/tests/*; do
   name=$(basename "$t")
-  # The OCI suite and other engines are not about systemd.
-  case $name in *-hull | *-hull.oci | *-hull.peers) continue ;; esac
+  # Other engines are not about systemd.
+  case $name in *-hull | *-hull.peers) continue ;; esac
   arguments "$name" "$t" || continue
   cat >"/run/systemd/system/hull-test-$name.service" <<UNIT
 [Unit]

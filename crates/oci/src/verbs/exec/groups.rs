@@ -14,6 +14,8 @@ use crate::error::{Doing, Error, Result};
 /// The container's, and what is asked for below it: controller (`None` is every one) and path.
 pub struct Groups {
     group: Group,
+    /// The container's first process.
+    pid: i32,
     below: Vec<(Option<String>, String)>,
 }
 
@@ -36,13 +38,14 @@ impl Groups {
                 Some(list) => below.extend(list.split(',').map(|one| (Some(one.to_owned()), path.clone()))),
             }
         }
-        Ok(Some(Self { group, below }))
+        Ok(Some(Self { group, pid: container.state.pid, below }))
     }
 
     /// How it enters them.
     pub fn join(&self, fds: &mut Fds) -> Result<CgroupJoin> {
         if self.below.is_empty() {
-            return bundle::join(&self.group, fds);
+            let moved = if self.group.takes_processes() { None } else { self.of_init() };
+            return bundle::join(moved.as_ref().unwrap_or(&self.group), fds);
         }
         let path = self.group.path();
         let mut trees = self.group.hierarchies().peekable();
@@ -65,6 +68,17 @@ impl Groups {
             open(&file).map(|fd| fds.push(fd))
         });
         Ok(CgroupJoin::V1(tasks.collect::<Result<_>>()?))
+    }
+
+    /// KERNEL: a group of version 2 that hands controllers down takes no process. Whoever made it so (a manager inside)
+    /// has moved the first process to one below: as runc, that one is joined.
+    fn of_init(&self) -> Option<Group> {
+        let text = hull_sys::proc::read(&format!("/proc/{}/cgroup", self.pid)).ok()?;
+        let path = Path::new(text.lines().find_map(|line| line.strip_prefix("0::"))?);
+        // Never out of the container's.
+        let below = path.strip_prefix(self.group.path()).ok()?;
+        let plain = below.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if plain { Group::open(path.to_str()?).ok() } else { None }
     }
 }
 
