@@ -397,11 +397,14 @@ impl Engine {
 
     /// The last call, when no request is answered any more: does what was put off and gives back what was kept
     /// ready. Containers go on.
-    pub async fn close(&self) {
+    /// `followed`: the next engine comes at once, and takes the networks over as they are.
+    pub async fn close(&self, followed: bool) {
         let (done, ended) = oneshot::channel();
         self.core.janitor.ask(Job::End { done });
         let _ = tokio::time::timeout(CLOSE_TIME, ended).await;
-        crate::core::blocking(|| self.core.networks.close());
+        if !followed {
+            crate::core::blocking(|| self.core.networks.close());
+        }
     }
 
     fn container(&self, who: &str) -> Result<Arc<Container>> {

@@ -96,7 +96,8 @@ impl Spoken for Restart {
         let Some(engine) = before.engine else {
             return Err(Fault::internal("the engine's process was not found").into());
         };
-        signal(engine, Signal::TERM)?;
+        // What the next engine can take over stays, such as bridges.
+        signal(engine, Signal::HUP)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             // the keeper keeps the socket: a new connection waits for the new engine

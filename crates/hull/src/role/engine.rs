@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hull_engine::{Engine, EngineConfig};
 use hull_launch::keeper::{KEEPER_FD, LISTEN_FD};
@@ -55,8 +56,10 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         .map_err(|e| Fault::internal("cannot start the engine's threads").cause(e))?;
     let served = runtime.block_on(async {
         let engine = Engine::open(config).await?;
-        hull_api::serve(engine.clone(), UnixListener::from(listener), asked_to_end()).await?;
-        engine.close().await;
+        let followed = AtomicBool::new(false);
+        let asked = async { followed.store(asked_to_end().await == Asked::Again, Ordering::Relaxed) };
+        hull_api::serve(engine.clone(), UnixListener::from(listener), asked).await?;
+        engine.close(followed.into_inner()).await;
         Ok(())
     });
     // crash-only: what still runs need not be waited for
@@ -80,13 +83,24 @@ fn log() {
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
-/// SIGTERM or SIGINT.
-async fn asked_to_end() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+/// What an engine is asked for by a signal.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    /// SIGTERM or SIGINT.
+    End,
+    /// SIGHUP: the keeper starts the next one at once.
+    Again,
+}
+
+async fn asked_to_end() -> Asked {
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = term.recv() => Asked::End,
+        _ = int.recv() => Asked::End,
+        _ = hup.recv() => Asked::Again,
     }
 }
