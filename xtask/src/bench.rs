@@ -32,7 +32,7 @@ pub fn run(args: &[String]) -> Result<()> {
         Some("start") => start::run(&binary, &mut figures)?,
         Some("memory") => memory::run(&binary, &mut figures)?,
         Some("oci") => oci::run(&binary)?,
-        Some("image") => image::run(&binary)?,
+        Some("image") => image::run(&binary, &mut figures)?,
         Some("size") => memory::size(&binary, &mut figures)?,
         None => {
             start::run(&binary, &mut figures)?;

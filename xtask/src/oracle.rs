@@ -39,6 +39,11 @@ fn dir() -> PathBuf {
     sh::target().join("oracle")
 }
 
+/// What `fetch` unpacks.
+pub fn root() -> PathBuf {
+    dir().join("root")
+}
+
 /// Unpacks it beneath target/oracle/root, once: the whole of it or nothing.
 pub fn fetch() -> Result<()> {
     let dir = dir();

@@ -35,6 +35,15 @@ const AIMS: &[Aim] = &[
     aim("keeper and engine, idle", "idle", AtMost(15.0, "MiB PSS")),
     aim("each further idle container", "container", AtMost(100.0, "KiB PSS")),
     aim("the binary", "binary", AtMost(15.0, "MiB")),
+    aim("pull of one large layer beside `curl | zcat | tar x`", "pull/floor", AtMost(0.8, "x that")),
+    aim("pull of one large layer beside docker", "docker/pull", PartOfDocker(2.0)),
+    aim("pull of ten layers beside podman", "ten/podman", AtMost(0.5, "x podman")),
+    aim("load of one large layer beside docker", "docker/load", PartOfDocker(2.0)),
+    aim("rmi", "rmi", AtMost(50.0, "ms")),
+    aim("rmi beside docker", "docker/rmi", PartOfDocker(20.0)),
+    aim("the engine's memory at its peak: load", "load peak", AtMost(128.0, "MiB")),
+    aim("the engine's memory at its peak: pull of one layer", "pull peak", AtMost(128.0, "MiB")),
+    aim("the engine's memory at its peak: pull of ten layers", "ten peak", AtMost(128.0, "MiB")),
 ];
 
 const fn aim(what: &'static str, figure: &'static str, bound: Bound) -> Aim {

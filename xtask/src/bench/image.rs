@@ -1,181 +1,235 @@
-//! Images: one large gzip layer brought in, written out and removed, beside `zcat | tar x`.
+//! Images: brought in, written out and removed, beside what no program can do without and beside docker and podman.
 //!
-//! The image is made here: 177 MB of files that gzip to about 64. Removing and what each program needs to
-//! be ready for the next run is not timed.
+//! The images are made here: 177 MB of files that gzip to about 64, as one layer and as ten. What a program needs to be
+//! ready for the next round is not timed. Ratios are of minima.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+mod make;
+mod others;
+
+use std::fs;
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use self::make::Image;
+use self::others::{Docker, Podman, Registry};
+use super::aims::Figures;
 use super::peers::quiet;
 use super::stats::{self, Case};
 use crate::engine::Engine;
-use crate::sh;
+use crate::{apt, sh};
 
 const ROUNDS: usize = 5;
-const FILES: usize = 1200;
-const FILE: usize = 147_500;
-/// So many of each file's bytes cannot be compressed.
-const NOISE: usize = 53_000;
+const NEEDS: &[apt::Need] =
+    &[("docker-registry", "docker-registry"), ("skopeo", "skopeo"), ("curl", "curl"), ("tar", "tar")];
 
-/// Load, save and remove.
-pub fn run(binary: &Path) -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let image = Image::make(dir.path())?;
-    let engine = Engine::start(binary)?;
-    let podman = sh::which("podman").map(|program| Podman { program, root: dir.path().join("podman") });
-    if podman.is_none() {
-        eprintln!("podman is not installed: left out");
-    }
-    load(&image, &engine, podman.as_ref())?;
-    save_and_remove(&image, &engine)
+/// Who can pull, load and remove.
+struct Bench<'a> {
+    dir: &'a Path,
+    engine: &'a Engine,
+    docker: Option<&'a Docker>,
+    podman: Option<&'a Podman>,
 }
 
-fn load(image: &Image, engine: &Engine, podman: Option<&Podman>) -> Result<()> {
-    let mut times: Vec<(String, Vec<f64>)> = Vec::new();
-    let mut note = |name: &str, round: usize, spent: Duration| {
-        let at = times.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            times.push((name.to_owned(), Vec::new()));
-            times.len() - 1
+/// Load, pull, save and remove.
+pub fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
+    apt::ensure(NEEDS)?;
+    let dir = tempfile::tempdir()?;
+    let (one, ten) = (Image::make(dir.path(), 1)?, Image::make(dir.path(), 10)?);
+    let engine = Engine::start(binary)?;
+    let docker = Docker::start(dir.path())?;
+    let podman = Podman::new(dir.path());
+    let registry = Registry::start(dir.path())?;
+    let blob = registry.push(&one)?;
+    registry.push(&ten)?;
+    let bench = Bench { dir: dir.path(), engine: &engine, docker: docker.as_ref(), podman: podman.as_ref() };
+    bench.load(&one, figures)?;
+    bench.pull(&one, &blob, figures)?;
+    bench.pull_ten(&ten, figures)?;
+    bench.save(&one)
+}
+
+impl Bench<'_> {
+    fn load(&self, image: &Image, figures: &mut Figures) -> Result<()> {
+        let archive = image.archive.to_string_lossy().into_owned();
+        let words = ["load", "-q", "-i", &archive];
+        let mut rows = Rows::default();
+        let mut peak = Peak::of(self.engine)?;
+        for round in 0..=ROUNDS {
+            let script = format!("zcat '{}' | tar -x -C \"$1\" -f -", image.layers[0].display());
+            self.floor(round, &mut rows, "zcat, tar x", &script)?;
+            peak.begin()?;
+            rows.time(round, "hull load", || quiet(self.engine.hull(&words)))?;
+            peak.end()?;
+            quiet(self.engine.hull(&["rmi", &image.name]))?;
+            if let Some(docker) = self.docker {
+                rows.time(round, "docker load", || quiet(docker.command(&words)))?;
+                quiet(docker.command(&["rmi", &image.name]))?;
+            }
+            if let Some(podman) = self.podman {
+                rows.time(round, "podman load", || quiet(podman.command(&words)))?;
+                quiet(podman.command(&["rmi", "-f", "-a"]))?;
+            }
+        }
+        rows.print("load of a 177 MB image, one gzip layer");
+        rows.note(figures, "docker/load", "docker load", "hull load");
+        peak.note(figures, "load peak");
+        Ok(())
+    }
+
+    fn pull(&self, image: &Image, blob: &str, figures: &mut Figures) -> Result<()> {
+        let mut rows = Rows::default();
+        let mut peak = Peak::of(self.engine)?;
+        for round in 0..=ROUNDS {
+            let script = format!("curl -s '{blob}' | zcat | tar -x -C \"$1\" -f -");
+            self.floor(round, &mut rows, "curl, zcat, tar x", &script)?;
+            self.pull_by_hull(image, round, &mut rows, &mut peak)?;
+            if let Some(docker) = self.docker {
+                rows.time(round, "docker pull", || quiet(docker.command(&["pull", "-q", &image.at_registry])))?;
+                rows.time(round, "docker rmi", || quiet(docker.command(&["rmi", &image.at_registry])))?;
+            }
+        }
+        rows.print("pull of a 177 MB image, one gzip layer, and rmi of it");
+        rows.note(figures, "pull/floor", "hull pull", "curl, zcat, tar x");
+        rows.note(figures, "docker/pull", "docker pull", "hull pull");
+        rows.note(figures, "docker/rmi", "docker rmi", "hull rmi");
+        if let Some(least) = rows.least("hull rmi") {
+            figures.note("rmi", least);
+        }
+        peak.note(figures, "pull peak");
+        Ok(())
+    }
+
+    fn pull_ten(&self, image: &Image, figures: &mut Figures) -> Result<()> {
+        let mut rows = Rows::default();
+        let mut peak = Peak::of(self.engine)?;
+        for round in 0..=ROUNDS {
+            self.pull_by_hull(image, round, &mut rows, &mut peak)?;
+            if let Some(docker) = self.docker {
+                rows.time(round, "docker pull", || quiet(docker.command(&["pull", "-q", &image.at_registry])))?;
+                quiet(docker.command(&["rmi", &image.at_registry]))?;
+            }
+            if let Some(podman) = self.podman {
+                let words = ["pull", "-q", "--tls-verify=false", &image.at_registry];
+                rows.time(round, "podman pull", || quiet(podman.command(&words)))?;
+                quiet(podman.command(&["rmi", "-f", "-a"]))?;
+            }
+        }
+        rows.print("pull of the same files as ten layers, and rmi");
+        rows.note(figures, "ten/podman", "hull pull", "podman pull");
+        peak.note(figures, "ten peak");
+        Ok(())
+    }
+
+    fn pull_by_hull(&self, image: &Image, round: usize, rows: &mut Rows, peak: &mut Peak) -> Result<()> {
+        peak.begin()?;
+        rows.time(round, "hull pull", || quiet(self.engine.hull(&["pull", "-q", &image.at_registry])))?;
+        peak.end()?;
+        rows.time(round, "hull rmi", || quiet(self.engine.hull(&["rmi", &image.at_registry])))
+    }
+
+    fn save(&self, image: &Image) -> Result<()> {
+        let archive = image.archive.to_string_lossy().into_owned();
+        let out = self.dir.join("saved.tar").to_string_lossy().into_owned();
+        let mut rows = Rows::default();
+        for round in 0..=ROUNDS {
+            quiet(self.engine.hull(&["load", "-q", "-i", &archive]))?;
+            rows.time(round, "hull save", || quiet(self.engine.hull(&["save", "-o", &out, &image.name])))?;
+            quiet(self.engine.hull(&["rmi", &image.name]))?;
+            if let Some(docker) = self.docker {
+                quiet(docker.command(&["load", "-q", "-i", &archive]))?;
+                rows.time(round, "docker save", || quiet(docker.command(&["save", "-o", &out, &image.name])))?;
+                quiet(docker.command(&["rmi", &image.name]))?;
+            }
+        }
+        rows.print("save of the image of one layer");
+        Ok(())
+    }
+
+    /// Times a script that fills an empty directory.
+    fn floor(&self, round: usize, rows: &mut Rows, name: &'static str, script: &str) -> Result<()> {
+        let to = self.dir.join("floor");
+        fs::create_dir(&to)?;
+        let mut command = sh::cmd("sh", &["-c", script, "sh"]);
+        command.arg(&to);
+        rows.time(round, name, || quiet(command))?;
+        Ok(fs::remove_dir_all(&to)?)
+    }
+}
+
+/// Times in milliseconds by name; the first round of each warms up.
+#[derive(Default)]
+struct Rows(Vec<(&'static str, Vec<f64>)>);
+
+impl Rows {
+    fn time(&mut self, round: usize, name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let begin = Instant::now();
+        work()?;
+        let spent = begin.elapsed().as_secs_f64() * 1e3;
+        let at = self.0.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.0.push((name, Vec::new()));
+            self.0.len() - 1
         });
         if round > 0 {
-            times[at].1.push(spent.as_secs_f64() * 1e3);
+            self.0[at].1.push(spent);
         }
-    };
-    let archive = image.archive.to_string_lossy();
-    for round in 0..=ROUNDS {
-        note("zcat, tar x", round, image.floor()?);
-        note("hull load", round, timed(|| quiet(engine.hull(&["load", "-q", "-i", &archive])))?);
-        quiet(engine.hull(&["rmi", "bench:1"]))?;
-        if let Some(podman) = podman {
-            note("podman load", round, timed(|| quiet(podman.command(&["load", "-q", "-i", &archive])))?);
-            quiet(podman.command(&["rmi", "-f", "-a"]))?;
+        Ok(())
+    }
+
+    fn least(&self, name: &str) -> Option<f64> {
+        let (_, times) = self.0.iter().find(|(known, _)| *known == name)?;
+        times.iter().copied().reduce(f64::min)
+    }
+
+    /// Notes how many times `b` it takes `a`, if both were there.
+    fn note(&self, figures: &mut Figures, figure: &'static str, a: &str, b: &str) {
+        if let (Some(a), Some(b)) = (self.least(a), self.least(b)) {
+            figures.note(figure, a / b);
         }
     }
-    print("load of a 177 MB image, one gzip layer", times);
-    Ok(())
-}
 
-fn save_and_remove(image: &Image, engine: &Engine) -> Result<()> {
-    let archive = image.archive.to_string_lossy();
-    let out = image.dir.join("saved.tar");
-    let out = out.to_string_lossy();
-    let (mut save, mut remove) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        quiet(engine.hull(&["load", "-q", "-i", &archive]))?;
-        save.push(timed(|| quiet(engine.hull(&["save", "-o", &out, "bench:1"])))?.as_secs_f64() * 1e3);
-        remove.push(timed(|| quiet(engine.hull(&["rmi", "bench:1"])))?.as_secs_f64() * 1e3);
-    }
-    print("save and rmi of the same image", vec![("hull save".into(), save), ("hull rmi".into(), remove)]);
-    Ok(())
-}
-
-fn print(title: &str, times: Vec<(String, Vec<f64>)>) {
-    let (names, times): (Vec<String>, Vec<Vec<f64>>) = times.into_iter().unzip();
-    let cases: Vec<Case<'_>> = names.into_iter().map(|name| Case { name, run: Box::new(|| Ok(())) }).collect();
-    stats::table(title, &cases, &times);
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
-    let begin = Instant::now();
-    work()?;
-    Ok(begin.elapsed())
-}
-
-/// The archive and its layer.
-struct Image {
-    dir: PathBuf,
-    archive: PathBuf,
-    layer: PathBuf,
-}
-
-impl Image {
-    fn make(dir: &Path) -> Result<Self> {
-        let image = Self { dir: dir.to_owned(), archive: dir.join("image.tar"), layer: dir.join("image/layer.tar.gz") };
-        let (tree, parts) = (dir.join("tree"), dir.join("image"));
-        fs::create_dir_all(&parts)?;
-        fill(&tree)?;
-        let plain = dir.join("layer.tar");
-        tar(&tree, &plain)?;
-        let sum = sh::read(&mut sh::cmd("sha256sum", &[&plain.to_string_lossy()]))?;
-        let diff_id = sum.split_whitespace().next().context("sha256sum says nothing")?;
-        let status = Command::new("gzip").arg("-c").arg(&plain).stdout(File::create(&image.layer)?).status()?;
-        if !status.success() {
-            bail!("gzip failed: {status}");
-        }
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
-        );
-        fs::write(parts.join("config.json"), config)?;
-        fs::write(
-            parts.join("manifest.json"),
-            r#"[{"Config":"config.json","RepoTags":["bench:1"],"Layers":["layer.tar.gz"]}]"#,
-        )?;
-        tar(&parts, &image.archive)?;
-        fs::remove_dir_all(&tree)?;
-        Ok(image)
-    }
-
-    /// What no program can do without: undo the compression and make the files.
-    fn floor(&self) -> Result<Duration> {
-        let to = self.dir.join("floor");
-        fs::create_dir_all(&to)?;
-        let script = "zcat \"$1\" | tar -x -C \"$2\" -f -";
-        let mut command = sh::cmd("sh", &["-c", script, "sh"]);
-        command.arg(&self.layer).arg(&to);
-        let spent = timed(|| quiet(command))?;
-        fs::remove_dir_all(&to)?;
-        Ok(spent)
+    fn print(&self, title: &str) {
+        let cases: Vec<Case<'_>> =
+            self.0.iter().map(|(name, _)| Case { name: (*name).into(), run: Box::new(|| Ok(())) }).collect();
+        let times: Vec<Vec<f64>> = self.0.iter().map(|(_, times)| times.clone()).collect();
+        stats::table(title, &cases, &times);
     }
 }
 
-fn tar(tree: &Path, to: &Path) -> Result<()> {
-    let mut command = sh::cmd("tar", &["--owner=0", "--group=0", "-C"]);
-    quiet({
-        command.arg(tree).arg("-cf").arg(to).arg(".");
-        command
-    })
+/// The most memory that the engine had.
+struct Peak {
+    pid: u32,
+    most: u64,
 }
 
-/// Files of which a part is noise and the rest text.
-fn fill(tree: &Path) -> io::Result<()> {
-    let mut state = 1_u64;
-    for at in 0..FILES {
-        let dir = tree.join(format!("dir-{}", at / 40));
-        fs::create_dir_all(&dir)?;
-        let mut file = BufWriter::new(File::create(dir.join(format!("file-{at}")))?);
-        for _ in 0..NOISE / 8 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            file.write_all(&state.to_le_bytes())?;
-        }
-        let line = format!("a line of file {at} that says what all its others say\n");
-        let mut left = FILE - NOISE;
-        while left > 0 {
-            let take = left.min(line.len());
-            file.write_all(&line.as_bytes()[..take])?;
-            left -= take;
-        }
-        file.flush()?;
+impl Peak {
+    fn of(engine: &Engine) -> Result<Self> {
+        Ok(Self { pid: engine.pids()?.0, most: 0 })
     }
-    Ok(())
-}
 
-/// podman with a store of its own.
-struct Podman {
-    program: PathBuf,
-    root: PathBuf,
-}
-
-impl Podman {
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = sh::cmd(&self.program, &["--root"]);
-        command.arg(&self.root).arg("--runroot").arg(self.root.join("run")).args(args);
-        command
+    /// Forgets what was before (proc(5): clear_refs).
+    fn begin(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.pid), "5")?)
     }
+
+    fn end(&mut self) -> Result<()> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        self.most = self.most.max(line.trim().trim_end_matches(" kB").parse()?);
+        Ok(())
+    }
+
+    fn note(&self, figures: &mut Figures, figure: &'static str) {
+        let most = self.most as f64 / 1024.0;
+        println!("\nthe engine's memory at its peak: {most:.0} MiB");
+        figures.note(figure, most);
+    }
+}
+
+/// Runs and checks a command whose words are given.
+fn checked(program: &str, words: &[&str]) -> Result<()> {
+    let command: Command = sh::cmd(program, words);
+    quiet(command)
 }
