@@ -362,6 +362,9 @@ impl Task {
     }
 
     fn announce(&self, notice: Notice) {
+        if notice == Notice::Start {
+            self.announce_networks("connect");
+        }
         let (action, more) = match notice {
             Notice::Start => ("start", vec![]),
             Notice::Die => {
@@ -378,6 +381,16 @@ impl Task {
             Notice::Destroy => ("destroy", vec![]),
         };
         self.core.announce(&self.definition, action, &more);
+        if notice == Notice::Die {
+            self.announce_networks("disconnect");
+        }
+    }
+
+    /// COMPAT(docker 28): before the start, and after the end.
+    fn announce_networks(&self, action: &str) {
+        for wish in &self.definition.network.endpoints {
+            self.core.events.network(action, &wish.network, &wish.name, Some(self.definition.id.as_str()));
+        }
     }
 }
 

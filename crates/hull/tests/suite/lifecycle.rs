@@ -172,6 +172,10 @@ fn events_tell_the_life() {
     let positions: Vec<Option<usize>> =
         ["create", "start", "die", "destroy"].iter().map(|a| actions.iter().position(|b| b == a)).collect();
     assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{actions:?}");
+    let filter = ["--since", &since, "--until", "0s", "--filter", "type=network"];
+    let format = ["--format", "{{.Action}} {{.Actor.Attributes.name}}"];
+    let networks = host.hull(&[&["events"], &filter[..], &format].concat()).ok();
+    assert_eq!(networks, "connect bridge\ndisconnect bridge");
 }
 
 #[test]
