@@ -113,11 +113,16 @@ fn names_are_answered_by_the_next_engine() {
 
 #[test]
 fn other_names_are_asked_of_the_host_and_not_from_an_internal_network() {
-    // A resolver on the host's loopback, as systemd has one; the file lies in the host's own mount namespace.
+    // A resolver on the host's loopback, as systemd has one; the file is mounted in the host's own mount namespace.
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("resolv.conf");
     fs::write(&file, "nameserver 127.0.0.1\nsearch example.org\n").expect("write");
-    let setup = format!("mount --bind {} /etc/resolv.conf", file.display());
+    // A host may have no such file, or a link that leads nowhere: it gets another /etc.
+    let setup = format!(
+        "cp -a /etc {0}/etc && rm -f {0}/etc/resolv.conf && cp {1} {0}/etc/resolv.conf && mount --bind {0}/etc /etc || exit 1",
+        dir.path().display(),
+        file.display()
+    );
     let host = Host::with(&Settings { setup, ..Settings::default() });
     resolver_on(&host);
     host.hull(&["network", "create", "lan"]).ok();
