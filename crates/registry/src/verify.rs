@@ -125,3 +125,47 @@ impl ServerCertVerifier for Anyone {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A certificate that is its own authority, for `registry.test` and the next thirty days.
+    fn own_authority() -> CertificateDer<'static> {
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+            .args(["-subj", "/CN=registry", "-addext", "subjectAltName=DNS:registry.test"])
+            .args(["-keyout", "/dev/null", "-outform", "DER"])
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        made.stdout.into()
+    }
+
+    #[test]
+    fn a_known_authority_as_the_registrys_own_is_believed_in_its_time_and_under_its_name_only() {
+        let (known, stranger) = (own_authority(), own_authority());
+        let verifier = Vouched::new(Arc::new(rustls::crypto::ring::default_provider()), vec![known.clone()]);
+        let verify = |shown: &CertificateDer<'_>, name: &str, days: u64| {
+            let name = ServerName::try_from(name.to_owned()).expect("a name");
+            let now = Duration::from_secs(UnixTime::now().as_secs() + days * 86_400);
+            verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::since_unix_epoch(now)).map(drop)
+        };
+        assert_eq!(verify(&known, "registry.test", 1), Ok(()));
+        let refused = |answer: Result<(), Error>| match answer {
+            Err(Error::InvalidCertificate(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        let late = refused(verify(&known, "registry.test", 31));
+        assert!(matches!(late, CertificateError::Expired | CertificateError::ExpiredContext { .. }), "{late:?}");
+        let elsewhere = refused(verify(&known, "other.test", 1));
+        assert!(
+            matches!(elsewhere, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }),
+            "{elsewhere:?}"
+        );
+        refused(verify(&stranger, "registry.test", 1));
+    }
+}
