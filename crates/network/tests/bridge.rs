@@ -1,6 +1,9 @@
 //! Bridges, addresses and published ports with real traffic: a host, another machine on its uplink, and
 //! containers, all of them network namespaces of the test's own.
 
+mod common;
+use common::{new_netns, within};
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -18,23 +21,6 @@ use hull_types::Timestamp;
 /// The host's and the other machine's addresses on the uplink.
 const HOST: &str = "203.0.113.1";
 const OUTSIDE: &str = "203.0.113.2";
-
-/// Runs `work` in a network namespace, on a thread of its own.
-fn within<T: Send>(netns: impl AsFd + Sync, work: impl FnOnce() -> T + Send) -> T {
-    hull_sys::namespace::on_own_thread(|| {
-        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-        rustix::thread::move_into_link_name_space(netns.as_fd(), kind).unwrap();
-        Ok(work())
-    })
-    .unwrap()
-}
-
-fn new_netns() -> OwnedFd {
-    assert!(rustix::process::geteuid().is_root(), "needs root");
-    let netns = hull_sys::namespace::new_network().unwrap();
-    within(&netns, || hull_sys::net::loopback_up().unwrap());
-    netns
-}
 
 fn net(text: &str) -> Net {
     text.parse().unwrap()

@@ -1,6 +1,9 @@
 //! The name service with real questions: a host with resolvers of its own, and a container, both of them network
 //! namespaces of the test's own.
 
+mod common;
+use common::{new_netns, within};
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,22 +20,6 @@ const A: u16 = 1;
 const PTR: u16 = 12;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
-
-fn within<T: Send>(netns: impl AsFd + Sync, work: impl FnOnce() -> T + Send) -> T {
-    hull_sys::namespace::on_own_thread(|| {
-        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-        rustix::thread::move_into_link_name_space(netns.as_fd(), kind).unwrap();
-        Ok(work())
-    })
-    .unwrap()
-}
-
-fn new_netns() -> OwnedFd {
-    assert!(rustix::process::geteuid().is_root(), "needs root");
-    let netns = hull_sys::namespace::new_network().unwrap();
-    within(&netns, || hull_sys::net::loopback_up().unwrap());
-    netns
-}
 
 /// A host with a runtime in it, and a container.
 struct World {

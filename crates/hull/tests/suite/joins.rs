@@ -2,12 +2,9 @@
 
 use std::process::Command;
 
-use hull_testkit::{Host, Inject, Out, eventually, run};
+use hull_testkit::{Host, Inject, eventually, run};
 
-fn on_host(host: &Host, script: &str) -> Out {
-    let pid = host.engine_pid().to_string();
-    run(Command::new("nsenter").args(["-t", &pid, "-n", "--", "busybox", "sh", "-c", script]), b"")
-}
+use crate::networks::{on_host, serve};
 
 fn exec(host: &Host, who: &str, script: &str) -> String {
     host.hull(&["exec", who, "sh", "-c", script]).ok()
@@ -18,16 +15,6 @@ fn links(host: &Host, who: &str) -> String {
     let links = "ip -4 -o addr | sed -n 's/.*: \\(eth[0-9]*\\) *inet \\([0-9.]*\\).*/\\1=\\2/p' | sort | xargs";
     let route = "ip route | sed -n 's/default .* dev \\(eth[0-9]*\\).*/by \\1/p'";
     exec(host, who, &format!("{links}; {route}")).replace('\n', " ")
-}
-
-/// A web server that says its name; `get` prints that.
-fn serve(host: &Host, name: &str, flags: &[&str]) {
-    let script = format!("mkdir /www; echo {name} >/www/index.html; echo ready; httpd -f -p 80 -h /www");
-    let mut args = vec!["run", "-d", "--name", name];
-    args.extend(flags);
-    args.extend(["busybox", "sh", "-c", &script]);
-    host.hull(&args).ok();
-    host.ready(name);
 }
 
 fn get(at: &str, port: &str) -> String {

@@ -7,13 +7,13 @@ use std::process::Command;
 use hull_testkit::{Host, Out, eventually, run};
 
 /// Runs a shell script on the host that the engine lives in.
-fn on_host(host: &Host, script: &str) -> Out {
+pub(crate) fn on_host(host: &Host, script: &str) -> Out {
     let pid = host.engine_pid().to_string();
     run(Command::new("nsenter").args(["-t", &pid, "-n", "--", "busybox", "sh", "-c", script]), b"")
 }
 
 /// A web server whose page is its name; its flags.
-fn serve(host: &Host, name: &str, flags: &[&str]) {
+pub(crate) fn serve(host: &Host, name: &str, flags: &[&str]) {
     let script = format!("mkdir /www; echo {name} >/www/index.html; echo ready; httpd -f -p 80 -h /www");
     let mut args = vec!["run", "-d", "--name", name];
     args.extend(flags);
