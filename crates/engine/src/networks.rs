@@ -7,6 +7,7 @@
 mod asked;
 pub(crate) mod change;
 mod connect;
+mod lease;
 pub(crate) mod names;
 pub mod plan;
 pub(crate) mod show;
@@ -17,9 +18,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hull_network::dns::{Resolvers, Zone};
-use hull_network::ports::{Published, Reserved, reserve, reserve_again};
+use hull_network::ports::{Published, Reserved, reserve_again};
 use hull_network::rules::PortRule;
-use hull_network::{Definition, Endpoint, Net, Subnet, Switch, ipam};
+use hull_network::{Definition, Driver, Endpoint, Net, Subnet, Switch, ipam};
 use hull_records::{Db, Record};
 use hull_types::{ContainerId, Digest, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -113,11 +114,12 @@ impl Networks {
         let missing = !self.lock().known.values().any(|network| network.name == DEFAULT);
         if missing {
             let link = if instance == "hull" { "hull0".to_owned() } else { format!("br-{}", &instance[5..]) };
-            let net = ipam::free_pool(&self.taken()?)?;
+            let net = ipam::free_pool(&self.taken(true)?)?;
             self.store(Definition {
                 id: random_id()?,
                 name: DEFAULT.to_owned(),
                 created: Timestamp::now(),
+                driver: Driver::Bridge,
                 link,
                 subnets: vec![Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }],
                 internal: false,
@@ -134,9 +136,9 @@ impl Networks {
         Ok(Switch::watch(&self.switch)?)
     }
 
-    /// Networks and routes that a new pool must not overlap.
-    fn taken(&self) -> Result<Vec<Net>, Fault> {
-        let mut taken = self.switch.taken()?;
+    /// Networks and, for one of this host's own, routes that a new pool must not overlap.
+    fn taken(&self, own: bool) -> Result<Vec<Net>, Fault> {
+        let mut taken = if own { self.switch.taken()? } else { Vec::new() };
         let inner = self.lock();
         taken.extend(inner.known.values().flat_map(|network| network.subnets.iter().map(|subnet| subnet.net)));
         Ok(taken)
@@ -169,112 +171,6 @@ impl Networks {
         }
     }
 
-    /// Chooses addresses and keeps ports for a container that starts. Nothing of the kernel's is made yet.
-    ///
-    /// # Errors
-    /// A network is gone or full, an address or a port is taken.
-    pub fn lease(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
-        let result = self.lease_all(who, plan);
-        if result.is_err() {
-            self.release(who.id);
-        }
-        result
-    }
-
-    fn lease_all(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
-        let gateway = self.gateway(plan);
-        let mut endpoints = Vec::new();
-        for (index, wish) in plan.endpoints.iter().enumerate() {
-            let network = self.find(&wish.network)?;
-            let mut endpoint = self.endpoint(&network, wish, index)?;
-            endpoint.gateway = index == gateway;
-            endpoint.names = names::on(&network, who, wish);
-            // ORDER: known at once, so that nobody else is given the same.
-            self.lock().ends.entry(who.id).or_default().endpoints.push(endpoint.clone());
-            self.zone.add(&network, &endpoint);
-            endpoints.push(endpoint);
-        }
-        let reserved = self.keep_ports(plan, &endpoints)?;
-        let ports = reserved.iter().map(|one| one.published).collect();
-        if let Some(ends) = self.lock().ends.get_mut(&who.id) {
-            ends.reserved = reserved;
-            ends.names = Service::asked_by(who);
-        }
-        Ok(Given { endpoints, ports, joining: None })
-    }
-
-    /// Which of the endpoints has the default route.
-    fn gateway(&self, plan: &Plan) -> usize {
-        plan.gateway(|network| self.find(network).is_ok_and(|network| network.internal))
-    }
-
-    fn endpoint(&self, network: &Definition, wish: &EndpointWish, index: usize) -> Result<Endpoint, Fault> {
-        let mut inner = self.lock();
-        let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
-        let mut addresses = Vec::new();
-        for subnet in &network.subnets {
-            let v4 = subnet.net.address.is_ipv4();
-            let wished = if v4 { wish.ipv4.map(IpAddr::V4) } else { wish.ipv6.map(IpAddr::V6) };
-            let address = match wished {
-                Some(address) => ipam::check_address(subnet, &in_use, address).map(|()| address)?,
-                None => {
-                    let key = (network.id.clone(), v4);
-                    let address = ipam::free_address(subnet, &in_use, inner.last.get(&key).copied())?;
-                    inner.last.insert(key, address);
-                    address
-                }
-            };
-            addresses.push(Net { address, prefix: subnet.net.prefix });
-        }
-        let id = random_id()?;
-        let IpAddr::V4(first) = addresses[0].address else {
-            return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
-        };
-        Ok(Endpoint {
-            network: network.id.clone(),
-            name: format!("eth{index}"),
-            link: format!("veth{}", &id[..8]),
-            mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
-            addresses,
-            gateway: false,
-            names: Vec::new(),
-            sysctls: plan::sysctls(&wish.driver_opts, &format!("eth{index}"))?,
-            id,
-        })
-    }
-
-    fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
-        let Some(first) = endpoints.iter().find(|endpoint| endpoint.gateway) else { return Ok(Vec::new()) };
-        let network = self.find(&first.network)?;
-        let mut kept = Vec::new();
-        for wish in &plan.ports {
-            let v6 = first.address(false).is_some();
-            let reserved = reserve(wish, network.publish_on, v6).map_err(|error| self.name_holder(error))?;
-            kept.extend(reserved);
-        }
-        Ok(kept)
-    }
-
-    /// A port that is kept for a container of this engine: which one.
-    fn name_holder(&self, error: hull_network::Error) -> Fault {
-        let hull_network::Error::PortInUse { address, port, protocol, .. } = &error else { return error.into() };
-        let inner = self.lock();
-        let same = |one: &Published| {
-            one.host == *port
-                && one.protocol.name() == *protocol
-                && (one.address == *address || one.address.is_unspecified() || address.is_unspecified())
-        };
-        let holds = |ends: &Ends| ends.reserved.iter().any(|one| same(&one.published));
-        let owner = inner.ends.iter().find(|(_, ends)| holds(ends)).map(|(id, _)| id.short().to_owned());
-        drop(inner);
-        match owner {
-            Some(owner) => Fault::new(error.kind(), error.to_string())
-                .cause(format!("container {owner} publishes {port}/{protocol}"))
-                .hint("stop that one or choose another port"),
-            None => error.into(),
-        }
-    }
-
     /// The addresses of this host on the default network.
     pub fn host_gateway(&self) -> Vec<IpAddr> {
         let default = self.find(DEFAULT);
@@ -301,7 +197,7 @@ impl Networks {
     }
 
     fn open_ports(&self, endpoints: &[Endpoint], ports: &[Published]) -> Result<(), Fault> {
-        let Some(main) = endpoints.iter().find(|endpoint| endpoint.gateway) else { return Ok(()) };
+        let Some(main) = self.publishing(endpoints)?.map(|(end, _)| end) else { return Ok(()) };
         let to = |published: &Published| main.address(published.address.is_ipv4());
         let rules = ports.iter().filter_map(|one| Some(PortRule { published: *one, to: to(one)? }));
         Ok(self.switch.publish(&main.id, rules.collect())?)
@@ -357,10 +253,13 @@ impl Networks {
 
     /// The engine ends in good order: without a running container, nothing of the networks stays.
     pub fn close(&self) {
-        if self.lock().ends.is_empty()
-            && let Err(error) = self.switch.clear(&self.bridges())
-        {
-            tracing::warn!(%error, "bridges not removed");
+        if !self.lock().ends.is_empty() {
+            return;
+        }
+        let parents = self.all().into_iter().filter(|network| network.driver != Driver::Bridge);
+        let lowered = parents.map(|network| self.switch.lower(&network)).fold(Ok(()), Result::and);
+        if let Err(error) = lowered.and(self.switch.clear(&self.bridges())) {
+            tracing::warn!(%error, "links of networks not removed");
         }
     }
 

@@ -3,6 +3,7 @@
 mod address;
 mod link;
 mod path;
+mod upper;
 
 use hull_sys::net::Netlink;
 
@@ -10,8 +11,9 @@ use crate::error::Result;
 use crate::socket::Socket;
 
 pub use address::{BadNet, Net, octets};
-pub use link::{BadMac, Bridge, Link, Mac, Macvlan, MacvlanMode, NewLink, Peer, Veth};
+pub use link::{BadMac, Bridge, Link, Mac, NewLink, Peer, Veth};
 pub use path::Path;
+pub use upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};
 
 /// A routing socket. Its requests concern the namespace of the thread that opened it.
 #[derive(Debug)]

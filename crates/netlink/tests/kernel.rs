@@ -9,7 +9,7 @@ use hull_netlink::nft::{
     Batch, Chain, Data, Direction, Element, Expr, Family, Field, Hook, Nft, Register, Rule, Set, Table, Type, Verdict,
     Watch,
 };
-use hull_netlink::route::{Bridge, Mac, Macvlan, MacvlanMode, Net, NewLink, Path, Peer, Veth};
+use hull_netlink::route::{Bridge, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net, NewLink, Path, Peer, Upper, Veth};
 use hull_netlink::{Error, Route, Tolerate};
 use rustix::io::Errno;
 
@@ -112,6 +112,31 @@ fn in_network(netns: impl AsFd + Sync, work: impl FnOnce() + Send) {
 }
 
 #[test]
+fn a_kernel_is_asked_which_links_it_knows() {
+    let up = |name| NewLink { name, up: true, ..NewLink::default() };
+    in_new_network(|| {
+        let mut route = Route::open().unwrap();
+        route.add_bridge(&Bridge { link: up("br0"), multicast_snooping: false }).unwrap();
+        let parent = route.link("br0").unwrap().unwrap().index;
+        for upper in
+            [Upper::Macvlan(MacvlanMode::Bridge), Upper::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private), Upper::Vlan(50)]
+        {
+            let known = route.knows(upper).unwrap();
+            let made = route.add_upper(&up("on0"), parent, upper);
+            assert_eq!(known, made.is_ok(), "{upper:?}: {made:?}");
+            if known {
+                let link = route.link("on0").unwrap().unwrap();
+                assert_eq!((link.kind.as_deref(), link.peer), (Some(upper.kind()), Some(parent)));
+                route.set_alias(link.index, "mine").unwrap();
+                assert_eq!(route.link("on0").unwrap().unwrap().alias.as_deref(), Some("mine"));
+                route.delete(link.index).unwrap();
+            }
+        }
+        assert_eq!(route.links().unwrap().iter().filter(|link| link.name.contains("lan")).count(), 0, "nothing made");
+    });
+}
+
+#[test]
 fn a_macvlan_sits_on_its_parent() {
     in_new_network(|| {
         let mut route = Route::open().unwrap();
@@ -119,7 +144,7 @@ fn a_macvlan_sits_on_its_parent() {
         let peer = Peer { name: "up1", mac: None, mtu: None, netns: None };
         route.add_veth(&Veth { link: up("up0"), peer }).unwrap();
         let parent = route.link("up0").unwrap().unwrap().index;
-        route.add_macvlan(&Macvlan { link: up("mv0"), parent, mode: MacvlanMode::Bridge }).unwrap();
+        route.add_upper(&up("mv0"), parent, Upper::Macvlan(MacvlanMode::Bridge)).unwrap();
         let made = route.link("mv0").unwrap().unwrap();
         assert_eq!((made.kind.as_deref(), made.peer), (Some("macvlan"), Some(parent)));
         assert!(said("ip", &["-d", "link", "show", "mv0"]).contains("macvlan mode bridge"));

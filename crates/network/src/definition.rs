@@ -3,11 +3,53 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hull_netlink::route::Net;
+use hull_netlink::route::{IpvlanFlag, IpvlanMode, MacvlanMode, Net, Upper};
 use hull_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A bridge network.
+/// What a network's containers are wired to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Driver {
+    /// A bridge of its own.
+    #[default]
+    Bridge,
+    /// A link of this host, each container with a hardware address of its own.
+    Macvlan(MacvlanMode),
+    /// A link of this host, all containers with its hardware address.
+    Ipvlan(IpvlanMode, IpvlanFlag),
+}
+
+impl Driver {
+    /// docker's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan(..) => "ipvlan",
+        }
+    }
+
+    /// The links that containers have, if they stand on a parent.
+    pub fn upper(self) -> Option<Upper> {
+        match self {
+            Self::Bridge => None,
+            Self::Macvlan(mode) => Some(Upper::Macvlan(mode)),
+            Self::Ipvlan(mode, flag) => Some(Upper::Ipvlan(mode, flag)),
+        }
+    }
+
+    /// Whether a container has a hardware address of its own.
+    pub fn own_mac(self) -> bool {
+        !matches!(self, Self::Ipvlan(..) | Self::Macvlan(MacvlanMode::Passthru))
+    }
+
+    /// Whether the way out needs no neighbour: the parent's namespace routes.
+    pub(crate) fn routes(self) -> bool {
+        matches!(self, Self::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _))
+    }
+}
+
+/// A network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// 64 hexadecimal digits.
@@ -16,7 +58,10 @@ pub struct Definition {
     pub name: String,
     /// When it was made.
     pub created: Timestamp,
-    /// The name of its link, at most 15 bytes.
+    /// What its containers are wired to.
+    #[serde(default)]
+    pub driver: Driver,
+    /// The name of its bridge, or of the parent; at most 15 bytes.
     pub link: String,
     /// One of IPv4, perhaps one of IPv6.
     pub subnets: Vec<Subnet>,
@@ -48,7 +93,7 @@ impl Definition {
 pub struct Subnet {
     /// The network, its host bits zero.
     pub net: Net,
-    /// The bridge's own address in it.
+    /// The bridge's own address in it, or that of a router behind the parent.
     pub gateway: IpAddr,
     /// Where containers' addresses are taken from, if not from all of it.
     pub range: Option<Net>,
@@ -65,7 +110,7 @@ pub struct Endpoint {
     pub network: String,
     /// The name of the link inside: `eth0`.
     pub name: String,
-    /// The name of its peer on the bridge.
+    /// The name of its peer on the bridge; of no use where it stands on a parent.
     pub link: String,
     /// Its hardware address.
     pub mac: hull_netlink::route::Mac,

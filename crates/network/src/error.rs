@@ -44,6 +44,20 @@ pub enum Error {
         /// Its name.
         link: String,
     },
+    /// A kind of link that the kernel does not know.
+    #[error("this kernel has no {kind} links")]
+    UnknownLink {
+        /// `macvlan`, `ipvlan` or `vlan`.
+        kind: &'static str,
+        /// The option that it would have to be built with.
+        option: &'static str,
+    },
+    /// A parent that is not there, and is no VLAN of one that is.
+    #[error("the parent `{link}` of the network is not there")]
+    NoParent {
+        /// Its name.
+        link: String,
+    },
     /// No socket for the name service.
     #[error("cannot open a socket for the name service: {why}")]
     Names {
@@ -122,7 +136,8 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NewNamespace { source } => source.kind(),
-            Self::HostGateway => Kind::Unsupported,
+            Self::HostGateway | Self::UnknownLink { .. } => Kind::Unsupported,
+            Self::NoParent { .. } => Kind::Invalid,
             Self::Kernel { source, .. } => source.kind(),
             Self::Setting { .. }
             | Self::Gone { .. }
@@ -149,6 +164,12 @@ impl From<Error> for Fault {
         match error {
             Error::NewNamespace { source } => fault.cause(source),
             Error::Kernel { source, .. } => fault.cause(source),
+            Error::UnknownLink { option, .. } => {
+                fault.hint(format!("it would have to be built with {option}, or its module loaded"))
+            }
+            Error::NoParent { .. } => {
+                fault.hint("`ip link` shows the links of this host; `eth0.50` is made as VLAN 50 of `eth0`")
+            }
             Error::NoPool => fault.hint("give the network a subnet of its own: `--subnet 10.89.0.0/24`"),
             Error::NoAddress(net) => fault.hint(format!("remove containers, or make a larger network than {net}")),
             Error::AddressOutside { net, .. } => fault.hint(format!("the network is {net}")),

@@ -15,8 +15,8 @@ pub mod ports;
 pub mod rules;
 mod switch;
 
-pub use definition::{Definition, Endpoint, Subnet};
+pub use definition::{Definition, Driver, Endpoint, Subnet};
 pub use error::Error;
-pub use hull_netlink::route::{Mac, Net};
+pub use hull_netlink::route::{IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net};
 pub use netns::{Netns, Pool};
-pub use switch::Switch;
+pub use switch::{Switch, own_parent};

@@ -6,6 +6,10 @@
 
 mod inside;
 mod settings;
+mod sweep;
+mod upper;
+
+pub use upper::own_parent;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -17,7 +21,7 @@ use hull_netlink::route::{Bridge, Link, Mac, Net, NewLink, Peer, Veth};
 use hull_netlink::{Route, Tolerate};
 use rustix::io::Errno;
 
-use crate::definition::{Definition, Endpoint};
+use crate::definition::{Definition, Driver, Endpoint};
 use crate::error::Error;
 use crate::ipam;
 use crate::rules::{self, PortRule};
@@ -58,13 +62,19 @@ impl Switch {
         Ok(paths.iter().map(|path| path.destination).filter(|net| net.prefix > 0).chain(of_addresses).collect())
     }
 
-    /// Makes the network's bridge, with its addresses and rules, if it is not up yet.
+    /// Makes the network's bridge, with its addresses and rules, if it is not up yet; of one that stands on a parent, the
+    /// parent, if that is hull's to make.
     ///
     /// # Errors
     /// The kernel's refusal; what was made of it goes again.
     pub fn raise(&self, network: &Definition) -> Result<(), Error> {
         let mut state = self.lock();
         if state.up.get(&network.id) == Some(network) {
+            return Ok(());
+        }
+        if network.driver.upper().is_some() {
+            state.raise_parent(network, &self.table.name)?;
+            state.up.insert(network.id.clone(), network.clone());
             return Ok(());
         }
         let made = state.make_bridge(network);
@@ -85,6 +95,9 @@ impl Switch {
     pub fn lower(&self, network: &Definition) -> Result<(), Error> {
         let mut state = self.lock();
         state.up.remove(&network.id);
+        if network.driver.upper().is_some() {
+            return state.lower_parent(network, &self.table.name);
+        }
         state.install(&self.table)?;
         state.delete_link(&network.link)
     }
@@ -94,6 +107,9 @@ impl Switch {
     /// # Errors
     /// The kernel's refusal; nothing is left of it then.
     pub fn attach(&self, network: &Definition, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        if let Some(kind) = network.driver.upper() {
+            return upper::attach(|| self.lock(), (network, endpoint, netns), kind);
+        }
         let mut state = self.lock();
         let (route, _) = state.sockets()?;
         let bridge = find(route, &network.link)?;
@@ -162,35 +178,15 @@ impl Switch {
         inside::lead(netns, from, to)
     }
 
-    /// Deletes the near end of a wire: of an endpoint whose container lives on. Waits for the kernel,
-    /// 14 to 22 ms.
+    /// Takes away the wire of an endpoint whose container lives on. Waits for the kernel, 14 to 22 ms.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn unplug(&self, link: &str) -> Result<(), Error> {
-        self.lock().delete_link(link)
-    }
-
-    /// Takes away every wire on bridges that are up, and on these, whose link is in no use: of starts that were cut short. A wire
-    /// belongs to the bridge it is on, so no other engine's is touched.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn sweep(&self, bridges: &[String], used: &dyn Fn(&str) -> bool) -> Result<(), Error> {
-        let mut state = self.lock();
-        let up: Vec<String> = state.up.values().map(|network| network.link.clone()).collect();
-        let bridges = [bridges, &up].concat();
-        let (route, _) = state.sockets()?;
-        let links = route.links().map_err(kernel("read the links"))?;
-        let ours = |link: &Link| {
-            link.master.is_some_and(|master| {
-                links.iter().any(|bridge| bridge.index == master && bridges.contains(&bridge.name))
-            })
-        };
-        for link in links.iter().filter(|link| ours(link) && !used(&link.name)) {
-            route.delete(link.index).map_err(kernel("delete a wire that nobody uses"))?;
+    pub fn unplug(&self, network: &Definition, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        match network.driver.upper() {
+            Some(_) => inside::delete(netns, &endpoint.name),
+            None => self.lock().delete_link(&endpoint.link),
         }
-        Ok(())
     }
 
     /// Makes the ruleset again if somebody has changed it. True if it had been.
@@ -199,7 +195,7 @@ impl Switch {
     /// The kernel's refusal.
     pub fn mend(&self) -> Result<bool, Error> {
         let mut state = self.lock();
-        if state.up.is_empty() || state.is_whole(&self.table)? {
+        if state.bridges().next().is_none() || state.is_whole(&self.table)? {
             return Ok(false);
         }
         state.install(&self.table).map(|()| true)
@@ -231,22 +227,6 @@ impl Switch {
         thread.map(drop).map_err(|error| Error::Thread { why: error.to_string() })
     }
 
-    /// Takes everything away: bridges, these among them, rules, wires.
-    ///
-    /// # Errors
-    /// The first refusal; the rest was tried.
-    pub fn clear(&self, bridges: &[String]) -> Result<(), Error> {
-        let swept = self.sweep(bridges, &|_| false);
-        let mut state = self.lock();
-        let networks = std::mem::take(&mut state.up);
-        state.ports.clear();
-        let mut result = swept.and(state.install(&self.table));
-        for bridge in networks.values().map(|network| &network.link).chain(bridges) {
-            result = result.and(state.delete_link(bridge));
-        }
-        result
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,6 +241,11 @@ impl State {
         }
         let (route, nft) = self.sockets.as_mut().expect("just made");
         Ok((route, nft))
+    }
+
+    /// The bridge networks that are up.
+    fn bridges(&self) -> impl Iterator<Item = &Definition> {
+        self.up.values().filter(|network| network.driver == Driver::Bridge)
     }
 
     fn make_bridge(&mut self, network: &Definition) -> Result<(), Error> {
@@ -294,7 +279,7 @@ impl State {
 
     /// Makes the ruleset of what is up; without a network there is none.
     fn install(&mut self, table: &Table) -> Result<(), Error> {
-        let networks: Vec<&Definition> = self.up.values().collect();
+        let networks: Vec<&Definition> = self.bridges().collect();
         let batch = if networks.is_empty() {
             let mut batch = Batch::new();
             batch.add_table(table).delete_table(table);
@@ -308,7 +293,7 @@ impl State {
     }
 
     fn is_whole(&mut self, table: &Table) -> Result<bool, Error> {
-        let networks: Vec<&Definition> = self.up.values().collect();
+        let networks: Vec<&Definition> = self.bridges().collect();
         let expected = rules::counts(&networks);
         let (bridges, ports) = (networks.len(), self.ports.values().flatten().copied().collect::<Vec<_>>());
         let sets = rules::set_sizes(&ports);

@@ -158,6 +158,7 @@ fn network(name: &str, subnets: &[&str]) -> Definition {
         id: format!("id-{name}"),
         name: name.into(),
         created: Timestamp::now(),
+        driver: hull_network::Driver::Bridge,
         link: format!("br-{name}"),
         subnets: subnets.collect(),
         internal: false,

@@ -192,6 +192,7 @@ impl Answer {
 
 fn network(name: &str) -> Definition {
     Definition {
+        driver: hull_network::Driver::Bridge,
         id: name.into(),
         name: name.into(),
         created: Timestamp::NEVER,

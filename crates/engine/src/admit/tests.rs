@@ -41,6 +41,7 @@ impl Find for NoNetworks {
         let gateway = hull_network::ipam::first(net);
         let subnet = hull_network::Subnet { net, gateway, range: None, reserved: BTreeMap::new() };
         Ok(Arc::new(Definition {
+            driver: Default::default(),
             id: "b1".into(),
             name: "bridge".into(),
             created: hull_types::Timestamp::NEVER,

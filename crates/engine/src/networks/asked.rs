@@ -1,16 +1,23 @@
 //! From a create request to a [`Definition`]: every field is honoured, or refused by name.
 
+mod driver;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hull_network::{Definition, Net, Subnet, ipam};
+use hull_network::{Definition, Driver, Net, Subnet, ipam};
 use hull_types::{Fault, Kind, Timestamp};
 use hull_wire as wire;
 
 use super::{BUILTIN, DEFAULT, random_id, shown};
+pub(super) use driver::check_parent;
 
-/// The largest MTU that a bridge takes.
-const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
+/// What an MTU is.
+const MTU_WORDS: &str = "an MTU from 68 to 65535";
+
+fn mtu(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|mtu| (68..=65535).contains(mtu))
+}
 
 /// What a request asks for; `taken` are the networks and routes that a pool must not overlap.
 ///
@@ -22,6 +29,7 @@ pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) ->
     let mut network = Definition {
         name: request.name.clone(),
         created: Timestamp::now(),
+        driver: Driver::Bridge,
         link: link(&id),
         id,
         subnets: Vec::new(),
@@ -33,11 +41,18 @@ pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) ->
         labels: request.labels.clone(),
         options: request.options.clone(),
     };
-    for (key, value) in &request.options {
-        option(&mut network, key, value)?;
+    if is_bridge(request) {
+        request.options.iter().try_for_each(|(key, value)| option(&mut network, key, value))?;
+    } else {
+        driver::apply(&mut network, request)?;
     }
     network.subnets = subnets(request, taken)?;
     Ok(network)
+}
+
+/// Whether the network is to have a bridge of its own.
+pub(super) fn is_bridge(request: &wire::NetworkCreateRequest) -> bool {
+    !matches!(request.driver.as_str(), "macvlan" | "ipvlan")
 }
 
 /// The name of a network's link, unless another one is asked for.
@@ -59,14 +74,14 @@ fn check(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
         return Err(Fault::new(Kind::Forbidden, format!("operation is not permitted on predefined {name} network")));
     }
     match request.driver.as_str() {
-        "" | "bridge" | "default" => {}
+        "" | "bridge" | "default" | "macvlan" | "ipvlan" => {}
         one @ ("host" | "null" | "none") => {
             let one = if one == "host" { "host" } else { "null" };
             return Err(Fault::new(Kind::Forbidden, format!("only one instance of \"{one}\" network is allowed")));
         }
         other => {
             return Err(Fault::unsupported(format!("the network driver {} is not supported", shown(other)))
-                .hint("`bridge` is the one driver of this version"));
+                .hint("`bridge`, `macvlan` and `ipvlan` are"));
         }
     }
     for (set, field) in [
@@ -99,10 +114,7 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
         "bridge.host_binding_ipv4" => {
             network.publish_on = Some(value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("an IPv4 address"))?.into());
         }
-        "driver.mtu" => {
-            let mtu = value.parse().ok().filter(|mtu| MTU.contains(mtu));
-            network.mtu = Some(mtu.ok_or_else(|| bad("an MTU from 68 to 65535"))?);
-        }
+        "driver.mtu" => network.mtu = Some(mtu(value).ok_or_else(|| bad(MTU_WORDS))?),
         _ => {
             return Err(Fault::unsupported(format!("the network option {} is not supported", shown(key)))
                 .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4 and driver.mtu are, after com.docker.network."));

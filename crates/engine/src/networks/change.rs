@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hull_network::Definition;
+use hull_network::{Definition, Driver};
 use hull_types::{Fault, Kind};
 use hull_wire as wire;
 
@@ -18,8 +18,10 @@ pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Resul
     if networks.find(&request.name).is_ok_and(|known| known.name == request.name) && request.name != DEFAULT {
         return Err(Fault::new(Kind::Conflict, format!("network with name {} already exists", request.name)));
     }
-    let definition = asked::definition(request, &blocking(|| networks.taken())?)?;
-    if networks.all().iter().any(|other| other.link == definition.link) {
+    let definition = asked::definition(request, &blocking(|| networks.taken(asked::is_bridge(request)))?)?;
+    asked::check_parent(&definition, &networks.all())?;
+    let own = definition.driver == Driver::Bridge;
+    if own && networks.all().iter().any(|other| other.link == definition.link) {
         return Err(Fault::new(
             Kind::Conflict,
             format!("the bridge name {} is that of another network", super::shown(&definition.link)),

@@ -60,14 +60,16 @@ impl Networks {
         plan: &Plan,
         netns: BorrowedFd<'_>,
     ) -> Result<Given, Fault> {
+        let network = self.find(&endpoint.network);
         if let Some(ends) = self.lock().ends.get_mut(&container) {
             ends.endpoints.retain(|other| other.id != endpoint.id);
         }
         self.zone.remove(endpoint);
         let closed = self.switch.detach(&endpoint.id);
-        let unplugged = self.switch.unplug(&endpoint.link);
+        let unplugged = network.and_then(|network| Ok(self.switch.unplug(&network, endpoint, netns)?));
         let given = self.settle(container, plan, netns);
-        closed.and(unplugged)?;
+        closed?;
+        unplugged?;
         given
     }
 
@@ -79,7 +81,8 @@ impl Networks {
             inner.ends.iter_mut().filter_map(|(id, ends)| Some((*id, ends.names.held.take()?))).collect()
         };
         for (container, mut held) in taken {
-            let resumed = self.join_again(container, &held).and_then(|()| self.resume_names(container, &mut held));
+            let resumed = self.sweep_inside(container, &held).and_then(|()| self.join_again(container, &held));
+            let resumed = resumed.and_then(|()| self.resume_names(container, &mut held));
             let resumed = resumed.and_then(|()| match &held.netns {
                 Some(netns) => self.settle(container, &held.plan, netns.as_fd()).map(drop),
                 None => Ok(()),
@@ -90,13 +93,21 @@ impl Networks {
         }
     }
 
+    /// A link that a container had left when the engine was killed, and that nobody has taken away.
+    fn sweep_inside(&self, container: ContainerId, held: &Held) -> Result<(), Fault> {
+        let Some(netns) = &held.netns else { return Ok(()) };
+        let endpoints = self.endpoints(container);
+        let used: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+        Ok(self.switch.sweep_inside(netns.as_fd(), &used)?)
+    }
+
     /// An endpoint whose wiring was cut short is wired anew.
     fn join_again(&self, container: ContainerId, held: &Held) -> Result<(), Fault> {
         let (Some(id), Some(netns)) = (&held.joining, &held.netns) else { return Ok(()) };
         let endpoints = self.endpoints(container);
         let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.id == *id) else { return Ok(()) };
-        self.switch.unplug(&endpoint.link)?;
         let network = self.find(&endpoint.network)?;
+        self.switch.unplug(&network, endpoint, netns.as_fd())?;
         Ok(self.switch.attach(&network, endpoint, netns.as_fd())?)
     }
 

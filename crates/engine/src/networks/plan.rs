@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hull_network::ports::{Protocol, Wish};
-use hull_network::{Definition, Mac};
+use hull_network::{Definition, Driver, Mac};
 use hull_types::Fault;
 use hull_wire as wire;
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,13 @@ pub fn admit(
             main.name
         )));
     }
+    let driver = find.network(&main.network)?.driver;
+    if !plan.ports.is_empty() && driver != Driver::Bridge {
+        warnings.push(format!(
+            "Published ports are discarded on {} networks: their containers have addresses of their own outside",
+            driver.name()
+        ));
+    }
     Ok(plan)
 }
 
@@ -197,6 +204,12 @@ pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> 
     let mac = if mac.is_empty() { None } else { Some(mac.parse::<Mac>().map_err(|e| Fault::invalid(e.to_string()))?) };
     if mac.is_some_and(|mac| mac.0[0] & 1 == 1) {
         return Err(Fault::invalid("a multicast MAC address cannot be a container's"));
+    }
+    if mac.is_some() && !network.driver.own_mac() {
+        return Err(Fault::invalid(format!(
+            "containers on the network {} have the MAC address of its parent",
+            network.name
+        )));
     }
     Ok(EndpointWish {
         network: network.id.clone(),

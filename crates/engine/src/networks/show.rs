@@ -63,7 +63,7 @@ pub(crate) fn inspect(core: &Core, who: &str) -> Result<wire::NetworkResource, F
         let end = wire::NetworkContainer {
             name,
             endpoint_id: endpoint.id.clone(),
-            mac_address: endpoint.mac.to_string(),
+            mac_address: if network.driver.own_mac() { endpoint.mac.to_string() } else { String::new() },
             ipv4_address: address(true),
             ipv6_address: address(false),
         };
@@ -84,7 +84,7 @@ fn resource(network: &Definition) -> wire::NetworkResource {
         id: network.id.clone(),
         created: network.created,
         scope: "local".into(),
-        driver: "bridge".into(),
+        driver: network.driver.name().into(),
         enable_ipv4: true,
         enable_ipv6: network.subnet(false).is_some(),
         ipam: wire::Ipam { driver: "default".into(), options: BTreeMap::new(), config: config.collect() },
@@ -165,7 +165,7 @@ fn endpoint(
     let (Some(end), Some(network)) = (end, network) else { return shown };
     shown.endpoint_id.clone_from(&end.id);
     shown.dns_names.clone_from(&end.names);
-    shown.mac_address = end.mac.to_string();
+    shown.mac_address = if network.driver.own_mac() { end.mac.to_string() } else { String::new() };
     for net in &end.addresses {
         let gateway = network.subnet(net.address.is_ipv4()).map_or_else(String::new, |s| s.gateway.to_string());
         if net.address.is_ipv4() {

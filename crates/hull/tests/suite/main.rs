@@ -31,6 +31,7 @@ mod mounts;
 mod names;
 mod namespaces;
 mod networks;
+mod networks_on_links;
 mod pools;
 mod power;
 mod registry;

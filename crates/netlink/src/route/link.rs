@@ -1,4 +1,4 @@
-//! Links: bridges, veth pairs, macvlan; their names, states and masters. rtnetlink(7), linux/if_link.h.
+//! Links: bridges, veth pairs; their names, states and masters. rtnetlink(7), linux/if_link.h.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,7 +11,7 @@ use super::Route;
 use crate::error::{Error, Result, Tolerate};
 use crate::message::{CREATE, EXCL, Message, attribute, text, u16_at, u32_at};
 
-const NEWLINK: u16 = 16;
+pub(super) const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const SETLINK: u16 = 19;
@@ -19,14 +19,14 @@ const SETLINK: u16 = 19;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
-const IFLA_LINK: u16 = 5;
+pub(super) const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
-const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 
 const IFLA_PROTINFO: u16 = 12;
@@ -86,6 +86,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// The index of the peer or lower link, in whichever namespace that is.
     pub peer: Option<u32>,
+    /// What its maker calls it (`ifalias`).
+    pub alias: Option<String>,
 }
 
 /// What every new link may have.
@@ -136,30 +138,6 @@ pub struct Veth<'a> {
     pub peer: Peer<'a>,
 }
 
-/// How macvlan links of one parent reach each other (linux/if_link.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacvlanMode {
-    /// Not at all.
-    Private = 1,
-    /// Through the switch outside.
-    Vepa = 2,
-    /// Directly.
-    Bridge = 4,
-    /// The only one takes over the parent.
-    Passthru = 8,
-}
-
-/// A further hardware address on a parent link.
-#[derive(Clone, Copy, Debug)]
-pub struct Macvlan<'a> {
-    /// Its link.
-    pub link: NewLink<'a>,
-    /// The parent's index in the socket's namespace.
-    pub parent: u32,
-    /// How it reaches its siblings.
-    pub mode: MacvlanMode,
-}
-
 impl Route {
     /// Makes a bridge. One of that name is refused with EEXIST.
     ///
@@ -193,22 +171,6 @@ impl Route {
             });
         });
         self.socket.ask(message, || format!("new veth {} with peer {}", veth.link.name, veth.peer.name))
-    }
-
-    /// Makes a macvlan link.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn add_macvlan(&mut self, macvlan: &Macvlan<'_>) -> Result<()> {
-        let mut message = new_link(&macvlan.link);
-        message.put_u32(IFLA_LINK, macvlan.parent);
-        message.nest(IFLA_LINKINFO, |m| {
-            m.put(IFLA_INFO_KIND, b"macvlan");
-            m.nest(IFLA_INFO_DATA, |m| {
-                m.put_u32(IFLA_MACVLAN_MODE, macvlan.mode as u32);
-            });
-        });
-        self.socket.ask(message, || format!("new macvlan {} on link {}", macvlan.link.name, macvlan.parent))
     }
 
     /// The link of this name, if there is one.
@@ -265,6 +227,16 @@ impl Route {
         self.socket.ask(message, || format!("set link {index} name {name}"))
     }
 
+    /// Notes at a link who made it (`ifalias`).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn set_alias(&mut self, index: u32, alias: &str) -> Result<()> {
+        let mut message = Message::new(NEWLINK, 0, &ifinfo(index, false, false));
+        message.put(IFLA_IFALIAS, alias.as_bytes());
+        self.socket.ask(message, || format!("set link {index} alias {alias}"))
+    }
+
     /// Gives a link another hardware address.
     ///
     /// # Errors
@@ -316,7 +288,7 @@ impl Route {
 }
 
 /// `struct ifinfomsg`: family, type, index, flags, and which flags change.
-fn ifinfo(index: u32, up: bool, change: bool) -> [u8; 16] {
+pub(super) fn ifinfo(index: u32, up: bool, change: bool) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     bytes[8..12].copy_from_slice(&(if up { IFF_UP } else { 0 }).to_ne_bytes());
@@ -324,7 +296,7 @@ fn ifinfo(index: u32, up: bool, change: bool) -> [u8; 16] {
     bytes
 }
 
-fn new_link(link: &NewLink<'_>) -> Message {
+pub(super) fn new_link(link: &NewLink<'_>) -> Message {
     let mut message = Message::new(NEWLINK, CREATE | EXCL, &ifinfo(0, link.up, link.up));
     link_attributes(&mut message, link);
     message
@@ -362,5 +334,6 @@ fn read(body: &[u8]) -> Option<Link> {
         mac: attribute(attributes, IFLA_ADDRESS).filter(|_| ether).and_then(|mac| mac.try_into().ok()).map(Mac),
         master: number(IFLA_MASTER),
         peer: number(IFLA_LINK),
+        alias: attribute(attributes, IFLA_IFALIAS).map(text),
     })
 }

@@ -92,6 +92,7 @@ mod tests {
 
     fn network(name: &str) -> Definition {
         Definition {
+            driver: Default::default(),
             id: format!("id-{name}"),
             name: name.into(),
             created: hull_types::Timestamp::NEVER,

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use hull_netlink::route::{Net, Path};
+use hull_netlink::route::{Link, Net, Path};
 use hull_netlink::{Route, Tolerate};
 
 use rustix::io::Errno;
@@ -64,6 +64,30 @@ pub(super) fn lead(
     })
 }
 
+/// Deletes a link, if it is there.
+pub(super) fn delete(netns: BorrowedFd<'_>, name: &str) -> Result<(), Error> {
+    sweep_where(netns, |link| link.name == name)
+}
+
+/// Deletes links that stand on these parents and are not among those that are used.
+pub(super) fn sweep(netns: BorrowedFd<'_>, parents: &[u32], used: &[&str]) -> Result<(), Error> {
+    let stands = |link: &Link| {
+        matches!(link.kind.as_deref(), Some("macvlan" | "ipvlan")) && link.peer.is_some_and(|on| parents.contains(&on))
+    };
+    sweep_where(netns, |link| stands(link) && !used.contains(&&*link.name))
+}
+
+fn sweep_where(netns: BorrowedFd<'_>, which: impl Fn(&Link) -> bool + Sync) -> Result<(), Error> {
+    crate::netns::within(netns, || {
+        let attempt = || kernel("delete the container's link");
+        let mut route = Route::open().map_err(attempt())?;
+        for link in route.links().map_err(attempt())?.iter().filter(|link| which(link)) {
+            route.delete(link.index).map_err(attempt())?;
+        }
+        Ok(())
+    })
+}
+
 fn add_default(route: &mut Route, link: u32, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
     if network.internal {
         return Ok(());
@@ -75,7 +99,8 @@ fn add_default(route: &mut Route, link: u32, network: &Definition, endpoint: &En
         }
         let any = if v4 { [0u8; 4].into() } else { [0u8; 16].into() };
         let destination = Net { address: any, prefix: 0 };
-        let path = Path { destination, gateway: Some(subnet.gateway), link, metric: None };
+        let gateway = Some(subnet.gateway).filter(|_| !network.driver.routes());
+        let path = Path { destination, gateway, link, metric: None };
         let added = route.add_path(&path).tolerate(&[Errno::EXIST]);
         added.map_err(kernel("add the container's default route"))?;
     }

@@ -1,0 +1,129 @@
+//! Addresses and ports of a container that starts: chosen and kept here, made elsewhere.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hull_network::ports::{Published, Reserved, reserve};
+use hull_network::{Definition, Driver, Endpoint, Net, ipam};
+use hull_types::Fault;
+
+use super::names::{self, Service, Who};
+use super::{EndpointWish, Ends, Given, Networks, Plan, plan, random_id};
+
+impl Networks {
+    /// Chooses addresses and keeps ports for a container that starts. Nothing of the kernel's is made yet.
+    ///
+    /// # Errors
+    /// A network is gone or full, an address or a port is taken.
+    pub fn lease(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
+        let result = self.lease_all(who, plan);
+        if result.is_err() {
+            self.release(who.id);
+        }
+        result
+    }
+
+    fn lease_all(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
+        let gateway = self.gateway(plan);
+        let mut endpoints = Vec::new();
+        for (index, wish) in plan.endpoints.iter().enumerate() {
+            let network = self.find(&wish.network)?;
+            let mut endpoint = self.endpoint(&network, wish, index)?;
+            endpoint.gateway = index == gateway;
+            endpoint.names = names::on(&network, who, wish);
+            // ORDER: known at once, so that nobody else is given the same.
+            self.lock().ends.entry(who.id).or_default().endpoints.push(endpoint.clone());
+            self.zone.add(&network, &endpoint);
+            endpoints.push(endpoint);
+        }
+        let reserved = self.keep_ports(plan, &endpoints)?;
+        let ports = reserved.iter().map(|one| one.published).collect();
+        if let Some(ends) = self.lock().ends.get_mut(&who.id) {
+            ends.reserved = reserved;
+            ends.names = Service::asked_by(who);
+        }
+        Ok(Given { endpoints, ports, joining: None })
+    }
+
+    /// Which of the endpoints has the default route.
+    pub(super) fn gateway(&self, plan: &Plan) -> usize {
+        plan.gateway(|network| self.find(network).is_ok_and(|network| network.internal))
+    }
+
+    pub(super) fn endpoint(&self, network: &Definition, wish: &EndpointWish, index: usize) -> Result<Endpoint, Fault> {
+        let mut inner = self.lock();
+        let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
+        let mut addresses = Vec::new();
+        for subnet in &network.subnets {
+            let v4 = subnet.net.address.is_ipv4();
+            let wished = if v4 { wish.ipv4.map(IpAddr::V4) } else { wish.ipv6.map(IpAddr::V6) };
+            let address = match wished {
+                Some(address) => ipam::check_address(subnet, &in_use, address).map(|()| address)?,
+                None => {
+                    let key = (network.id.clone(), v4);
+                    let address = ipam::free_address(subnet, &in_use, inner.last.get(&key).copied())?;
+                    inner.last.insert(key, address);
+                    address
+                }
+            };
+            addresses.push(Net { address, prefix: subnet.net.prefix });
+        }
+        let id = random_id()?;
+        let IpAddr::V4(first) = addresses[0].address else {
+            return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
+        };
+        Ok(Endpoint {
+            network: network.id.clone(),
+            name: format!("eth{index}"),
+            link: format!("veth{}", &id[..8]),
+            mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
+            addresses,
+            gateway: false,
+            names: Vec::new(),
+            sysctls: plan::sysctls(&wish.driver_opts, &format!("eth{index}"))?,
+            id,
+        })
+    }
+
+    pub(super) fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
+        let Some((first, network)) = self.publishing(endpoints)? else { return Ok(Vec::new()) };
+        let mut kept = Vec::new();
+        for wish in &plan.ports {
+            let v6 = first.address(false).is_some();
+            let reserved = reserve(wish, network.publish_on, v6).map_err(|error| self.name_holder(error))?;
+            kept.extend(reserved);
+        }
+        Ok(kept)
+    }
+
+    /// The endpoint that ports are published through: that with the default route, if it is on a bridge.
+    pub(super) fn publishing<'a>(
+        &self,
+        endpoints: &'a [Endpoint],
+    ) -> Result<Option<(&'a Endpoint, Arc<Definition>)>, Fault> {
+        let Some(main) = endpoints.iter().find(|endpoint| endpoint.gateway) else { return Ok(None) };
+        let network = self.find(&main.network)?;
+        Ok((network.driver == Driver::Bridge).then_some((main, network)))
+    }
+
+    /// A port that is kept for a container of this engine: which one.
+    fn name_holder(&self, error: hull_network::Error) -> Fault {
+        let hull_network::Error::PortInUse { address, port, protocol, .. } = &error else { return error.into() };
+        let inner = self.lock();
+        let same = |one: &Published| {
+            one.host == *port
+                && one.protocol.name() == *protocol
+                && (one.address == *address || one.address.is_unspecified() || address.is_unspecified())
+        };
+        let holds = |ends: &Ends| ends.reserved.iter().any(|one| same(&one.published));
+        let owner = inner.ends.iter().find(|(_, ends)| holds(ends)).map(|(id, _)| id.short().to_owned());
+        drop(inner);
+        match owner {
+            Some(owner) => Fault::new(error.kind(), error.to_string())
+                .cause(format!("container {owner} publishes {port}/{protocol}"))
+                .hint("stop that one or choose another port"),
+            None => error.into(),
+        }
+    }
+}
