@@ -6,12 +6,15 @@
 mod change;
 mod connect;
 pub(crate) mod end;
+pub(crate) mod health;
 pub(crate) mod launch;
 pub(crate) mod policy;
+mod probe;
 pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod step;
 pub(crate) mod task;
+mod tell;
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -133,6 +136,12 @@ pub(crate) enum Message {
     Disconnect {
         network: String,
         reply: Reply,
+    },
+    /// What a health check found.
+    Probed {
+        /// Which one.
+        number: u64,
+        result: health::Found,
     },
     /// The keeper, or recovery, says that PID 1 ended.
     Exited(Ending),

@@ -82,6 +82,10 @@ impl Execs {
         own.map(|e| e.id.to_string()).collect()
     }
 
+    pub fn forget(&self, id: &ContainerId) {
+        self.lock().remove(id);
+    }
+
     pub fn forget_container(&self, container: &ContainerId) {
         self.lock().retain(|_, exec| exec.container != *container);
     }
@@ -309,6 +313,11 @@ impl Exec {
     /// Wakes with the exit code.
     pub fn exit(&self) -> watch::Receiver<Option<i32>> {
         self.exit.subscribe()
+    }
+
+    /// Its first process on the host; 0 if there is none.
+    pub fn pid(&self) -> i32 {
+        self.lock().pid
     }
 
     pub async fn over(&self) {

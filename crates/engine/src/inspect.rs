@@ -6,6 +6,8 @@ use hull_launch::spec::{MountKind, MountWish, Propagation, Readonly};
 use hull_types::{Fault, Timestamp};
 use hull_wire as wire;
 
+use crate::container::health::Status;
+use crate::container::record::State;
 use crate::container::step::Phase;
 use crate::container::{Container, View};
 use crate::core::{Core, blocking};
@@ -65,7 +67,7 @@ fn state(view: &View) -> wire::ContainerState {
         error: state.error.clone(),
         started_at: state.started,
         finished_at: state.finished,
-        health: None,
+        health: state.health.as_ref().map(|health| health.shown()),
     }
 }
 
@@ -101,12 +103,20 @@ pub(crate) fn status_text(view: &View, now: Timestamp) -> String {
     let since = |then: Timestamp| human(now.nanos().saturating_sub(then.nanos()).max(0) / 1_000_000_000);
     match state.phase {
         Phase::Created | Phase::Starting => "Created".into(),
-        Phase::Running | Phase::Stopping(_) => format!("Up {}", since(state.started)),
+        Phase::Running | Phase::Stopping(_) => format!("Up {}{}", since(state.started), health_text(state)),
         Phase::Paused => format!("Up {} (Paused)", since(state.started)),
         Phase::Backoff => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished)),
         Phase::Exited if state.finished.is_never() => "Created".into(),
         Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished)),
         Phase::Removing | Phase::Gone => "Removal In Progress".into(),
+    }
+}
+
+fn health_text(state: &State) -> String {
+    match state.health.as_ref().map(|health| health.status) {
+        None => String::new(),
+        Some(Status::Starting) => " (health: starting)".into(),
+        Some(status) => format!(" ({})", status.word()),
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod exec;
 mod exec_output;
+mod exec_tree;
 mod files;
 mod images;
 mod info;

@@ -32,6 +32,8 @@ const FILTERS: [&str; 16] = [
 
 const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
+const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
+
 /// `GET /containers/json`.
 pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<wire::ContainerSummary>, Fault> {
     let filters = &options.filters;
@@ -63,6 +65,15 @@ fn check_values(filters: &wire::Filters) -> Result<(), Fault> {
         if !STATUSES.contains(&status.as_str()) {
             return Err(Fault::invalid(format!("invalid filter 'status={status}'"))
                 .hint(format!("one of {}", STATUSES.join(", "))));
+        }
+    }
+    for health in filters.get("health") {
+        if !HEALTH.contains(&health.as_str()) {
+            let shown: String = health.chars().take(64).flat_map(char::escape_debug).collect();
+            return Err(Fault::invalid(format!(
+                "invalid filter 'health={shown}': invalid value for health ({shown}): must be one of {}",
+                HEALTH.join(", ")
+            )));
         }
     }
     for code in filters.get("exited") {
@@ -109,7 +120,7 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
                 name == wanted || mount.target.as_os_str() == wanted
             })
         })
-        && any("health", &|health| health == "none")
+        && any("health", &|wanted| view.state.health.as_ref().map_or("none", |health| health.status.word()) == wanted)
         && filters.get("publish").is_empty()
         && any("expose", &|port| {
             let exposed = &definition.config.exposed_ports;

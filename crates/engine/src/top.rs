@@ -15,6 +15,12 @@ use crate::core::{Core, blocking, running};
 use columns::Column;
 use process::{Host, Process};
 
+/// The session of a process that has not ended.
+pub(crate) fn session(pid: i32) -> Option<i32> {
+    let process = process::read(pid)?;
+    (!matches!(process.state, 'Z' | 'X')).then_some(process.sid)
+}
+
 /// `GET /containers/{id}/top`.
 pub(crate) fn top(core: &Core, container: &Container, ps_args: &str) -> Result<wire::ContainerTopResponse, Fault> {
     let columns = columns::parse(ps_args)?;

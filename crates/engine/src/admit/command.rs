@@ -7,6 +7,7 @@ use hull_launch::compile::DEFAULT_PATH;
 use hull_types::Fault;
 use hull_wire as wire;
 
+use super::health;
 use super::text::shown;
 
 /// The request's `Config` completed from the image's.
@@ -33,6 +34,7 @@ pub(super) fn merge(request: &wire::ContainerConfig, image: &RunConfig) -> Resul
         config.on_build.clone_from(&image.on_build);
     }
     command(&mut config, image);
+    health::merge(&mut config.healthcheck, image.healthcheck.as_ref());
     if argv(&config).is_empty() {
         return Err(
             Fault::invalid("no command specified").hint("the image names none: give one after the image's name")
@@ -56,15 +58,6 @@ fn command(config: &mut wire::ContainerConfig, image: &RunConfig) {
     }
     if config.entrypoint.as_deref().is_some_and(|words| words == [""]) {
         config.entrypoint = None;
-    }
-}
-
-/// What the image asks for and does not get.
-pub(super) fn warnings(image: &RunConfig) -> Vec<String> {
-    let checks = image.healthcheck.as_ref().and_then(|check| check.test.first());
-    match checks.map(String::as_str) {
-        None | Some("NONE") => Vec::new(),
-        Some(_) => vec!["The image's HEALTHCHECK is not run: this version runs no health checks.".to_owned()],
     }
 }
 

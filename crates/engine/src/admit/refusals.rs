@@ -6,7 +6,7 @@ use hull_wire as wire;
 
 /// Refuses what is set and not supported.
 pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault> {
-    let (config, host, resources) = (&request.config, &request.host_config, &request.host_config.resources);
+    let (host, resources) = (&request.host_config, &request.host_config.resources);
     let windows = "this is an option of Windows";
     for (set, field, why) in [
         (
@@ -29,7 +29,6 @@ pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault>
         (resources.cpu_percent != 0, "HostConfig.CpuPercent", windows),
         (resources.io_maximum_iops != 0, "HostConfig.IOMaximumIOps", windows),
         (resources.io_maximum_bandwidth != 0, "HostConfig.IOMaximumBandwidth", windows),
-        (has_check(&config.healthcheck), "Healthcheck", "this version runs no health checks; use `--no-healthcheck`"),
     ] {
         if set {
             return Err(refusal(field, why));
@@ -41,27 +40,17 @@ pub(super) fn check(request: &wire::ContainerCreateRequest) -> Result<(), Fault>
 /// Annotations are free text, but those that hull reads must be ones it knows.
 fn annotations(host: &wire::HostConfig) -> Result<(), Fault> {
     let unknown = host.annotations.keys().find(|key| {
-        key.starts_with("hull.") && *key != super::namespaces::TIME && !key.starts_with(super::limits::HUGETLB)
+        let known = [super::namespaces::TIME, super::health::ON_FAILURE];
+        key.starts_with("hull.") && !known.contains(&key.as_str()) && !key.starts_with(super::limits::HUGETLB)
     });
     match unknown {
-        Some(key) => Err(Fault::invalid(format!("unknown annotation {}", super::text::shown(key)))
-            .hint("hull knows `hull.time` and `hull.hugetlb.<page size>`; other prefixes are free")),
+        Some(key) => Err(Fault::invalid(format!("unknown annotation {}", super::text::shown(key))).hint(
+            "hull knows `hull.time`, `hull.health.on-failure` and `hull.hugetlb.<page size>`; other prefixes are free",
+        )),
         None => Ok(()),
     }
 }
 
 fn refusal(field: &str, why: &str) -> Fault {
     Fault::unsupported(format!("{why}: `{field}` is not supported"))
-}
-
-/// `["NONE"]` and an empty test switch checks off.
-fn has_check(check: &Option<wire::HealthConfig>) -> bool {
-    check.as_ref().is_some_and(|check| {
-        !matches!(check.test.first().map(String::as_str), None | Some("NONE"))
-            || check.interval != 0
-            || check.timeout != 0
-            || check.retries != 0
-            || check.start_period != 0
-            || check.start_interval != 0
-    })
 }

@@ -10,7 +10,7 @@ use hull_types::{Fault, Kind, Timestamp};
 use super::Live;
 use super::record::State;
 use super::run::{self, Ends, Split};
-use super::step::Input;
+use super::step::{Input, Phase};
 use super::task::Task;
 use crate::core::blocking;
 use crate::janitor::Job;
@@ -174,6 +174,8 @@ impl Task {
         }
         if self.container.live().is_some() {
             self.core.networks.adopt(&Who::of(&self.definition), &self.state.given, names);
+            // COMPAT(docker 28): a container that is found running is checked as if it had just been started.
+            self.follow_with_checks(self.state.phase == Phase::Running);
         }
         // ORDER: without a process the end is still to be accounted for, and its record to be kept.
         if self.container.live().is_some() {

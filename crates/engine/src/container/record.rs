@@ -10,6 +10,7 @@ use hull_types::{ContainerId, Name, Timestamp};
 use hull_wire as wire;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use super::step::Phase;
 use crate::networks::{Given, Plan};
 
@@ -110,6 +111,9 @@ pub(crate) struct State {
     /// Its addresses and published ports, while it runs.
     #[serde(default)]
     pub given: Given,
+    /// What its health checks found; absent if there was none to do yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Arc<Health>>,
 }
 
 impl Record for State {
@@ -132,6 +136,7 @@ impl State {
             ever_started: false,
             terminal: (0, 0),
             given: Given::default(),
+            health: None,
         }
     }
 }

@@ -5,15 +5,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hull_types::{Fault, Kind, Signal};
+use hull_types::{Fault, Signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::probe::Checks;
 use super::record::{Definition, State};
-use super::step::{Action, After, Answer, Goal, Input, Notice, Phase, step};
-use super::{Container, Life, Message, Reply, View};
+use super::step::{Action, After, Answer, Goal, Input, Phase, step};
+use super::{Container, Message, Reply};
 use crate::core::Core;
-use crate::error::Error;
 
 /// The owner of one container.
 pub(crate) struct Task {
@@ -22,7 +22,7 @@ pub(crate) struct Task {
     pub(super) definition: Arc<Definition>,
     pub(super) state: State,
     inbox: mpsc::UnboundedReceiver<Message>,
-    parked: Vec<(Goal, Reply)>,
+    pub(super) parked: Vec<(Goal, Reply)>,
     timer: Option<Instant>,
     /// The latest stop's wishes.
     stop: StopWish,
@@ -45,11 +45,13 @@ pub(crate) struct Task {
     /// The state is written after the answer.
     unsaved: bool,
     /// Why the latest state could not be written.
-    unwritten: Option<Fault>,
+    pub(super) unwritten: Option<Fault>,
     /// Why the start that a client waits for is being undone.
-    undoing: Option<Fault>,
+    pub(super) undoing: Option<Fault>,
     /// PID 1 of a launch that was given up after it had succeeded.
     pub(super) given_up: i32,
+    /// The health checks of the current run, if it has any.
+    pub(super) checks: Option<Box<Checks>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +84,7 @@ impl Task {
             unwritten: None,
             undoing: None,
             given_up: 0,
+            checks: None,
         }
     }
 
@@ -91,12 +94,17 @@ impl Task {
             self.feed(input, None).await;
         }
         while self.state.phase != Phase::Gone {
-            let message = match self.timer {
+            let due = self.checks.as_ref().and_then(|checks| checks.due());
+            let message = match self.timer.into_iter().chain(due).min() {
                 None => self.inbox.recv().await,
                 Some(at) => match tokio::time::timeout_at(at, self.inbox.recv()).await {
                     Ok(message) => message,
-                    Err(_) => {
+                    Err(_) if self.timer == Some(at) => {
                         self.on_timer().await;
+                        continue;
+                    }
+                    Err(_) => {
+                        self.probe();
                         continue;
                     }
                 },
@@ -147,6 +155,12 @@ impl Task {
             Message::Update { request, reply } => drop(reply.send(self.update(&request))),
             Message::Connect { network, wish, reply } => drop(reply.send(self.connect(&network, *wish))),
             Message::Disconnect { network, reply } => drop(reply.send(self.disconnect(&network))),
+            Message::Probed { number, result } => {
+                if let Some(input) = self.on_probed(number, result) {
+                    self.stop = StopWish::default();
+                    self.feed(input, None).await;
+                }
+            }
             Message::Exited(ending) => {
                 if let Some(input) = self.on_ending(ending) {
                     self.feed(input, None).await;
@@ -176,6 +190,7 @@ impl Task {
             let before = self.state.phase;
             let step = step(before, input);
             self.state.phase = step.phase;
+            self.follow_with_checks(input == Input::Launched);
             let mut refused = None;
             let pausing = matches!(input, Input::Pause | Input::Unpause);
             for action in step.actions {
@@ -188,6 +203,7 @@ impl Task {
                 if refused.is_some() && pausing {
                     self.state.phase = before;
                     let _ = self.freeze(before == Phase::Paused);
+                    self.follow_with_checks(false);
                     break;
                 }
             }
@@ -247,7 +263,7 @@ impl Task {
         self.stop.signal.unwrap_or(own)
     }
 
-    fn signal(&self, signal: Signal, tell: bool) -> Result<(), Fault> {
+    pub(super) fn signal(&self, signal: Signal, tell: bool) -> Result<(), Fault> {
         let Some(live) = self.container.live() else { return Ok(()) };
         match hull_sys::pidfd::send_signal(&live.pidfd, signal.number()) {
             Ok(()) => {}
@@ -300,96 +316,6 @@ impl Task {
             // It fails only when there is nothing to end.
             let _ = self.signal(Signal::KILL, false);
             self.undoing = Some(fault);
-        }
-    }
-
-    /// Lets readers and waiters see how it is now.
-    pub(super) fn publish(&self) {
-        self.container.publish(Arc::new(View { definition: Arc::clone(&self.definition), state: self.state.clone() }));
-        let phase = self.state.phase;
-        self.container.life.send_if_modified(|life| {
-            let now = Life {
-                running: phase.is_live() && phase != Phase::Starting,
-                exits: self.exits,
-                code: self.state.exit_code,
-                error: self.state.error.clone(),
-                removed: phase == Phase::Gone,
-            };
-            let changed = (life.running, life.exits, life.removed) != (now.running, now.exits, now.removed);
-            *life = now;
-            changed
-        });
-    }
-
-    /// Answers the clients whose goal is reached, or can no longer be.
-    fn settle(&mut self, input: Input) {
-        let unwritten = self.unwritten.take();
-        if self.parked.is_empty() {
-            return;
-        }
-        let undone = if matches!(input, Input::Exited { .. }) { self.undoing.take() } else { None };
-        let failed_start = matches!(input, Input::LaunchFailed { .. });
-        let failed_removal = matches!(input, Input::NotDestroyed { .. });
-        let phase = self.state.phase;
-        for (goal, reply) in std::mem::take(&mut self.parked) {
-            let outcome = match goal {
-                Goal::Started | Goal::Restarted if failed_start => Some(Err(self.trouble())),
-                Goal::Started | Goal::Restarted if undone.is_some() => Some(undone.clone().map_or(Ok(()), Err)),
-                Goal::Started | Goal::Restarted if self.undoing.is_some() => None,
-                Goal::Started if input == Input::Launched => Some(Ok(())),
-                Goal::Restarted if input == Input::Launched => {
-                    self.core.announce(&self.definition, "restart", &[]);
-                    Some(Ok(()))
-                }
-                Goal::Started | Goal::Restarted if matches!(phase, Phase::Removing | Phase::Gone) => {
-                    Some(Err(Error::Removed.into()))
-                }
-                Goal::Started | Goal::Restarted => None,
-                Goal::Stopped if phase.is_live() && !matches!(input, Input::Exited { .. }) => None,
-                Goal::Stopped => Some(unwritten.clone().map_or(Ok(()), Err)),
-                Goal::Removed if failed_removal => Some(Err(self.trouble())),
-                Goal::Removed => (phase == Phase::Gone).then_some(Ok(())),
-            };
-            match outcome {
-                Some(outcome) => drop(reply.send(outcome)),
-                None => self.parked.push((goal, reply)),
-            }
-        }
-    }
-
-    fn trouble(&self) -> Fault {
-        self.trouble.clone().unwrap_or_else(|| Fault::new(Kind::Internal, "the operation failed"))
-    }
-
-    fn announce(&self, notice: Notice) {
-        if notice == Notice::Start {
-            self.announce_networks("connect");
-        }
-        let (action, more) = match notice {
-            Notice::Start => ("start", vec![]),
-            Notice::Die => {
-                let ran = self.state.finished.nanos().saturating_sub(self.state.started.nanos()).max(0);
-                let more = vec![
-                    ("exitCode", self.state.exit_code.to_string()),
-                    ("execDuration", (ran / 1_000_000_000).to_string()),
-                ];
-                ("die", more)
-            }
-            Notice::Stop => ("stop", vec![]),
-            Notice::Pause => ("pause", vec![]),
-            Notice::Unpause => ("unpause", vec![]),
-            Notice::Destroy => ("destroy", vec![]),
-        };
-        self.core.announce(&self.definition, action, &more);
-        if notice == Notice::Die {
-            self.announce_networks("disconnect");
-        }
-    }
-
-    /// COMPAT(docker 28): before the start, and after the end.
-    fn announce_networks(&self, action: &str) {
-        for wish in &self.definition.network.endpoints {
-            self.core.events.network(action, &wish.network, &wish.name, Some(self.definition.id.as_str()));
         }
     }
 }

@@ -303,6 +303,9 @@ pub(crate) struct HealthFlags {
     /// Time between running the check (ms|s|m|h)
     #[arg(long, value_name = "duration")]
     pub health_interval: Option<String>,
+    /// Action to take once the container turns unhealthy (none|kill|restart|stop)
+    #[arg(long, value_name = "string")]
+    pub health_on_failure: Option<String>,
     /// Consecutive failures needed to report unhealthy
     #[arg(long, value_name = "int")]
     pub health_retries: Option<i64>,

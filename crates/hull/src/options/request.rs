@@ -191,11 +191,14 @@ fn host(flags: &ContainerFlags, security: Security) -> Result<HostConfig, Fault>
     })
 }
 
-/// docker's annotations, and hull's own for the time namespace, of which the API has no field.
+/// docker's annotations, and hull's own for what the API has no field for.
 fn annotations(flags: &ContainerFlags) -> Result<BTreeMap<String, String>, Fault> {
     let mut out = pairs::map("annotation", &flags.life.annotation, false)?;
     if let Some(wish) = time(&flags.isolation)? {
         out.insert("hull.time".to_owned(), wish);
+    }
+    if let Some(word) = &flags.health.health_on_failure {
+        out.insert("hull.health.on-failure".to_owned(), word.clone());
     }
     Ok(out)
 }
@@ -252,7 +255,7 @@ fn health(flags: &HealthFlags) -> Result<Option<HealthConfig>, Fault> {
     }
     let asked = config != HealthConfig::default();
     if flags.no_healthcheck {
-        if asked {
+        if asked || flags.health_on_failure.is_some() {
             return Err(Fault::invalid("`--no-healthcheck` excludes the `--health-*` flags"));
         }
         return Ok(Some(HealthConfig { test: vec!["NONE".to_owned()], ..HealthConfig::default() }));

@@ -1,6 +1,6 @@
 //! The real docker CLI as a client, where it is installed.
 
-use hull_testkit::Host;
+use hull_testkit::{Host, eventually};
 
 /// Whether there is a docker CLI; its absence is said, since these tests then show nothing.
 fn docker() -> bool {
@@ -48,4 +48,20 @@ fn the_docker_cli_manages_a_life() {
     assert!(host.docker(&["images"]).ok().contains("busybox"));
     assert!(host.docker(&["info"]).ok().contains("Server Version"));
     host.docker(&["version"]).ok();
+}
+
+#[test]
+fn the_docker_cli_shows_health() {
+    if !docker() {
+        return;
+    }
+    let host = Host::new();
+    let flags = ["--health-cmd", "test -f /ok", "--health-interval", "150ms", "--health-retries", "1"];
+    let words = [&["run", "-d", "--name", "d1", "--network", "none"][..], &flags, &["busybox", "sleep", "1000"]];
+    host.docker(&words.concat()).ok();
+    let status = || host.docker(&["inspect", "-f", "{{.State.Health.Status}}", "d1"]).ok();
+    eventually("it is unhealthy", || status() == "unhealthy");
+    host.docker(&["exec", "d1", "touch", "/ok"]).ok();
+    eventually("it is healthy", || status() == "healthy");
+    assert!(host.docker(&["ps", "--filter", "health=healthy"]).ok().contains("(healthy)"));
 }

@@ -14,6 +14,7 @@ mod faults;
 mod faults_disk;
 mod faults_lack;
 mod faults_state;
+mod health;
 mod host_image;
 mod hostile;
 mod hostile_runtime;
