@@ -5,6 +5,7 @@ mod exec;
 mod images;
 mod missing;
 mod networks;
+mod own;
 mod registry;
 mod system;
 
@@ -56,6 +57,7 @@ impl Api {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
+            ["hull", rest @ ..] => own::route(&self.engine, rest, &call),
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             ["auth"] if call.head.method == Method::Post => registry::login(&self.engine, &call).await,

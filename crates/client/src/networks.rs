@@ -2,7 +2,7 @@
 
 use hull_wire::{
     Filters, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse, NetworkDisconnectRequest,
-    NetworkResource, NetworksPruneReport,
+    NetworkResource, NetworkTrace, NetworksPruneReport,
 };
 
 use crate::Client;
@@ -46,5 +46,11 @@ impl Client {
     /// Removes the networks that no container names.
     pub fn network_prune(&self, filters: &Filters) -> Result<NetworksPruneReport, Error> {
         self.call(filtered(Request::new("POST", &["networks", "prune"]), filters))?.json()
+    }
+
+    /// The way of a packet to a container's port, or to all of them (`""`).
+    pub fn network_trace(&self, who: &str, port: &str) -> Result<NetworkTrace, Error> {
+        let request = Request::new("GET", &["hull", "trace", who]);
+        self.call(if port.is_empty() { request } else { request.query("port", port) })?.json()
     }
 }

@@ -1,5 +1,7 @@
 //! [`Engine`]: the façade. One method per operation of the API; each is a line or two of delegation.
 
+mod networks;
+
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +25,7 @@ use crate::options::{
 use crate::transfer::{PullOptions, PushOptions};
 use crate::wait::Waiting;
 use crate::{
-    admit, attach, create, exec, files, images, info, inspect, list, networks, open, prune, resize, stats, top,
-    transfer,
+    admit, attach, create, exec, files, images, info, inspect, list, open, prune, resize, stats, top, transfer,
 };
 
 /// The engine. Clones share it.
@@ -310,41 +311,6 @@ impl Engine {
     /// `GET /system/df`.
     pub fn disk_usage(&self) -> Result<wire::DiskUsage> {
         prune::usage(&self.core)
-    }
-
-    /// `GET /networks`.
-    pub fn network_list(&self, filters: &wire::Filters) -> Result<Vec<wire::NetworkResource>> {
-        networks::show::list(&self.core, filters)
-    }
-
-    /// `GET /networks/{id}`.
-    pub fn network_inspect(&self, who: &str) -> Result<wire::NetworkResource> {
-        networks::show::inspect(&self.core, who)
-    }
-
-    /// `POST /networks/create`.
-    pub async fn network_create(&self, request: wire::NetworkCreateRequest) -> Result<wire::NetworkCreateResponse> {
-        networks::change::create(&self.core, &request)
-    }
-
-    /// `DELETE /networks/{id}`.
-    pub async fn network_remove(&self, who: &str) -> Result<()> {
-        networks::change::remove(&self.core, who)
-    }
-
-    /// `POST /networks/{id}/connect`.
-    pub async fn network_connect(&self, who: &str, request: &wire::NetworkConnectRequest) -> Result<()> {
-        networks::change::connect(&self.core, who, request).await
-    }
-
-    /// `POST /networks/{id}/disconnect`. `Force` changes nothing: leaving never depends on the container.
-    pub async fn network_disconnect(&self, who: &str, request: &wire::NetworkDisconnectRequest) -> Result<()> {
-        networks::change::disconnect(&self.core, who, request).await
-    }
-
-    /// `POST /networks/prune`.
-    pub async fn network_prune(&self, filters: &wire::Filters) -> Result<wire::NetworksPruneReport> {
-        networks::change::prune(&self.core, filters)
     }
 
     /// `POST /images/create?fromImage=…`: the pull goes on as long as the stream is read.

@@ -34,7 +34,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         driver_status: vec![["Pools".into(), if core.facts.pools { "on" } else { "off" }.into()]],
         plugins: wire::PluginsInfo {
             volume: vec!["local".into()],
-            network: vec!["bridge".into(), "host".into(), "null".into()],
+            network: ["bridge", "host", "ipvlan", "macvlan", "null"].map(String::from).into(),
             authorization: Vec::new(),
             log: vec!["json-file".into(), "local".into(), "none".into()],
         },

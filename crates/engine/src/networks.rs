@@ -11,6 +11,7 @@ mod lease;
 pub(crate) mod names;
 pub mod plan;
 pub(crate) mod show;
+pub(crate) mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -3,6 +3,7 @@
 
 mod batch;
 mod expr;
+mod seen;
 mod set;
 mod watch;
 
@@ -16,6 +17,7 @@ use crate::socket::Socket;
 
 pub use batch::{Batch, Chain, Hook, Rule};
 pub use expr::{Direction, Expr, Field, Register, Verdict};
+pub use seen::{SeenChain, SeenElement};
 pub use set::{Data, Element, Set, Type};
 pub use watch::Watch;
 
@@ -25,6 +27,7 @@ const NEWTABLE: u16 = SUBSYSTEM;
 const GETTABLE: u16 = SUBSYSTEM | 1;
 const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
+const GETCHAIN: u16 = SUBSYSTEM | 4;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 const GETRULE: u16 = SUBSYSTEM | 7;
 const DELRULE: u16 = SUBSYSTEM | 8;
@@ -129,10 +132,7 @@ impl Nft {
     /// # Errors
     /// The kernel's refusal; a set that is not there is ENOENT.
     pub fn keys(&mut self, table: &Table, set: &str) -> Result<Vec<Vec<u8>>> {
-        let mut message = Message::new(GETELEMENT, 0, &header(table.family as u8));
-        message.put_str(1, &table.name).put_str(2, set);
-        let replies = self.socket.dump(&message, || format!("elements of {set} of table {table}"))?;
-        Ok(replies.iter().flat_map(|reply| set::read_keys(reply.body.get(4..).unwrap_or_default())).collect())
+        Ok(self.elements(table, set)?.into_iter().map(|(key, _)| key).collect())
     }
 }
 
@@ -142,12 +142,16 @@ fn header(family: u8) -> [u8; 4] {
 }
 
 fn read_table(reply: &Reply) -> Option<Table> {
-    let family = match reply.body.first()? {
+    read_table_of(*reply.body.first()?, attribute(reply.body.get(4..)?, 1)?)
+}
+
+fn read_table_of(family: u8, name: &[u8]) -> Option<Table> {
+    let family = match family {
         1 => Family::Inet,
         2 => Family::Ip,
         7 => Family::Bridge,
         10 => Family::Ip6,
         _ => return None,
     };
-    Some(Table { family, name: text(attribute(reply.body.get(4..)?, 1)?) })
+    Some(Table { family, name: text(name) })
 }

@@ -10,6 +10,7 @@ pub mod dns;
 mod error;
 pub mod etc;
 pub mod ipam;
+pub mod look;
 mod netns;
 pub mod ports;
 pub mod rules;

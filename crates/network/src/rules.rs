@@ -264,6 +264,13 @@ pub fn set_sizes(ports: &[PortRule]) -> Vec<(&'static str, usize)> {
     elements(ports).into_iter().map(|(set, list)| (set, list.len())).collect()
 }
 
+/// The map that a published port is in, its key there, and its key in the set of open ports.
+pub(crate) fn keys_of(published: &Published, to: IpAddr) -> (&'static str, Vec<u8>, Vec<u8>) {
+    let found = elements(&[PortRule { published: *published, to }]);
+    let [(map, first), (_, open)] = &found[..] else { unreachable!("a port is in one map and one set") };
+    (map, first[0].key.clone(), open[0].key.clone())
+}
+
 /// The elements of ports, by set.
 fn elements(ports: &[PortRule]) -> Vec<(&'static str, Vec<Element>)> {
     let mut all: Vec<(&'static str, Vec<Element>)> =

@@ -5,6 +5,7 @@
 //! which is the engine's.
 
 mod inside;
+mod look;
 mod settings;
 mod sweep;
 mod upper;

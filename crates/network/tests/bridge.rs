@@ -371,6 +371,39 @@ fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
 }
 
 #[test]
+fn what_the_kernel_has_is_seen_as_it_is() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let b = world.container(&lan, "b", &["10.1.0.3/24"]);
+    world.publish(&b, 80, "0.0.0.0", 8080);
+    let published = Published { protocol: Protocol::Tcp, port: 80, address: ip("0.0.0.0"), host: 8080 };
+    let look = || within(&world.host, || world.switch.look(&lan, &b.endpoint, &[published], b.netns.as_fd()).unwrap());
+    let seen = look();
+    assert_eq!(seen.rules[0].to, Some(at("10.1.0.3", 80)));
+    assert!(seen.whole && seen.rules[0].open && seen.neighbours && seen.forwards && !seen.internal, "{seen:?}");
+    assert_eq!(seen.wire.as_ref().and_then(|wire| wire.master.clone()), Some("br-lan".to_owned()));
+    world.tool("nft", &["delete", "element", "inet", "hull-test", "any4", "{ tcp . 8080 }"]);
+    let seen = look();
+    assert!(!seen.whole && seen.rules[0].to.is_none() && seen.rules[0].open, "{seen:?}");
+    world.tool("nft", &["add", "element", "inet", "hull-test", "any4", "{ tcp . 8080 : 10.1.0.9 . 80 }"]);
+    assert_eq!(look().rules[0].to, Some(at("10.1.0.9", 80)));
+    world.tool("nft", &["flush", "set", "inet", "hull-test", "open4"]);
+    world.tool("nft", &["flush", "set", "inet", "hull-test", "neighbours"]);
+    let seen = look();
+    assert!(!seen.rules[0].open && !seen.neighbours, "{seen:?}");
+    within(&world.host, || {
+        let mut route = Route::open().unwrap();
+        let wire = route.link("vethb").unwrap().unwrap().index;
+        route.set_port(wire, true, false).unwrap();
+    });
+    assert!(look().wire.is_some_and(|wire| wire.isolated));
+    world.tool("nft", &["flush", "ruleset"]);
+    let seen = look();
+    assert!(!seen.whole && seen.rules[0].to.is_none(), "{seen:?}");
+}
+
+#[test]
 fn a_failed_attach_leaves_nothing() {
     let world = World::new();
     let lan = network("lan", &["10.1.0.0/24"]);

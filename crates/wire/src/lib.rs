@@ -25,6 +25,7 @@ mod registry;
 mod stats;
 mod stdio;
 mod system;
+mod trace;
 mod usage;
 
 pub use config::{ContainerConfig, HealthConfig};
@@ -60,7 +61,7 @@ pub use system::{
     Commit, Component, ErrorResponse, PluginsInfo, RegistryConfig, Runtime, SwarmInfo, SystemInfo, SystemVersion,
     VersionPlatform,
 };
-
+pub use trace::{NetworkTrace, PortTrace, TraceFrom, TraceHop};
 pub use usage::{ContainersPruneReport, DiskUsage, FilesystemChange};
 
 /// The API version that these shapes are of, and that the engine announces.

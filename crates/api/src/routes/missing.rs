@@ -51,7 +51,7 @@ fn is_known(path: &[&str]) -> bool {
         ["_ping" | "info" | "version" | "events" | "commit" | "auth"] | ["system", "df"] => true,
         ["distribution", .., "json"] | ["containers", "json" | "create" | "prune"] => true,
         ["images", "json" | "load" | "create" | "get" | "prune" | "check" | "search"] => true,
-        ["containers", _] | ["exec", _, "start" | "resize" | "json"] => true,
+        ["containers", _] | ["exec", _, "start" | "resize" | "json"] | ["hull", "trace", _] => true,
         ["containers", _, verb] => matches!(
             *verb,
             "json"

@@ -7,3 +7,4 @@ pub(super) mod inspect;
 pub(super) mod ls;
 pub(super) mod prune;
 pub(super) mod rm;
+pub(super) mod trace;

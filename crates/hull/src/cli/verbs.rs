@@ -81,6 +81,7 @@ const NETWORK: &[Entry] = &[
     Entry::Verb(Verb::of::<network::prune::Prune>()),
     Entry::Verb(Verb::of::<network::rm::Rm>()),
     Entry::Hidden(Verb::of::<network::rm::Rm>().called("remove")),
+    Entry::Verb(Verb::of::<network::trace::Trace>()),
 ];
 
 const ENGINE: &[Entry] = &[

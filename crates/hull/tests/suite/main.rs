@@ -42,3 +42,4 @@ mod rootfs;
 mod stdio;
 mod store;
 mod systemd;
+mod traces;

@@ -136,9 +136,9 @@ impl Element {
     }
 }
 
-/// The keys in one answer to a dump of elements.
-pub(super) fn read_keys(body: &[u8]) -> Vec<Vec<u8>> {
+/// The elements in one answer to a dump: keys, and data where they are values.
+pub(super) fn read_elements(body: &[u8]) -> Vec<super::SeenElement> {
     let list = attribute(body, 3).unwrap_or_default();
-    let key = |element| attribute(attribute(element, 1)?, 1).map(<[u8]>::to_vec);
-    attributes(list).filter_map(|(_, element)| key(element)).collect()
+    let value = |element, kind| attribute(attribute(element, kind)?, 1).map(<[u8]>::to_vec);
+    attributes(list).filter_map(|(_, element)| Some((value(element, 1)?, value(element, 2)))).collect()
 }

@@ -32,6 +32,7 @@ const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const AF_BRIDGE: u8 = 7;
 
 const IFF_UP: u32 = 1;
@@ -88,6 +89,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// What its maker calls it (`ifalias`).
     pub alias: Option<String>,
+    /// Of a bridge's port: it does not reach the bridge's other isolated ports.
+    pub isolated: bool,
 }
 
 /// What every new link may have.
@@ -335,5 +338,7 @@ fn read(body: &[u8]) -> Option<Link> {
         master: number(IFLA_MASTER),
         peer: number(IFLA_LINK),
         alias: attribute(attributes, IFLA_IFALIAS).map(text),
+        isolated: attribute(attribute(info, IFLA_INFO_SLAVE_DATA).unwrap_or_default(), IFLA_BRPORT_ISOLATED)
+            .is_some_and(|value| value.first() == Some(&1)),
     })
 }
