@@ -15,7 +15,7 @@ mod stats;
 
 use anyhow::{Result, bail};
 
-use crate::{apt, sh};
+use crate::{apt, release, sh};
 
 const NEEDS: &[apt::Need] = &[("busybox", "busybox-static"), ("cc", "gcc"), ("unshare", "util-linux")];
 
@@ -26,7 +26,7 @@ pub fn run(args: &[String]) -> Result<()> {
     if !peers::in_own_namespaces() {
         return peers::again_in_own_namespaces(args);
     }
-    let binary = sh::release_binary()?;
+    let binary = release::binary()?;
     let mut figures = aims::Figures::default();
     match args.first().map(String::as_str) {
         Some("start") => start::run(&binary, &mut figures)?,

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use anyhow::Result;
 
 use crate::engine::Engine;
-use crate::{apt, sh, tour};
+use crate::{apt, release, sh, tour};
 
 const NEEDS: &[apt::Need] = &[("busybox", "busybox-static"), ("cc", "gcc"), ("/usr/include/stdio.h", "libc6-dev")];
 
@@ -13,7 +13,7 @@ const NEEDS: &[apt::Need] = &[("busybox", "busybox-static"), ("cc", "gcc"), ("/u
 pub fn run(args: &[String]) -> Result<()> {
     sh::need_root("cargo xtask demo")?;
     apt::ensure(NEEDS)?;
-    let binary = sh::release_binary()?;
+    let binary = release::binary()?;
     let engine = Engine::start(&binary)?;
     if args.iter().any(|a| a == "--tour") || !std::io::stdin().is_terminal() {
         return tour::walk(&engine);

@@ -7,7 +7,7 @@ use crate::sh;
 /// Regenerates docs/cli; `git diff` shows what changed.
 pub fn run() -> Result<()> {
     sh::run(&mut sh::cmd("cargo", &["build", "--quiet", "--package", "hull"]))?;
-    let binary = sh::built("debug")?;
+    let binary = sh::built(&sh::host_tuple()?, "debug")?;
     let dir = sh::root().join("docs/cli");
     if dir.exists() {
         std::fs::remove_dir_all(&dir)?;

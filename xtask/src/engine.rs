@@ -11,13 +11,16 @@ use crate::{busybox, sh};
 pub struct Engine {
     binary: PathBuf,
     dir: tempfile::TempDir,
+    /// Beneath /run, as by default: a tmpfs.
+    run: tempfile::TempDir,
 }
 
 impl Engine {
     /// Makes the directories; the first command starts the engine.
     pub fn start(binary: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("hull-").tempdir()?;
-        let engine = Self { binary: binary.to_path_buf(), dir };
+        let run = tempfile::Builder::new().prefix("hull-").tempdir_in("/run")?;
+        let engine = Self { binary: binary.to_path_buf(), dir, run };
         sh::run(&mut engine.hull(&["engine", "start"]))?;
         let tar = busybox::tar(engine.dir.path())?;
         sh::run(engine.hull(&["import", &tar.to_string_lossy(), "busybox"]).stdout(Stdio::null()))?;
@@ -27,8 +30,8 @@ impl Engine {
     /// `hull` with these arguments, led to this engine.
     pub fn hull(&self, args: &[&str]) -> Command {
         let mut command = sh::cmd(&self.binary, args);
-        let dir = self.dir.path();
-        command.env("HULL_ROOT", dir.join("root")).env("HULL_RUN", dir.join("run")).env("HULL_HOST", self.host());
+        command.env("HULL_ROOT", self.dir.path().join("root")).env("HULL_RUN", self.run.path());
+        command.env("HULL_HOST", self.host());
         command
     }
 
@@ -39,7 +42,7 @@ impl Engine {
 
     /// The socket's URL.
     pub fn host(&self) -> String {
-        format!("unix://{}", self.dir.path().join("run/engine.sock").display())
+        format!("unix://{}", self.run.path().join("engine.sock").display())
     }
 
     /// Where its files are.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::sh;
+use crate::{release, sh};
 
 /// Installs beneath the first argument, `/usr/local` by default.
 pub fn run(args: &[String]) -> Result<()> {
     let prefix = PathBuf::from(args.first().map_or("/usr/local", String::as_str));
-    let binary = sh::release_binary()?;
+    let binary = release::binary()?;
     let installed = prefix.join("bin/hull");
     put(&fs::read(&binary)?, &installed, 0o755)?;
     for (shell, place) in [

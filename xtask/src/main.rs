@@ -12,6 +12,7 @@ mod docs;
 mod engine;
 mod install;
 mod oracle;
+mod release;
 mod sh;
 mod test;
 mod tour;

@@ -17,9 +17,19 @@ pub fn target() -> PathBuf {
 }
 
 /// A command that runs in the workspace's root.
+///
+/// What `cargo run` says of this package is not handed on: build scripts that ask for it (ring's) would see a change, and
+/// half of the workspace would be compiled again for `cargo xtask …` after a plain `cargo build`.
 pub fn cmd(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let own =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if own {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -73,16 +83,14 @@ pub fn need_root(what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds the release binary and returns its path.
-pub fn release_binary() -> Result<PathBuf> {
-    run(&mut cmd("cargo", &["build", "--release", "--package", "hull"]))?;
-    built("release")
+/// The machine's own target, `x86_64-unknown-linux-gnu`.
+pub fn host_tuple() -> Result<String> {
+    read(&mut cmd("rustc", &["--print", "host-tuple"]))
 }
 
-/// The path of the `hull` binary built with `profile` (`debug` or `release`).
-pub fn built(profile: &str) -> Result<PathBuf> {
-    let host = read(&mut cmd("rustc", &["--print", "host-tuple"]))?;
-    let path = target().join(host).join(profile).join("hull");
+/// The path of the `hull` binary built for `target` with `profile` (`debug` or `release`).
+pub fn built(tuple: &str, profile: &str) -> Result<PathBuf> {
+    let path = target().join(tuple).join(profile).join("hull");
     if !path.is_file() {
         bail!("{} does not exist; build it first", path.display());
     }

@@ -14,6 +14,11 @@ mod template;
 
 use std::process::exit;
 
+/// musl's own allocator asks the kernel for each page and takes four times as long over JSON (docs/adr/0009-musl.md).
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() {
     let mut args = std::env::args_os();
     let called = args.next().unwrap_or_default();

@@ -133,7 +133,7 @@ fn reserve_one(wish: &Wish, address: IpAddr, (low, high): (u16, u16)) -> Result<
     Err(if errno == Errno::ADDRINUSE {
         Error::PortInUse { address, port, protocol, holder: holder::of(wish.protocol, port) }
     } else {
-        Error::Port { address, port, protocol, why: hull_sys::errno_text(errno) }
+        Error::Port { address, port, protocol, why: hull_sys::errno_text(errno).to_owned() }
     })
 }
 

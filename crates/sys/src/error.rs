@@ -1,13 +1,13 @@
 //! The error of this crate: a system call with its operands, and what the kernel answered.
 
-use std::fmt;
-
 use hull_types::{Fault, Kind};
 use rustix::io::Errno;
 
+use crate::errno::errno_text;
+
 /// A system call that failed. Prints as `openat2("/etc/passwd", O_RDONLY): no such file or directory`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call}: {}", Lower(.errno))]
+#[error("{call}: {}", errno_text(*.errno))]
 pub struct Error {
     /// The call with its operands.
     pub call: String,
@@ -57,25 +57,6 @@ impl<T> Named<T> for rustix::io::Result<T> {
 impl<T> Named<T> for std::io::Result<T> {
     fn named(self, call: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|error| Error { call: call(), errno: Errno::from_io_error(&error).unwrap_or(Errno::IO) })
-    }
-}
-
-/// The kernel's words for `errno`, in lower case and without the number: `no such file or directory`.
-pub fn errno_text(errno: Errno) -> String {
-    Lower(&errno).to_string()
-}
-
-struct Lower<'a>(&'a Errno);
-
-impl fmt::Display for Lower<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = std::io::Error::from_raw_os_error(self.0.raw_os_error()).to_string();
-        let text = text.split(" (os error").next().unwrap_or(&text);
-        let mut chars = text.chars();
-        if let Some(first) = chars.next() {
-            write!(f, "{}{}", first.to_lowercase(), chars.as_str())?;
-        }
-        Ok(())
     }
 }
 

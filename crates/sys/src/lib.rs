@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod caps;
 pub mod cells;
 mod entry;
+mod errno;
 mod error;
 pub mod fdpass;
 pub mod fds;
@@ -24,4 +25,5 @@ pub mod sched;
 pub mod seccomp;
 pub mod signals;
 
-pub use error::{Error, Named, Result, errno_text};
+pub use errno::errno_text;
+pub use error::{Error, Named, Result};

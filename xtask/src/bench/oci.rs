@@ -45,7 +45,7 @@ pub fn run(binary: &Path) -> Result<()> {
     apt::ensure(NEEDS)?;
     let dir = tempfile::tempdir()?;
     let peers = Peers::new(dir.path(), &busybox::tar(dir.path())?)?;
-    let runtimes = runtimes(binary, dir.path());
+    let runtimes = runtimes(binary);
     let mut aims = Vec::new();
     for (title, rounds, pause, of_crun) in [("back to back", 60, 0, 0.5), ("100 ms apart", 40, 100, 0.25)] {
         let (floor, medians) = times(&peers, &runtimes, title, rounds, Duration::from_millis(pause))?;
@@ -68,8 +68,9 @@ pub fn run(binary: &Path) -> Result<()> {
 }
 
 /// hull first, crun second, then whatever else is installed.
-fn runtimes(binary: &Path, dir: &Path) -> Vec<Runtime> {
-    let own = vec![binary.to_path_buf(), "oci".into(), "--root".into(), dir.join("state")];
+fn runtimes(binary: &Path) -> Vec<Runtime> {
+    // Everybody's state is where it is by default: beneath /run, a tmpfs of this run's own.
+    let own = vec![binary.to_path_buf(), "oci".into()];
     let mut all = vec![Runtime { name: "hull oci", words: own, runs: Cell::new(0) }];
     for name in ["crun", "runc", "youki"] {
         match sh::which(name) {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::guest::{Flavour, SCRIPTS};
 use super::{LIMIT_OF_ONE, LIMIT_OF_SUITE, Wish, base};
-use crate::sh;
+use crate::{release, sh};
 
 /// Packages whose tests meet the kernel, in the order in which they run.
 pub const PACKAGES: [&str; 10] = [
@@ -36,7 +36,7 @@ pub fn make(dir: &Path, flavour: Flavour, wish: &Wish) -> Result<PathBuf> {
         stripped(path, &tree.join("tests").join(name))?;
     }
     let mut links = String::new();
-    let shipped = if wish.release { Some(sh::release_binary()?) } else { None };
+    let shipped = if wish.release { Some(release::binary()?) } else { None };
     for (name, path) in &built.programs {
         let from = shipped.as_deref().filter(|_| name == "hull").unwrap_or(path);
         // The guest copies hull for each keeper: its size is time.

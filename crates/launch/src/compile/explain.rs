@@ -204,21 +204,9 @@ fn cause(failure: &Failure) -> String {
     }
 }
 
-/// The words that Go, and so docker, has for an error number; clients match on some.
+/// The words for an error number.
 pub fn errno_text(errno: i32) -> String {
-    let known = match self::errno(errno) {
-        Errno::NOEXEC => "exec format error",
-        Errno::NOMEM => "cannot allocate memory",
-        Errno::LOOP => "too many levels of symbolic links",
-        _ => {
-            let text = std::io::Error::from_raw_os_error(errno).to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            let mut chars = text.chars();
-            let first = chars.next().map(|c| c.to_ascii_lowercase());
-            return first.into_iter().chain(chars).collect();
-        }
-    };
-    known.to_owned()
+    hull_sys::errno_text(self::errno(errno)).to_owned()
 }
 
 #[cfg(test)]
