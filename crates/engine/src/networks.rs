@@ -10,12 +10,14 @@ mod connect;
 mod lease;
 pub(crate) mod names;
 pub mod plan;
+mod settings;
 pub(crate) mod show;
 pub(crate) mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hull_network::dns::{Resolvers, Zone};
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::blocking;
 use names::{Held, Service, Who};
 pub(crate) use plan::{EndpointWish, Plan};
+use settings::Settings;
 
 /// The name of the network that a container joins if it names none.
 pub(crate) const DEFAULT: &str = "bridge";
@@ -52,6 +55,8 @@ pub(crate) struct Networks {
     zone: Arc<Zone>,
     resolvers: Arc<Resolvers>,
     runtime: tokio::runtime::Handle,
+    /// What is wrong with them is said when something is to be published.
+    settings: Result<Settings, Fault>,
     inner: Mutex<Inner>,
     /// Held while a network is made.
     creating: Mutex<()>,
@@ -95,9 +100,22 @@ impl Networks {
             tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
         }
         let known = rows.rows.into_iter().map(|(id, Row(network))| (id, Arc::new(network))).collect();
+        let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| hull_registry::HULL_ETC.into());
+        let mut settings = Settings::read(Path::new(&etc));
+        let switch = Switch::new(instance);
+        // What is asked for is not known if the file cannot be read: then the stricter way.
+        let obeys = settings.as_ref().map_or(true, |settings| settings.obeys);
+        let switch = Arc::new(if obeys { switch.obeying() } else { switch });
+        if let Err(error) = Switch::pass_on(&switch) {
+            settings = settings.and(Err(error.into()));
+        }
+        if let Err(error) = &settings {
+            tracing::error!(%error, "no port can be published");
+        }
         let networks = Self {
             db,
-            switch: Arc::new(Switch::new(instance)),
+            switch,
+            settings,
             zone: Arc::default(),
             resolvers: Arc::new(Resolvers::of("/etc/resolv.conf")),
             runtime: tokio::runtime::Handle::current(),
@@ -115,7 +133,7 @@ impl Networks {
         let missing = !self.lock().known.values().any(|network| network.name == DEFAULT);
         if missing {
             let link = if instance == "hull" { "hull0".to_owned() } else { format!("br-{}", &instance[5..]) };
-            let net = ipam::free_pool(&self.taken(true)?)?;
+            let net = self.free_pool(&self.taken(true)?)?;
             self.store(Definition {
                 id: random_id()?,
                 name: DEFAULT.to_owned(),
@@ -143,6 +161,12 @@ impl Networks {
         let inner = self.lock();
         taken.extend(inner.known.values().flat_map(|network| network.subnets.iter().map(|subnet| subnet.net)));
         Ok(taken)
+    }
+
+    /// A pool for a network that names no subnet.
+    fn free_pool(&self, taken: &[Net]) -> Result<Net, Fault> {
+        let pools = self.settings.as_ref().map(|settings| &*settings.pools).unwrap_or_default();
+        Ok(ipam::free_pool(pools, taken)?)
     }
 
     fn store(&self, network: Definition) -> Result<Arc<Definition>, Fault> {

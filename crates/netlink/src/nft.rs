@@ -3,6 +3,7 @@
 
 mod batch;
 mod expr;
+mod log;
 mod seen;
 mod set;
 mod watch;
@@ -17,6 +18,7 @@ use crate::socket::Socket;
 
 pub use batch::{Batch, Chain, Hook, Rule};
 pub use expr::{Direction, Expr, Field, Register, Verdict};
+pub use log::Log;
 pub use seen::{SeenChain, SeenElement};
 pub use set::{Data, Element, Set, Type};
 pub use watch::Watch;

@@ -123,7 +123,8 @@ impl Socket {
         sent.map(drop).map_err(|errno| Error::Refused { request: what(), errno, message: None })
     }
 
-    fn receive(&mut self, what: impl FnOnce() -> String) -> Result<Vec<Reply>> {
+    /// What has come; waits for it.
+    pub(crate) fn receive(&mut self, what: impl FnOnce() -> String) -> Result<Vec<Reply>> {
         let received = rustix::io::retry_on_intr(|| recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::TRUNC));
         match received {
             Ok((_, length)) if length >= HEADER && length <= self.buffer.len() => Ok(replies(&self.buffer[..length])),

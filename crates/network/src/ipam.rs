@@ -16,12 +16,14 @@ pub fn pools() -> impl Iterator<Item = Net> {
     large.chain(small).filter_map(|(address, prefix)| Net::new(address.into(), prefix))
 }
 
-/// The first pool that overlaps nothing that is taken: by another network, or by a route of the host.
+/// The first pool of these, or without any of [`pools`], that overlaps nothing that is taken: by another network, or by a
+/// route of the host.
 ///
 /// # Errors
 /// None is free.
-pub fn free_pool(taken: &[Net]) -> Result<Net, Error> {
-    pools().find(|pool| !taken.iter().any(|net| net.prefix > 0 && net.overlaps(*pool))).ok_or(Error::NoPool)
+pub fn free_pool(own: &[Net], taken: &[Net]) -> Result<Net, Error> {
+    let mut all = own.iter().copied().chain(pools().filter(|_| own.is_empty()));
+    all.find(|pool| !taken.iter().any(|net| net.prefix > 0 && net.overlaps(*pool))).ok_or(Error::NoPool)
 }
 
 /// A network of unique local addresses (RFC 4193), from 40 random bits.
@@ -107,11 +109,11 @@ mod tests {
 
     #[test]
     fn a_pool_avoids_what_is_taken() {
-        assert_eq!(free_pool(&[]).unwrap(), net("172.17.0.0/16"));
-        assert_eq!(free_pool(&[net("0.0.0.0/0")]).unwrap(), net("172.17.0.0/16"), "a default route takes nothing");
-        assert_eq!(free_pool(&[net("172.17.3.0/24"), net("172.18.0.0/15")]).unwrap(), net("172.20.0.0/16"));
-        assert_eq!(free_pool(&[net("172.16.0.0/12")]).unwrap(), net("192.168.0.0/20"));
-        assert_eq!(free_pool(&[net("172.16.0.0/12"), net("192.168.0.0/16")]), Err(Error::NoPool));
+        assert_eq!(free_pool(&[], &[]).unwrap(), net("172.17.0.0/16"));
+        assert_eq!(free_pool(&[], &[net("0.0.0.0/0")]).unwrap(), net("172.17.0.0/16"), "a default route takes nothing");
+        assert_eq!(free_pool(&[], &[net("172.17.3.0/24"), net("172.18.0.0/15")]).unwrap(), net("172.20.0.0/16"));
+        assert_eq!(free_pool(&[], &[net("172.16.0.0/12")]).unwrap(), net("192.168.0.0/20"));
+        assert_eq!(free_pool(&[], &[net("172.16.0.0/12"), net("192.168.0.0/16")]), Err(Error::NoPool));
     }
 
     #[test]

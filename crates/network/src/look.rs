@@ -38,6 +38,8 @@ pub struct SeenRule {
 pub struct Seen {
     /// The table of the rules, as nft(8) names it.
     pub table: String,
+    /// The host's own input rules are asked about published ports.
+    pub obeys: bool,
     /// The bridge or the parent.
     pub network: Option<SeenLink>,
     /// The near end of the wire; none on a parent.

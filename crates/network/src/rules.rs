@@ -4,6 +4,8 @@
 //! ```text
 //! raw      prerouting -300   from a bridge to 127.0.0.0/8: drop (route_localnet is on for them)
 //! pre      prerouting -100   for this host: ports; but 127.0.0.0/8 only from this host
+//! asked    input      300   instead of that, where the host's input rules are obeyed: what they let through is
+//!                            handed to hull, which sends it again from this host
 //! out      output     -100   for this host: ports; but not ::1
 //! ports                      address . protocol . port, then protocol . port: to the container
 //! post     postrouting 100   per network: out under the host's address; a container to itself; 127.0.0.1
@@ -44,8 +46,9 @@ pub struct PortRule {
     pub to: IpAddr,
 }
 
-/// The whole table. What was in a table of that name is gone with the same batch.
-pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule]) -> Batch {
+/// The whole table. What was in a table of that name is gone with the same batch. `obeys`: the log group of what the host's
+/// input rules let through, if they are asked.
+pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule], obeys: Option<u16>) -> Batch {
     let mut batch = Batch::new();
     batch.add_table(table).delete_table(table).add_table(table);
     sets(&mut batch, table);
@@ -53,17 +56,18 @@ pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule]) -> Batch
         batch.add_chain(table, chain);
     }
     links(&mut batch, table, networks);
-    translation(&mut batch, table);
+    translation(&mut batch, table, obeys);
     leaving(&mut batch, table, networks);
     forwarding(&mut batch, table);
-    add_ports(&mut batch, table, ports);
+    add_ports(&mut batch, table, ports, obeys.is_some());
     batch
 }
 
 /// How many rules each chain of the table has, as [`all`] makes them: to see what others took away.
-pub fn counts(networks: &[&Definition]) -> Vec<(&'static str, usize)> {
+pub fn counts(networks: &[&Definition], obeys: Option<u16>) -> Vec<(&'static str, usize)> {
     let post = networks.iter().map(|network| out_rules(network).len()).sum::<usize>() + 1;
-    vec![("raw", 1), ("pre", 2), ("out", 2), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
+    let pre = if obeys.is_some() { ("asked", 4) } else { ("pre", 2) };
+    vec![("raw", 1), pre, ("out", 2), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
 }
 
 const CHAINS: &[Chain<'static>] = &[
@@ -71,6 +75,7 @@ const CHAINS: &[Chain<'static>] = &[
     Chain { name: "into", base: None },
     Chain { name: "raw", base: Some((Hook::Prerouting, -300, "filter")) },
     Chain { name: "pre", base: Some((Hook::Prerouting, -100, "nat")) },
+    Chain { name: "asked", base: Some((Hook::Input, 300, "filter")) },
     Chain { name: "out", base: Some((Hook::Output, -100, "nat")) },
     Chain { name: "post", base: Some((Hook::Postrouting, 100, "nat")) },
     Chain { name: "forward", base: Some((Hook::Forward, 0, "filter")) },
@@ -88,6 +93,10 @@ fn sets(batch: &mut Batch, table: &Table) {
         Set { name: "any6", key: &[Proto, Service], data: Some(&[Ipv6, Service]) },
         Set { name: "open4", key: &[Ipv4, Proto, Service], data: None },
         Set { name: "open6", key: &[Ipv6, Proto, Service], data: None },
+        Set { name: "asked_at4", key: &[Ipv4, Proto, Service], data: None },
+        Set { name: "asked_any4", key: &[Proto, Service], data: None },
+        Set { name: "asked_at6", key: &[Ipv6, Proto, Service], data: None },
+        Set { name: "asked_any6", key: &[Proto, Service], data: None },
     ] {
         batch.add_set(table, &set);
     }
@@ -104,8 +113,8 @@ fn links(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
 }
 
 /// To this host, and to a port that is published: on to the container.
-fn translation(batch: &mut Batch, table: &Table) {
-    let mut rule = |chain, comment, exprs: &[Expr]| {
+fn translation(batch: &mut Batch, table: &Table, obeys: Option<u16>) {
+    let mut rule = |chain: &str, comment: &str, exprs: &[Expr]| {
         batch.add_rule(table, &Rule { chain, comment, exprs });
     };
     let local = [
@@ -116,8 +125,10 @@ fn translation(batch: &mut Batch, table: &Table) {
     // A neighbour may send to 127.0.0.1 whatever it likes: what is published there is for this host alone.
     let foreign = [Expr::Load(Field::IifName, R0), Expr::Cmp(R0, false, Expr::ifname("lo"))];
     let exprs = [&foreign[..], &to_loopback(), &[Expr::Verdict(Verdict::Return)]].concat();
-    rule("pre", "to the loopback address, from elsewhere", &exprs);
-    rule("pre", "to this host", &local);
+    if obeys.is_none() {
+        rule("pre", "to the loopback address, from elsewhere", &exprs);
+        rule("pre", "to this host", &local);
+    }
     // KERNEL(6.18): an answer to ::1 is only taken from `lo`. Left alone, the call is refused at once, and the
     // client goes on to 127.0.0.1.
     let six = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![V6]), Expr::Load(Field::Daddr6, R0)];
@@ -130,17 +141,22 @@ fn translation(batch: &mut Batch, table: &Table) {
     {
         let family_is = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![family])];
         let nat = Expr::Nat(Direction::Destination, family, R0, Some(Register(words)));
-        let by_address = [
+        let to_address = [
             Expr::Load(daddr, R0),
             Expr::Load(Field::L4Proto, Register(words)),
             Expr::Load(Field::Dport, Register(words + 1)),
-            Expr::Map(R0, at.into(), R0),
-            nat.clone(),
         ];
-        let by_port =
-            [Expr::Load(Field::L4Proto, R0), Expr::Load(Field::Dport, Register(1)), Expr::Map(R0, any.into(), R0), nat];
-        rule("ports", "published on one address", &[&family_is[..], &by_address].concat());
-        rule("ports", "published on all addresses", &[&family_is[..], &by_port].concat());
+        let to_port = [Expr::Load(Field::L4Proto, R0), Expr::Load(Field::Dport, Register(1))];
+        for (where_to, key, map) in [("one address", &to_address[..], at), ("all addresses", &to_port, any)] {
+            let published = [&family_is[..], key, &[Expr::Map(R0, map.into(), R0), nat.clone()]].concat();
+            rule("ports", &format!("published on {where_to}"), &published);
+            if let Some(group) = obeys {
+                let asked = Expr::Lookup(R0, format!("asked_{map}"), true);
+                let hand_over = [asked, Expr::Log(group), Expr::Verdict(Verdict::Drop)];
+                let exprs = [&foreign[..], &family_is, key, &hand_over].concat();
+                rule("asked", &format!("let through, and published on {where_to}"), &exprs);
+            }
+        }
     }
 }
 
@@ -246,35 +262,38 @@ fn forwarding(batch: &mut Batch, table: &Table) {
 }
 
 /// Opens ports.
-pub fn add_ports(batch: &mut Batch, table: &Table, ports: &[PortRule]) {
-    for (set, elements) in elements(ports) {
+pub fn add_ports(batch: &mut Batch, table: &Table, ports: &[PortRule], obey: bool) {
+    for (set, elements) in elements(ports, obey) {
         batch.add_elements(table, set, &elements);
     }
 }
 
 /// Closes them.
-pub fn delete_ports(batch: &mut Batch, table: &Table, ports: &[PortRule]) {
-    for (set, elements) in elements(ports) {
+pub fn delete_ports(batch: &mut Batch, table: &Table, ports: &[PortRule], obey: bool) {
+    for (set, elements) in elements(ports, obey) {
         batch.delete_elements(table, set, &elements);
     }
 }
 
 /// How many elements each set of ports has.
-pub fn set_sizes(ports: &[PortRule]) -> Vec<(&'static str, usize)> {
-    elements(ports).into_iter().map(|(set, list)| (set, list.len())).collect()
+pub fn set_sizes(ports: &[PortRule], obey: bool) -> Vec<(&'static str, usize)> {
+    elements(ports, obey).into_iter().map(|(set, list)| (set, list.len())).collect()
 }
 
 /// The map that a published port is in, its key there, and its key in the set of open ports.
 pub(crate) fn keys_of(published: &Published, to: IpAddr) -> (&'static str, Vec<u8>, Vec<u8>) {
-    let found = elements(&[PortRule { published: *published, to }]);
+    let found = elements(&[PortRule { published: *published, to }], false);
     let [(map, first), (_, open)] = &found[..] else { unreachable!("a port is in one map and one set") };
     (map, first[0].key.clone(), open[0].key.clone())
 }
 
-/// The elements of ports, by set.
-fn elements(ports: &[PortRule]) -> Vec<(&'static str, Vec<Element>)> {
-    let mut all: Vec<(&'static str, Vec<Element>)> =
-        ["at4", "any4", "at6", "any6", "open4", "open6"].map(|set| (set, Vec::new())).into();
+/// The sets that ports are in.
+const SETS: [&str; 10] =
+    ["at4", "any4", "at6", "any6", "open4", "open6", "asked_at4", "asked_any4", "asked_at6", "asked_any6"];
+
+/// The elements of ports, by set. `obey`: also of those that the host's input rules are asked about.
+fn elements(ports: &[PortRule], obey: bool) -> Vec<(&'static str, Vec<Element>)> {
+    let mut all: Vec<(&'static str, Vec<Element>)> = SETS.map(|set| (set, Vec::new())).into();
     let mut put = |set: &str, element: Element| {
         let (_, list) = all.iter_mut().find(|(name, _)| *name == set).expect("a set of the table");
         // Two published ports may lead to one of the container.
@@ -288,11 +307,14 @@ fn elements(ports: &[PortRule]) -> Vec<(&'static str, Vec<Element>)> {
         let key = [protocol.clone(), service(published.host)].concat();
         let data = Some(Data::Value([octets(*to), service(published.port)].concat()));
         let (at, any, open) = if to.is_ipv4() { ("at4", "any4", "open4") } else { ("at6", "any6", "open6") };
-        if published.address.is_unspecified() {
-            put(any, Element { key, data });
-        } else {
-            put(at, Element { key: [octets(published.address), key].concat(), data });
+        let (set, key) = match published.address.is_unspecified() {
+            true => (any, key),
+            false => (at, [octets(published.address), key].concat()),
+        };
+        if obey {
+            put(&format!("asked_{set}"), Element { key: key.clone(), data: None });
         }
+        put(set, Element { key, data });
         put(open, Element { key: [octets(*to), protocol, service(published.port)].concat(), data: None });
     }
     all.retain(|(_, list)| !list.is_empty());

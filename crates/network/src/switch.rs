@@ -6,6 +6,7 @@
 
 mod inside;
 mod look;
+mod obey;
 mod settings;
 mod sweep;
 mod upper;
@@ -31,6 +32,8 @@ use crate::rules::{self, PortRule};
 #[derive(Debug)]
 pub struct Switch {
     table: Table,
+    /// The log group of what the host's input rules let through, if they are asked.
+    obeys: Option<u16>,
     state: Mutex<State>,
 }
 
@@ -47,7 +50,7 @@ impl Switch {
     /// A switch with nothing on it; `name` is the name of its table. Touches nothing yet.
     pub fn new(name: &str) -> Self {
         let table = Table { family: Family::Inet, name: name.to_owned() };
-        Self { table, state: Mutex::default() }
+        Self { table, obeys: None, state: Mutex::default() }
     }
 
     /// What the host's links and routes already use, for choosing a pool.
@@ -81,7 +84,7 @@ impl Switch {
         let made = state.make_bridge(network);
         made.and_then(|()| {
             state.up.insert(network.id.clone(), network.clone());
-            state.install(&self.table)
+            state.install(&self.table, self.obeys)
         })
         .inspect_err(|_| {
             state.up.remove(&network.id);
@@ -99,7 +102,7 @@ impl Switch {
         if network.driver.upper().is_some() {
             return state.lower_parent(network, &self.table.name);
         }
-        state.install(&self.table)?;
+        state.install(&self.table, self.obeys)?;
         state.delete_link(&network.link)
     }
 
@@ -143,12 +146,12 @@ impl Switch {
         }
         let mut state = self.lock();
         let mut batch = Batch::new();
-        rules::add_ports(&mut batch, &self.table, &ports);
+        rules::add_ports(&mut batch, &self.table, &ports, self.obeys());
         let (_, nft) = state.sockets()?;
         let added = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("publish ports"))?;
         state.ports.insert(endpoint.to_owned(), ports);
         // Somebody flushed the table: it is made again, with these.
-        if added.is_none() { state.install(&self.table) } else { Ok(()) }
+        if added.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
     }
 
     /// Closes the ports of an endpoint and takes its wire away, if it is still there. The wire of a
@@ -160,10 +163,10 @@ impl Switch {
         let mut state = self.lock();
         let Some(ports) = state.ports.remove(endpoint) else { return Ok(()) };
         let mut batch = Batch::new();
-        rules::delete_ports(&mut batch, &self.table, &ports);
+        rules::delete_ports(&mut batch, &self.table, &ports, self.obeys());
         let (_, nft) = state.sockets()?;
         let deleted = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("close published ports"))?;
-        if deleted.is_none() { state.install(&self.table) } else { Ok(()) }
+        if deleted.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
     }
 
     /// Has a container's default route go through another endpoint, or through none.
@@ -196,10 +199,10 @@ impl Switch {
     /// The kernel's refusal.
     pub fn mend(&self) -> Result<bool, Error> {
         let mut state = self.lock();
-        if state.bridges().next().is_none() || state.is_whole(&self.table)? {
+        if state.bridges().next().is_none() || state.is_whole(&self.table, self.obeys)? {
             return Ok(false);
         }
-        state.install(&self.table).map(|()| true)
+        state.install(&self.table, self.obeys).map(|()| true)
     }
 
     /// From now on, what others do to the ruleset is mended: within a fraction of a second.
@@ -279,7 +282,7 @@ impl State {
     }
 
     /// Makes the ruleset of what is up; without a network there is none.
-    fn install(&mut self, table: &Table) -> Result<(), Error> {
+    fn install(&mut self, table: &Table, obeys: Option<u16>) -> Result<(), Error> {
         let networks: Vec<&Definition> = self.bridges().collect();
         let batch = if networks.is_empty() {
             let mut batch = Batch::new();
@@ -287,17 +290,17 @@ impl State {
             batch
         } else {
             let ports: Vec<PortRule> = self.ports.values().flatten().copied().collect();
-            rules::all(table, &networks, &ports)
+            rules::all(table, &networks, &ports, obeys)
         };
         let (_, nft) = self.sockets()?;
         nft.commit(batch).map_err(kernel("write the nftables ruleset"))
     }
 
-    fn is_whole(&mut self, table: &Table) -> Result<bool, Error> {
+    fn is_whole(&mut self, table: &Table, obeys: Option<u16>) -> Result<bool, Error> {
         let networks: Vec<&Definition> = self.bridges().collect();
-        let expected = rules::counts(&networks);
+        let expected = rules::counts(&networks, obeys);
         let (bridges, ports) = (networks.len(), self.ports.values().flatten().copied().collect::<Vec<_>>());
-        let sets = rules::set_sizes(&ports);
+        let sets = rules::set_sizes(&ports, obeys.is_some());
         let (_, nft) = self.sockets()?;
         let found = nft.rules(table).tolerate(&[Errno::NOENT]).map_err(kernel("read the ruleset"))?;
         let Some(found) = found else { return Ok(false) };

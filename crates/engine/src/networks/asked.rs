@@ -19,11 +19,15 @@ fn mtu(value: &str) -> Option<u32> {
     value.parse().ok().filter(|mtu| (68..=65535).contains(mtu))
 }
 
-/// What a request asks for; `taken` are the networks and routes that a pool must not overlap.
+/// What a request asks for; `taken` are the networks and routes that a subnet must not overlap, `pool` finds one.
 ///
 /// # Errors
 /// What is wrong, in docker's words where it has them.
-pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) -> Result<Definition, Fault> {
+pub(super) fn definition(
+    request: &wire::NetworkCreateRequest,
+    taken: &[Net],
+    pool: impl FnOnce() -> Result<Net, Fault>,
+) -> Result<Definition, Fault> {
     check(request)?;
     let id = random_id()?;
     let mut network = Definition {
@@ -46,7 +50,7 @@ pub(super) fn definition(request: &wire::NetworkCreateRequest, taken: &[Net]) ->
     } else {
         driver::apply(&mut network, request)?;
     }
-    network.subnets = subnets(request, taken)?;
+    network.subnets = subnets(request, taken, pool)?;
     Ok(network)
 }
 
@@ -123,7 +127,11 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
     Ok(())
 }
 
-fn subnets(request: &wire::NetworkCreateRequest, taken: &[Net]) -> Result<Vec<Subnet>, Fault> {
+fn subnets(
+    request: &wire::NetworkCreateRequest,
+    taken: &[Net],
+    pool: impl FnOnce() -> Result<Net, Fault>,
+) -> Result<Vec<Subnet>, Fault> {
     let plain = wire::Ipam::default();
     let ipam = request.ipam.as_ref().unwrap_or(&plain);
     if !matches!(ipam.driver.as_str(), "" | "default") {
@@ -152,7 +160,7 @@ fn subnets(request: &wire::NetworkCreateRequest, taken: &[Net]) -> Result<Vec<Su
         return Err(Fault::invalid("an IPv6 subnet needs IPv6: `--ipv6`"));
     }
     if !subnets.iter().any(|subnet| subnet.net.address.is_ipv4()) {
-        subnets.insert(0, whole(ipam::free_pool(taken)?));
+        subnets.insert(0, whole(pool()?));
     }
     if request.enable_ipv6 == Some(true) && subnets.len() == 1 {
         let mut random = [0; 5];

@@ -18,7 +18,8 @@ pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Resul
     if networks.find(&request.name).is_ok_and(|known| known.name == request.name) && request.name != DEFAULT {
         return Err(Fault::new(Kind::Conflict, format!("network with name {} already exists", request.name)));
     }
-    let definition = asked::definition(request, &blocking(|| networks.taken(asked::is_bridge(request)))?)?;
+    let taken = blocking(|| networks.taken(asked::is_bridge(request)))?;
+    let definition = asked::definition(request, &taken, || networks.free_pool(&taken))?;
     asked::check_parent(&definition, &networks.all())?;
     let own = definition.driver == Driver::Bridge;
     if own && networks.all().iter().any(|other| other.link == definition.link) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hull_network::ports::{Published, Reserved, reserve};
+use hull_network::ports::{Protocol, Published, Reserved, reserve};
 use hull_network::{Definition, Driver, Endpoint, Net, ipam};
 use hull_types::Fault;
 
@@ -89,9 +89,18 @@ impl Networks {
     pub(super) fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
         let Some((first, network)) = self.publishing(endpoints)? else { return Ok(Vec::new()) };
         let mut kept = Vec::new();
+        if plan.ports.is_empty() {
+            return Ok(kept);
+        }
+        let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        let publish_on = network.publish_on.or(settings.publish_on);
         for wish in &plan.ports {
+            if settings.obeys && wish.protocol == Protocol::Sctp {
+                let refusal = "ports of sctp cannot be published while published ports obey the host's input rules";
+                return Err(Fault::unsupported(refusal));
+            }
             let v6 = first.address(false).is_some();
-            let reserved = reserve(wish, network.publish_on, v6).map_err(|error| self.name_holder(error))?;
+            let reserved = reserve(wish, publish_on, v6).map_err(|error| self.name_holder(error))?;
             kept.extend(reserved);
         }
         Ok(kept)

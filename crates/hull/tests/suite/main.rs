@@ -31,6 +31,7 @@ mod many;
 mod mounts;
 mod names;
 mod namespaces;
+mod network_settings;
 mod networks;
 mod networks_on_links;
 mod pools;

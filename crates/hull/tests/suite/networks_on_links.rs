@@ -8,13 +8,13 @@ use hull_testkit::{Host, Out, eventually, run};
 use crate::networks::serve;
 
 /// A program on the host that the engine lives in.
-fn tool(host: &Host, words: &str) -> Out {
+pub(crate) fn tool(host: &Host, words: &str) -> Out {
     let pid = host.engine_pid().to_string();
     run(Command::new("nsenter").args(["-t", &pid, "-n", "--"]).args(words.split(' ')), b"")
 }
 
 /// An uplink, and the machine `outside` at its other end, with these addresses.
-fn uplink(host: &Host, addresses: &[&str]) {
+pub(crate) fn uplink(host: &Host, addresses: &[&str]) {
     serve(host, "outside", &["--network", "none"]);
     tool(host, "ip link add up0 type veth peer name up1").ok();
     tool(host, "ip link set up0 up").ok();
@@ -39,7 +39,7 @@ fn kernel_has(host: &Host, kind: &str) -> bool {
 }
 
 /// The page that a container gets from an address, or nothing.
-fn page(host: &Host, who: &str, at: &str) -> String {
+pub(crate) fn page(host: &Host, who: &str, at: &str) -> String {
     let once = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} 80 | grep -x '[a-z]*'");
     let script = format!("for i in 1 2 3 4 5 6 7 8; do {once} && exit; sleep 0.2; done; exit 1");
     host.hull(&["exec", who, "sh", "-c", &script]).ok()

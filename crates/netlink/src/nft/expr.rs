@@ -125,6 +125,8 @@ pub enum Expr {
     Masquerade,
     /// Counts packets and bytes.
     Counter,
+    /// Hands a copy of the packet to whoever has bound this group (`log group`).
+    Log(u16),
 }
 
 impl Expr {
@@ -163,6 +165,7 @@ impl Expr {
             Self::Nat(..) => "nat",
             Self::Masquerade => "masq",
             Self::Counter => "counter",
+            Self::Log(_) => "log",
         }
     }
 
@@ -203,6 +206,9 @@ impl Expr {
                 if let Some(port) = port {
                     m.put_be32(5, port.number());
                 }
+            }
+            Self::Log(group) => {
+                m.put(1, &group.to_be_bytes()).put_be32(3, 0xffff);
             }
             Self::Masquerade | Self::Counter => {}
         }

@@ -30,7 +30,7 @@ impl Switch {
         ports: &[Published],
         netns: BorrowedFd<'_>,
     ) -> Result<Seen, Error> {
-        let mut seen = Seen { table: self.table.to_string(), ..Seen::default() };
+        let mut seen = Seen { table: self.table.to_string(), obeys: self.obeys.is_some(), ..Seen::default() };
         crate::netns::within(netns, || inside(endpoint, &mut seen))?;
         let mut state = self.lock();
         let (route, _) = state.sockets()?;
@@ -41,7 +41,7 @@ impl Switch {
         }
         seen.wire = links.iter().find(|link| link.name == endpoint.link).map(|link| shown(link, &links, &addresses));
         seen.forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|on| on.trim() == "1");
-        seen.whole = state.is_whole(&self.table)?;
+        seen.whole = state.is_whole(&self.table, self.obeys)?;
         self.look_at_rules(&mut state, network, endpoint, ports, &mut seen)?;
         Ok(seen)
     }

@@ -58,6 +58,10 @@ impl Look<'_> {
             return vec![hop("rule", format!("{table} into"), false, says)];
         }
         let mut hops = Vec::new();
+        if self.main.seen.obeys {
+            let says = "this host's own input rules are asked first; they are not looked at here";
+            hops.push(hop("host", "input", true, says));
+        }
         for (published, rule) in &self.rules {
             let at = SocketAddr::new(published.address, published.host);
             hops.push(hop("address", at.to_string(), true, whose(published.address)));

@@ -1,0 +1,128 @@
+//! [`Settings`]: what a host's owner wants of networks, in one file.
+//!
+//! ```json
+//! /etc/hull/networks.json
+//! { "publish-on": "127.0.0.1", "obey-input-rules": true,
+//!   "default-address-pools": [{ "base": "10.128.0.0/12", "size": 24 }] }
+//! ```
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use hull_network::Net;
+use hull_types::Fault;
+use serde::Deserialize;
+
+/// The file's name.
+const FILE: &str = "networks.json";
+
+/// How many networks of all pools are looked at: one of 2^16 in a pool is never reached.
+const POOLS: usize = 4096;
+
+/// Read once, when the engine starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Settings {
+    /// Where a port is published that names no address, on networks that do not say so themselves.
+    pub publish_on: Option<IpAddr>,
+    /// Published ports obey the host's input rules.
+    pub obeys: bool,
+    /// Where networks without a subnet of their own are taken from; docker's if there are none.
+    pub pools: Vec<Net>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    publish_on: Option<IpAddr>,
+    obey_input_rules: bool,
+    default_address_pools: Vec<Pool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pool {
+    base: Net,
+    size: u8,
+}
+
+impl Settings {
+    /// Reads `networks.json` in this directory, which may be absent.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(etc: &Path) -> Result<Self, Fault> {
+        let path = etc.join(FILE);
+        let wrong = |why: &dyn std::fmt::Display| {
+            Fault::invalid(format!("{} cannot be used: {why}", path.display()))
+                .hint("mend it, then `hull engine restart`; until then nothing is published")
+        };
+        let file: File = match std::fs::read(&path) {
+            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => File::default(),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) => return Err(wrong(&error)),
+        };
+        if file.publish_on.is_some_and(|address| !address.is_ipv4()) {
+            return Err(wrong(&"`publish-on` is no address of IPv4"));
+        }
+        let mut pools = Vec::new();
+        for Pool { base, size } in &file.default_address_pools {
+            if !base.address.is_ipv4() || *size < base.prefix || *size > 30 || base.network() != *base {
+                return Err(wrong(&format!("the pool {base} has no networks of {size} bits")));
+            }
+            pools.extend(parts(*base, *size).take(POOLS));
+        }
+        Ok(Self { publish_on: file.publish_on, obeys: file.obey_input_rules, pools })
+    }
+}
+
+/// The networks of `size` bits in one of IPv4.
+fn parts(base: Net, size: u8) -> impl Iterator<Item = Net> {
+    let first = match base.address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(_) => 0,
+    };
+    let count = 1u64 << (size - base.prefix);
+    (0..count).filter_map(move |part| {
+        let address = u64::from(first) + (part << (32 - size));
+        Net::new(std::net::Ipv4Addr::from_bits(address as u32).into(), size)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, Fault> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        Settings::read(dir.path())
+    }
+
+    #[test]
+    fn the_file_is_read_or_refused() {
+        assert_eq!(Settings::read(Path::new("/does/not/exist")), Ok(Settings::default()));
+        assert_eq!(read(" "), Ok(Settings::default()));
+        let all = r#"{ "publish-on": "127.0.0.1", "obey-input-rules": true,
+            "default-address-pools": [{ "base": "10.1.0.0/16", "size": 17 }, { "base": "10.9.9.0/24", "size": 24 }] }"#;
+        let settings = read(all).unwrap();
+        assert_eq!((settings.publish_on, settings.obeys), (Some([127, 0, 0, 1].into()), true));
+        let pools: Vec<String> = settings.pools.iter().map(ToString::to_string).collect();
+        assert_eq!(pools, ["10.1.0.0/17", "10.1.128.0/17", "10.9.9.0/24"]);
+        for bad in [
+            r#"{ "obey-input-rule": true }"#,
+            r#"{ "publish-on": "here" }"#,
+            r#"{ "publish-on": "::1" }"#,
+            r#"{ "default-address-pools": [{ "base": "10.1.0.0/16", "size": 8 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "10.1.0.0/16", "size": 31 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "10.1.0.1/16", "size": 24 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "fd00::/48", "size": 64 }] }"#,
+            "{",
+        ] {
+            let refused = read(bad).unwrap_err().to_string();
+            assert!(refused.contains("networks.json cannot be used: "), "{bad}: {refused}");
+        }
+        let many = read(r#"{ "default-address-pools": [{ "base": "0.0.0.0/0", "size": 30 }] }"#).unwrap();
+        assert_eq!(many.pools.len(), POOLS);
+    }
+}

@@ -1,0 +1,82 @@
+//! `networks.json`: where ports are published, whose rules they obey, where networks are taken from.
+
+use std::fs;
+use std::process::Command;
+
+use hull_testkit::{Host, Settings, eventually, run};
+
+use crate::networks::serve;
+use crate::networks_on_links::{page, tool, uplink};
+
+/// A host with this file.
+fn host(json: &str) -> (Host, tempfile::TempDir) {
+    let etc = tempfile::tempdir().expect("a directory");
+    fs::write(etc.path().join("networks.json"), json).expect("write");
+    let env = vec![("HULL_ETC".to_owned(), etc.path().to_string_lossy().into_owned())];
+    (Host::with(&Settings { env, ..Settings::default() }), etc)
+}
+
+#[test]
+fn ports_are_published_where_the_host_says_and_networks_taken_from_its_pools() {
+    let (host, _etc) =
+        host(r#"{ "publish-on": "127.0.0.1", "default-address-pools": [{ "base": "10.140.0.0/23", "size": 24 }] }"#);
+    serve(&host, "web", &["-p", "8080:80", "-p", "0.0.0.0:8081:80"]);
+    let ports = host.hull(&["port", "web"]).ok();
+    assert!(ports.contains("127.0.0.1:8080") && ports.contains("0.0.0.0:8081"), "{ports}");
+    assert!(!ports.contains("0.0.0.0:8080"), "{ports}");
+    assert!(host.inspect("web")["NetworkSettings"]["IPAddress"].as_str().is_some_and(|at| at.starts_with("10.140.0.")));
+    host.hull(&["network", "create", "second"]).ok();
+    let full = host.hull(&["network", "create", "third"]);
+    assert!(full.stderr.contains("all predefined address pools have been fully subnetted"), "{}", full.stderr);
+    host.hull(&["network", "rm", "second"]).ok();
+}
+
+#[test]
+fn published_ports_obey_the_hosts_input_rules_where_it_wants_that() {
+    let (host, _etc) = host(r#"{ "obey-input-rules": true }"#);
+    uplink(&host, &["10.99.0.2/24"]);
+    tool(&host, "ip addr add 10.99.0.1/24 dev up0").ok();
+    serve(&host, "web", &["-p", "80:80"]);
+    assert_eq!(page(&host, "outside", "10.99.0.1"), "web");
+    tool(&host, "nft add table inet fw").ok();
+    tool(&host, "nft add chain inet fw input { type filter hook input priority 0; policy drop; }").ok();
+    tool(&host, "nft add rule inet fw input ct state established,related accept").ok();
+    let closed = |who: &str| {
+        let out = host.hull(&["exec", who, "nc", "-w", "1", "10.99.0.1", "80"]);
+        assert_ne!(out.code, 0, "{who}: {}", out.stdout);
+    };
+    closed("outside");
+    tool(&host, "nft add rule inet fw input tcp dport 80 accept").ok();
+    assert_eq!(page(&host, "outside", "10.99.0.1"), "web");
+    let shown = host.hull(&["network", "trace", "web", "80"]).ok();
+    assert!(shown.contains("this host's own input rules are asked first"), "{shown}");
+    // The next engine hears what comes as the former one did.
+    let engine = host.engine_pid();
+    run(Command::new("kill").args(["-KILL", &engine.to_string()]), b"").ok();
+    eventually("another engine answers", || host.answers() && host.engine_pid() != engine);
+    assert_eq!(page(&host, "outside", "10.99.0.1"), "web");
+    let refused = host.hull(&["run", "--rm", "-p", "81:81/sctp", "busybox", "true"]);
+    assert!(refused.stderr.contains("ports of sctp cannot be published"), "{}", refused.stderr);
+    host.hull(&["rm", "-f", "web"]).ok();
+    tool(&host, "nft delete table inet fw").ok();
+    tool(&host, "ip link del up0").ok();
+}
+
+#[test]
+fn nothing_is_published_while_the_settings_cannot_be_read() {
+    let wrong = r#"{ "obey-input-rule": true }"#;
+    let (host, etc) = host(wrong);
+    host.sh(&[], "true");
+    let refused = host.hull(&["run", "--rm", "-p", "8080:80", "busybox", "true"]);
+    assert_eq!(refused.code, 125);
+    assert!(
+        refused.stderr.contains("networks.json cannot be used: unknown field `obey-input-rule`"),
+        "{}",
+        refused.stderr
+    );
+    fs::write(etc.path().join("networks.json"), "{}").expect("write");
+    host.hull(&["engine", "restart"]).ok();
+    host.hull(&["run", "--rm", "-p", "8080:80", "busybox", "true"]).ok();
+    fs::write(etc.path().join("networks.json"), wrong).expect("write");
+    host.hull(&["engine", "restart"]).ok();
+}
