@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{apt, busybox, sh};
 
-const PACKAGES: [&str; 4] = ["docker.io", "docker-cli", "containerd", "docker-buildx"];
+const PACKAGES: [&str; 5] = ["docker.io", "docker-cli", "containerd", "docker-buildx", "docker-compose"];
+/// What shows that the packages of this version are there.
+const PARTS: [&str; 2] = ["usr/sbin/dockerd", "usr/libexec/docker/cli-plugins/docker-compose"];
 const PEERS: [&str; 8] =
     ["crun", "runc", "libc6", "libblake3-0", "libcap2", "libjson-c5", "libseccomp2", "libsystemd0"];
 const NEEDS: &[apt::Need] = &[("runc", "runc"), ("busybox", "busybox-static"), ("unshare", "util-linux")];
@@ -48,11 +50,16 @@ pub fn root() -> PathBuf {
 pub fn fetch() -> Result<()> {
     let dir = dir();
     let root = dir.join("root");
-    if root.join("usr/sbin/dockerd").is_file() {
+    let whole = |root: &Path| PARTS.iter().all(|part| root.join(part).is_file());
+    if whole(&root) {
         return Ok(());
     }
     let part = dir.join("part");
     unpack(&dir, &part, &PACKAGES).context("Debian's mirror did not bring Docker's daemon (docker.io in sid)")?;
+    if root.exists() {
+        // Of a version that fetched less.
+        fs::remove_dir_all(&root)?;
+    }
     fs::rename(&part, &root)?;
     Ok(())
 }

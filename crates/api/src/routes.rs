@@ -7,7 +7,9 @@ mod missing;
 mod networks;
 mod own;
 mod registry;
+mod swarm;
 mod system;
+mod volumes;
 
 use bytes::Bytes;
 use hull_engine::Engine;
@@ -58,6 +60,10 @@ impl Api {
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
             ["hull", rest @ ..] => own::route(&self.engine, rest, &call),
+            ["volumes", rest @ ..] => volumes::route(&self.engine, rest, &call),
+            path @ ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..] => swarm::swarm(path, &call),
+            ["plugins", rest @ ..] => swarm::plugins(rest, &call),
+            ["build", "prune"] if call.head.method == Method::Post => swarm::build_prune(),
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             ["auth"] if call.head.method == Method::Post => registry::login(&self.engine, &call).await,

@@ -20,6 +20,7 @@ mod registry;
 mod request;
 mod streams;
 mod system;
+mod volumes;
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,11 @@
 //! Creating: admission, volumes, the record; then the container's task.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hull_image::{Hold, Image};
 use hull_types::{ContainerId, Fault, Kind, Name, Timestamp};
+use hull_volume::NewVolume;
 use hull_wire as wire;
 use tokio::sync::mpsc;
 
@@ -77,6 +79,8 @@ fn make(
     image: &Image,
     admitted: Admitted,
 ) -> Result<wire::ContainerCreateResponse, Fault> {
+    // Held until the record says who uses them.
+    let _using = (!admitted.spec.mounts.is_empty()).then(|| core.parts.volumes.using());
     let made = make_volumes(core, &admitted)?;
     let definition = Arc::new(Definition {
         id,
@@ -123,7 +127,15 @@ fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> 
     for wish in &admitted.volumes {
         // What goes with an ephemeral container need not outlive the boot.
         let lasting = !(wish.anonymous && admitted.host_config.auto_remove);
-        let result = blocking(|| core.parts.volumes.create(&wish.name, wish.anonymous, &wish.labels, lasting));
+        let new = NewVolume {
+            name: &wish.name,
+            anonymous: wish.anonymous,
+            labels: &wish.labels,
+            options: &BTreeMap::new(),
+            device: None,
+            lasting,
+        };
+        let result = blocking(|| core.parts.volumes.create(&new));
         match result {
             Ok(new) => {
                 if new {

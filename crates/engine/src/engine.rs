@@ -1,6 +1,7 @@
 //! [`Engine`]: the façade. One method per operation of the API; each is a line or two of delegation.
 
 mod networks;
+mod volumes;
 
 use std::io::Read;
 use std::sync::Arc;

@@ -41,6 +41,7 @@ mod resize;
 mod stats;
 mod top;
 mod transfer;
+mod volumes;
 mod wait;
 
 pub use config::EngineConfig;

@@ -13,6 +13,7 @@ use crate::images;
 use crate::janitor::Job;
 use crate::list;
 use crate::options::{ListOptions, RemoveOptions};
+use crate::volumes;
 
 /// `POST /images/prune`.
 pub(crate) async fn images(core: &Arc<Core>, filters: &wire::Filters) -> Result<wire::ImagesPruneReport, Fault> {
@@ -84,7 +85,7 @@ pub(crate) fn usage(core: &Core) -> Result<wire::DiskUsage, Fault> {
         images_reclaimable: number(usage.reclaimable),
         images: documents.collect(),
         containers,
-        volumes: Vec::new(),
+        volumes: volumes::usage(core)?,
         build_cache: Vec::new(),
     })
 }
@@ -141,7 +142,7 @@ fn moment(text: &str) -> Result<Timestamp, Fault> {
 }
 
 /// Every `label` is there and no `label!` is.
-fn labels_match(filters: &wire::Filters, labels: &std::collections::BTreeMap<String, String>) -> bool {
+pub(crate) fn labels_match(filters: &wire::Filters, labels: &std::collections::BTreeMap<String, String>) -> bool {
     let has = |wanted: &String| match wanted.split_once('=') {
         Some((name, value)) => labels.get(name).is_some_and(|own| own == value),
         None => labels.contains_key(wanted),

@@ -35,6 +35,7 @@ pub use layers::{Ground, LayerInfo, LayerStage, StagedLayer, StagedOrVisible, ch
 pub use places::Places;
 pub use rootfs::{Base, Prepared, Rootfs};
 pub use store::{Recovered, Snapshots};
+pub use usage::bytes as bytes_beneath;
 pub use verify::Verified;
 
 /// The most layers that one root file system can stand on.

@@ -10,7 +10,10 @@ use crate::{Error, Result};
 const LEVELS: usize = 128;
 
 /// Bytes of the regular files beneath `dir`.
-pub(crate) fn bytes(dir: &OwnedFd) -> Result<u64> {
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn bytes(dir: &OwnedFd) -> Result<u64> {
     count(dir, 0)
 }
 

@@ -15,6 +15,16 @@ pub enum Error {
     /// No such volume.
     #[error("get {0}: no such volume")]
     Missing(String),
+    /// What it shows is not there.
+    #[error("failed to mount local volume `{name}`: {}", device.display())]
+    Device {
+        /// Which volume.
+        name: String,
+        /// What it was to show.
+        device: std::path::PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A call on the volume's files failed.
     #[error("cannot {attempt} of volume `{name}`")]
     Io {
@@ -47,7 +57,7 @@ impl Error {
     /// Its class.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Name(_) | Self::Depth { .. } => Kind::Invalid,
+            Self::Name(_) | Self::Depth { .. } | Self::Device { .. } => Kind::Invalid,
             Self::Missing(_) => Kind::NotFound,
             Self::Io { .. } | Self::Store { .. } => Kind::Internal,
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/volumes/<name>/volume.json     written once, before the volume is visible
 //! <root>/volumes/<name>/_data/          what containers see
+//! <root>/volumes/<name>/device          the directory of the host that it shows instead of its own
 //! <root>/volumes/<name>/filling         an image's content is being copied in
 //! <root>/volumes/<name>/used            it has been mounted once: it is never filled again
 //! <root>/volumes/.new-…, .gone-…        on the way in and out; swept when the engine starts
@@ -19,7 +20,7 @@ mod store;
 
 pub use error::Error;
 pub use name::check_name;
-pub use store::{Volume, Volumes};
+pub use store::{NewVolume, Volume, Volumes};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

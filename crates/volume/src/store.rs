@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hull_types::{ContainerId, Timestamp};
@@ -27,7 +29,30 @@ pub struct Volume {
     /// Its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// docker's driver options, as they were asked for.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
 }
+
+/// A volume that is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVolume<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// It is for one container and goes with it.
+    pub anonymous: bool,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// docker's driver options.
+    pub options: &'a BTreeMap<String, String>,
+    /// The directory of the host that it shows, instead of one of its own.
+    pub device: Option<&'a Path>,
+    /// On the disk when it is acknowledged; else it survives a killed process, not a power cut.
+    pub lasting: bool,
+}
+
+/// The file that names the directory that a volume shows.
+const DEVICE: &str = "device";
 
 /// The file beside an anonymous volume's content that says that it goes with its container.
 const BOUND: &str = "bound";
@@ -36,6 +61,8 @@ const BOUND: &str = "bound";
 #[derive(Debug)]
 pub struct Volumes {
     directory: PathBuf,
+    /// Held by whoever is about to use volumes, and alone by who removes what is not used.
+    uses: RwLock<()>,
 }
 
 impl Volumes {
@@ -45,7 +72,7 @@ impl Volumes {
     /// [`Error::Store`].
     pub fn open(root: &Path) -> Result<Self> {
         let directory = root.join("volumes");
-        let store = Self { directory };
+        let store = Self { directory, uses: RwLock::default() };
         store.prepare().map_err(|source| Error::Store { path: store.directory.display().to_string(), source })?;
         Ok(store)
     }
@@ -62,25 +89,23 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes a volume unless one of this name exists; tells whether it was made. With `lasting` it is on the
-    /// disk when this returns; without, it survives a killed process, not a power cut.
+    /// While it is held nothing is removed by [`Volumes::remove_unless`].
+    pub fn using(&self) -> RwLockReadGuard<'_, ()> {
+        self.uses.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a volume unless one of this name exists; tells whether it was made.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Io`].
-    pub fn create(
-        &self,
-        name: &str,
-        anonymous: bool,
-        labels: &BTreeMap<String, String>,
-        lasting: bool,
-    ) -> Result<bool> {
+    pub fn create(&self, wish: &NewVolume<'_>) -> Result<bool> {
+        let NewVolume { name, lasting, .. } = *wish;
         check_name(name)?;
         if self.directory.join(name).is_dir() {
             return Ok(false);
         }
-        let volume = Volume { name: name.to_owned(), created: now(), anonymous, labels: labels.clone() };
         let fresh = self.directory.join(format!(".new-{}", ContainerId::new_random()));
-        let made = build(&fresh, &volume, lasting).and_then(|()| self.publish(&fresh, name, lasting));
+        let made = build(&fresh, wish).and_then(|()| self.publish(&fresh, name, lasting));
         if !matches!(made, Ok(true)) {
             // Best effort: `open` sweeps what is left.
             let _ = fs::remove_dir_all(&fresh);
@@ -139,9 +164,18 @@ impl Volumes {
         Ok((volumes, unreadable))
     }
 
-    /// Where its content lies on the host.
+    /// Where its content lies on the host, unless it shows another directory.
     pub fn mountpoint(&self, name: &str) -> PathBuf {
         self.directory.join(name).join("_data")
+    }
+
+    /// The directory of the host that it shows instead of its own.
+    fn device(&self, name: &str) -> Result<Option<PathBuf>> {
+        match fs::read(self.directory.join(name).join(DEVICE)) {
+            Ok(path) => Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(path)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read the device", name, error)),
+        }
     }
 
     /// Its content, as a directory fd.
@@ -150,7 +184,12 @@ impl Volumes {
     /// [`Error::Missing`], [`Error::Io`].
     pub fn data(&self, name: &str) -> Result<OwnedFd> {
         check_name(name)?;
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        if let Some(device) = self.device(name)? {
+            let opened = rustix::fs::open(&device, flags, Mode::empty());
+            return opened.map_err(|error| Error::Device { name: name.to_owned(), device, source: error.into() });
+        }
+        let flags = flags | OFlags::NOFOLLOW;
         match rustix::fs::open(self.mountpoint(name), flags, Mode::empty()) {
             Ok(fd) => Ok(fd),
             Err(rustix::io::Errno::NOENT) => Err(Error::Missing(name.to_owned())),
@@ -201,19 +240,24 @@ impl Volumes {
     ) -> Result<bool> {
         let filling = self.directory.join(name).join("filling");
         let io = |attempt| move |source: io::Error| failed(attempt, name, source);
-        if filling.exists() {
+        let place = self.device(name)?;
+        let foreign = place.is_some();
+        let place = place.unwrap_or_else(|| self.mountpoint(name));
+        if filling.exists() && !foreign {
             // A crash in the middle: begin again.
-            copy::empty(&self.mountpoint(name)).map_err(io("empty the directory"))?;
+            copy::empty(&place).map_err(io("empty the directory"))?;
         }
         let Some(image) = image else { return Ok(false) };
-        if !copy::is_empty(&self.mountpoint(name)).map_err(io("read the directory"))? {
+        if !copy::is_empty(&place).map_err(io("read the directory"))? {
             return Ok(false);
         }
         File::create(&filling).map_err(io("mark the filling"))?;
         let copied = copy::tree(image, data, unshift);
         if let Err(error) = copied {
-            // Best effort: `filling` makes the next use begin again.
-            let _ = copy::empty(&self.mountpoint(name));
+            if !foreign {
+                // Best effort: `filling` makes the next use begin again.
+                let _ = copy::empty(&place);
+            }
             return Err(match error {
                 copy::Failure::Depth => Error::Depth { name: name.to_owned(), limit: copy::DEEPEST },
                 copy::Failure::Io(source) => failed("fill the directory", name, source),
@@ -252,6 +296,15 @@ impl Volumes {
         Ok(orphans)
     }
 
+    /// Removes a volume unless somebody uses it, which is asked while nobody can begin to. `false`: it is used.
+    ///
+    /// # Errors
+    /// As [`Volumes::remove`].
+    pub fn remove_unless(&self, name: &str, is_used: impl FnOnce() -> bool) -> Result<bool> {
+        let _alone = self.uses.write().unwrap_or_else(PoisonError::into_inner);
+        if is_used() { Ok(false) } else { self.remove(name).map(|()| true) }
+    }
+
     /// Removes a volume: out of sight at once, then its content. Who still uses it is the caller's to
     /// know.
     ///
@@ -271,15 +324,25 @@ impl Volumes {
 }
 
 /// A whole volume under a name that nobody looks at.
-fn build(fresh: &Path, volume: &Volume, lasting: bool) -> io::Result<()> {
+fn build(fresh: &Path, wish: &NewVolume<'_>) -> io::Result<()> {
+    let NewVolume { anonymous, lasting, .. } = *wish;
+    let (labels, options) = (wish.labels.clone(), wish.options.clone());
+    let volume = Volume { name: wish.name.to_owned(), created: now(), anonymous, labels, options };
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().mode(0o701).create(fresh)?;
     fs::DirBuilder::new().mode(0o755).create(fresh.join("_data"))?;
     // Whatever the engine's umask is.
     fs::set_permissions(fresh.join("_data"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let text = serde_json::to_vec(volume)?;
-    if volume.anonymous {
+    let text = serde_json::to_vec(&volume)?;
+    if anonymous {
         File::create(fresh.join(BOUND))?;
+    }
+    if let Some(device) = wish.device {
+        let mut file = File::create(fresh.join(DEVICE))?;
+        io::Write::write_all(&mut file, device.as_os_str().as_encoded_bytes())?;
+        if lasting {
+            file.sync_all()?;
+        }
     }
     let mut file = File::create(fresh.join("volume.json"))?;
     io::Write::write_all(&mut file, &text)?;

@@ -27,6 +27,7 @@ mod stdio;
 mod system;
 mod trace;
 mod usage;
+mod volume;
 
 pub use config::{ContainerConfig, HealthConfig};
 pub use container::{
@@ -63,6 +64,7 @@ pub use system::{
 };
 pub use trace::{NetworkTrace, PortTrace, TraceFrom, TraceHop};
 pub use usage::{ContainersPruneReport, DiskUsage, FilesystemChange};
+pub use volume::{Volume, VolumeCreateRequest, VolumeList, VolumeUsage, VolumesPruneReport};
 
 /// The API version that these shapes are of, and that the engine announces.
 pub const API_VERSION: (u16, u16) = (1, 51);

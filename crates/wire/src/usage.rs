@@ -3,6 +3,7 @@
 use crate::container::ContainerSummary;
 use crate::image::ImageSummary;
 use crate::macros::wire;
+use crate::volume::Volume;
 
 wire! {
     /// `GET /system/df`. `BlobsSize` and `ImagesReclaimable` are hull's own: what the layers' archives take,
@@ -13,7 +14,7 @@ wire! {
         images_reclaimable: i64,
         images: Vec<ImageSummary>,
         containers: Vec<ContainerSummary>,
-        volumes: Vec<serde_json::Value>,
+        volumes: Vec<Volume>,
         build_cache: Vec<serde_json::Value>,
     }
 

@@ -7,18 +7,10 @@ use crate::http::{Method, Reply};
 use crate::status;
 
 /// First segments of docker's endpoints that hull lacks as a whole, and what they are about.
-const AREAS: [(&str, &str); 14] = [
-    ("volumes", "volumes"),
+const AREAS: [(&str, &str); 6] = [
     ("build", "building images"),
     ("session", "building images"),
     ("grpc", "building images"),
-    ("plugins", "plugins"),
-    ("swarm", "swarm"),
-    ("nodes", "swarm"),
-    ("services", "swarm"),
-    ("tasks", "swarm"),
-    ("secrets", "swarm"),
-    ("configs", "swarm"),
     ("debug", "debugging"),
     ("metrics", "metrics"),
     ("_status", "its status page"),
@@ -74,6 +66,7 @@ fn is_known(path: &[&str]) -> bool {
                 | "export"
         ),
         ["images", _, .., "json" | "history" | "tag" | "get" | "push"] => true,
+        ["volumes"] | ["volumes", _] | ["build", "prune"] => true,
         ["networks"] | ["networks", _] | ["networks", _, "connect" | "disconnect"] => true,
         _ => false,
     }
@@ -105,8 +98,7 @@ mod tests {
 
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
-        let rows: [(&[&str], Kind); 7] = [
-            (&["volumes"], Kind::Unsupported),
+        let rows: [(&[&str], Kind); 6] = [
             (&["build"], Kind::Unsupported),
             (&["containers", "x", "archive"], Kind::Unsupported),
             (&["containers", "x", "attach", "ws"], Kind::Unsupported),

@@ -49,7 +49,8 @@ impl Spoken for Df {
             return io::print(&details(&usage)).map(|()| 0);
         }
         let format = self.format.as_deref().unwrap_or_default();
-        let text = LISTING.render(format, &[images(&usage), containers(&usage)]).map_err(format::refused)?;
+        let text =
+            LISTING.render(format, &[images(&usage), containers(&usage), volumes(&usage)]).map_err(format::refused)?;
         io::print(&text).map(|()| 0)
     }
 }
@@ -78,6 +79,16 @@ fn containers(usage: &DiskUsage) -> Value {
     let size = |all: &[&hull_wire::ContainerSummary]| all.iter().filter_map(|container| container.size_rw).sum::<i64>();
     let (up_size, down_size) = (size(&up), size(&down));
     row("Containers", usage.containers.len(), up.len(), up_size + down_size, down_size)
+}
+
+fn volumes(usage: &DiskUsage) -> Value {
+    let of = |used: bool| {
+        let all = usage.volumes.iter().filter_map(|volume| volume.usage_data.as_ref());
+        let these: Vec<i64> = all.filter(|one| (one.ref_count > 0) == used).map(|one| one.size).collect();
+        (these.len(), these.iter().sum::<i64>())
+    };
+    let ((active, used), (_, unused)) = (of(true), of(false));
+    row("Local Volumes", usage.volumes.len(), active, used + unused, unused)
 }
 
 fn details(usage: &DiskUsage) -> String {
@@ -113,11 +124,17 @@ fn details(usage: &DiskUsage) -> String {
         ];
         containers.push_str(&(cells.join("\t") + "\n"));
     }
+    let mut volumes = "VOLUME NAME\tLINKS\tSIZE\n".to_owned();
+    for volume in &usage.volumes {
+        let of = volume.usage_data.clone().unwrap_or_default();
+        volumes.push_str(&format!("{}\t{}\t{}\n", volume.name, of.ref_count, ByteSize(of.size).human()));
+    }
     format!(
-        "Images space usage ({} of layers, {} of archives):\n\n{}\nContainers space usage:\n\n{}",
+        "Images space usage ({} of layers, {} of archives):\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}",
         ByteSize(usage.layers_size).human(),
         ByteSize(usage.blobs_size).human(),
         table::layout(&images),
-        table::layout(&containers)
+        table::layout(&containers),
+        table::layout(&volumes)
     )
 }

@@ -59,6 +59,7 @@ mod top;
 mod unpause;
 mod update;
 mod version;
+mod volume;
 mod wait;
 
 use hull_types::Fault;

@@ -50,7 +50,7 @@ pub(crate) struct System {
     #[arg(short, long)]
     force: bool,
     /// Prune anonymous volumes
-    #[arg(long, hide = true)]
+    #[arg(long)]
     volumes: bool,
 }
 
@@ -91,25 +91,27 @@ impl Spoken for System {
     const USAGE: &'static str = "[OPTIONS]";
 
     fn run(self, context: &Context) -> Outcome {
-        if self.volumes {
-            return Err(Failure::usage(Fault::unsupported("`--volumes` is not supported: volumes are not pruned yet")));
-        }
         let wanted = filters(&self.filter)?;
         let which = if self.all {
             "all images without at least one container associated to them"
         } else {
             "all dangling images"
         };
+        let volumes_too =
+            if self.volumes { "  - all anonymous volumes not used by at least one container\n" } else { "" };
         confirm(
             self.force,
             &format!(
-                "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - {which}\n\n"
+                "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes_too}  - {which}\n\n"
             ),
         )?;
         let client = context.client()?;
         // ORDER: a container that goes frees its networks and its image.
-        let freed = containers(&client, &wanted)?;
+        let mut freed = containers(&client, &wanted)?;
         networks(&client, &wanted)?;
+        if self.volumes {
+            freed += volumes(&client, &wanted)?;
+        }
         reclaimed(freed + images(&client, wanted, self.all)?)
     }
 }
@@ -121,6 +123,14 @@ pub(super) fn networks(client: &Client, wanted: &Filters) -> Result<(), Failure>
         io::say(format_args!("Deleted Networks:\n{}\n", report.networks_deleted.join("\n")))?;
     }
     Ok(())
+}
+
+pub(super) fn volumes(client: &Client, wanted: &Filters) -> Result<u64, Failure> {
+    let report = client.volume_prune(wanted).map_err(Fault::from)?;
+    if !report.volumes_deleted.is_empty() {
+        io::say(format_args!("Deleted Volumes:\n{}\n", report.volumes_deleted.join("\n")))?;
+    }
+    Ok(report.space_reclaimed)
 }
 
 /// COMPAT(docker 28): anything but `y` ends the command without an error.
@@ -156,7 +166,7 @@ fn images(client: &Client, mut wanted: Filters, all: bool) -> Result<u64, Failur
     Ok(report.space_reclaimed)
 }
 
-fn reclaimed(bytes: u64) -> Outcome {
+pub(super) fn reclaimed(bytes: u64) -> Outcome {
     let bytes = ByteSize(i64::try_from(bytes).unwrap_or(i64::MAX));
     io::say(format_args!("Total reclaimed space: {}", bytes.human())).map(|()| 0)
 }

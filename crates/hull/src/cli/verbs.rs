@@ -84,6 +84,16 @@ const NETWORK: &[Entry] = &[
     Entry::Verb(Verb::of::<network::trace::Trace>()),
 ];
 
+const VOLUME: &[Entry] = &[
+    Entry::Verb(Verb::of::<volume::create::Create>()),
+    Entry::Verb(Verb::of::<volume::inspect::Inspect>()),
+    Entry::Verb(Verb::of::<volume::ls::Ls>()),
+    Entry::Hidden(Verb::of::<volume::ls::Ls>().called("list")),
+    Entry::Verb(Verb::of::<volume::prune::Prune>()),
+    Entry::Verb(Verb::of::<volume::rm::Rm>()),
+    Entry::Hidden(Verb::of::<volume::rm::Rm>().called("remove")),
+];
+
 const ENGINE: &[Entry] = &[
     Entry::Verb(Verb::of::<engine::Restart>()),
     Entry::Verb(Verb::of::<engine::Start>()),
@@ -141,6 +151,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<unpause::Unpause>()),
     Entry::Verb(Verb::of::<update::Update>()),
     Entry::Verb(Verb::of::<version::Version>()),
+    Entry::Group { name: "volume", about: "Manage volumes", entries: VOLUME },
     Entry::Verb(Verb::of::<wait::Wait>()),
     Entry::Hidden(Verb::of::<docs::Docs>()),
     Entry::Hidden(Verb::of::<docs::Man>()),

@@ -65,7 +65,7 @@ impl Words for Docker {
 }
 
 /// Where `cargo xtask oracle fetch` has unpacked it: beneath the target directory that this test is in.
-fn oracle() -> PathBuf {
+pub(crate) fn oracle() -> PathBuf {
     let found =
         hull_binary().ancestors().map(|dir| dir.join("oracle/root")).find(|r| r.join("usr/sbin/dockerd").is_file());
     found.expect(

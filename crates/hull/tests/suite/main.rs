@@ -5,6 +5,7 @@
 //! engine's pools off.
 
 mod api_hostile;
+mod api_paths;
 mod cgroups;
 mod cli;
 mod confinement;
@@ -44,3 +45,4 @@ mod stdio;
 mod store;
 mod systemd;
 mod traces;
+mod volumes;

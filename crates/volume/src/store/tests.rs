@@ -12,6 +12,15 @@ fn store() -> (tempfile::TempDir, Volumes) {
     (root, volumes)
 }
 
+fn none() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
+
+fn wish<'a>(name: &'a str, anonymous: bool, labels: &'a BTreeMap<String, String>) -> NewVolume<'a> {
+    static NO_OPTIONS: BTreeMap<String, String> = BTreeMap::new();
+    NewVolume { name, anonymous, labels, options: &NO_OPTIONS, device: None, lasting: true }
+}
+
 fn image() -> tempfile::TempDir {
     let image = tempfile::tempdir().unwrap();
     let at = |name: &str| image.path().join(name);
@@ -38,8 +47,8 @@ const KEEP: fn(u32, bool) -> u32 = |id, _| id;
 fn a_volume_is_made_once_and_described() {
     let (root, volumes) = store();
     let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-    assert!(volumes.create("data", false, &labels, true).unwrap());
-    assert!(!volumes.create("data", true, &BTreeMap::new(), true).unwrap());
+    assert!(volumes.create(&wish("data", false, &labels)).unwrap());
+    assert!(!volumes.create(&wish("data", true, &none())).unwrap());
     let volume = volumes.inspect("data").unwrap();
     assert_eq!((volume.name.as_str(), volume.anonymous, volume.labels), ("data", false, labels));
     assert_eq!(volumes.mountpoint("data"), root.path().join("volumes/data/_data"));
@@ -55,7 +64,7 @@ fn a_volume_is_made_once_and_described() {
 fn only_anonymous_volumes_that_nobody_kept_can_be_orphans() {
     let (_root, volumes) = store();
     for (name, anonymous) in [("named", false), ("used", true), ("kept", true), ("lost", true)] {
-        volumes.create(name, anonymous, &BTreeMap::new(), true).unwrap();
+        volumes.create(&wish(name, anonymous, &none())).unwrap();
     }
     volumes.keep("kept").unwrap();
     volumes.keep("named").unwrap();
@@ -66,7 +75,7 @@ fn only_anonymous_volumes_that_nobody_kept_can_be_orphans() {
 fn bad_names_touch_nothing() {
     let (root, volumes) = store();
     for name in ["../x", "a/b", "", ".new-x", "a\0b"] {
-        assert!(matches!(volumes.create(name, false, &BTreeMap::new(), true), Err(Error::Name(_))), "{name:?}");
+        assert!(matches!(volumes.create(&wish(name, false, &none())), Err(Error::Name(_))), "{name:?}");
         assert!(matches!(volumes.remove(name), Err(Error::Name(_))), "{name:?}");
         assert!(matches!(volumes.data(name), Err(Error::Name(_))), "{name:?}");
     }
@@ -77,7 +86,7 @@ fn bad_names_touch_nothing() {
 fn the_first_use_brings_the_images_content_with_its_owners() {
     let (_root, volumes) = store();
     let image = image();
-    volumes.create("data", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("data", false, &none())).unwrap();
     assert!(volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
     let at = |name: &str| volumes.mountpoint("data").join(name);
     assert_eq!(fs::read_to_string(at("file")).unwrap(), "content");
@@ -96,7 +105,7 @@ fn the_first_use_brings_the_images_content_with_its_owners() {
 fn owners_are_those_on_disk() {
     let (_root, volumes) = store();
     let image = image();
-    volumes.create("data", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("data", false, &none())).unwrap();
     let shift = |id: u32, group: bool| if group { id + 7 } else { id + 5 };
     volumes.first_use("data", Some(open(&image).as_fd()), &shift).unwrap();
     let sub = fs::metadata(volumes.mountpoint("data").join("sub")).unwrap();
@@ -107,7 +116,7 @@ fn owners_are_those_on_disk() {
 fn a_volume_with_content_keeps_it() {
     let (_root, volumes) = store();
     let image = image();
-    volumes.create("data", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("data", false, &none())).unwrap();
     fs::write(volumes.mountpoint("data").join("own"), "x").unwrap();
     assert!(!volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
     assert!(!volumes.mountpoint("data").join("file").exists());
@@ -117,7 +126,7 @@ fn a_volume_with_content_keeps_it() {
 fn a_filling_that_a_crash_cut_short_begins_again() {
     let (root, volumes) = store();
     let image = image();
-    volumes.create("data", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("data", false, &none())).unwrap();
     fs::write(volumes.mountpoint("data").join("half"), "x").unwrap();
     File::create(root.path().join("volumes/data/filling")).unwrap();
     assert!(volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
@@ -130,7 +139,7 @@ fn too_deep_a_directory_is_refused_and_leaves_the_volume_empty() {
     let image = tempfile::tempdir().unwrap();
     let deep: PathBuf = std::iter::repeat_n("d", copy::DEEPEST + 2).collect();
     fs::create_dir_all(image.path().join(deep)).unwrap();
-    volumes.create("data", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("data", false, &none())).unwrap();
     let result = volumes.first_use("data", Some(open(&image).as_fd()), &KEEP);
     assert!(matches!(result, Err(Error::Depth { .. })), "{result:?}");
     assert!(copy::is_empty(&volumes.mountpoint("data")).unwrap());
@@ -139,8 +148,8 @@ fn too_deep_a_directory_is_refused_and_leaves_the_volume_empty() {
 #[test]
 fn leftovers_are_swept_and_damaged_ones_are_named() {
     let (root, volumes) = store();
-    volumes.create("good", false, &BTreeMap::new(), true).unwrap();
-    volumes.create("bad1", false, &BTreeMap::new(), true).unwrap();
+    volumes.create(&wish("good", false, &none())).unwrap();
+    volumes.create(&wish("bad1", false, &none())).unwrap();
     fs::write(root.path().join("volumes/bad1/volume.json"), "{").unwrap();
     fs::create_dir(root.path().join("volumes/.new-1")).unwrap();
     let volumes = Volumes::open(root.path()).unwrap();
@@ -148,4 +157,21 @@ fn leftovers_are_swept_and_damaged_ones_are_named() {
     assert_eq!((good.len(), bad.len()), (1, 1));
     assert!(bad[0].to_string().contains("bad1"));
     assert!(!root.path().join("volumes/.new-1").exists());
+}
+
+#[test]
+fn a_volume_can_show_a_directory_of_the_host_and_leaves_it_when_it_goes() {
+    let (_root, volumes) = store();
+    let (shown, none) = (tempfile::tempdir().unwrap(), none());
+    let place = shown.path().join("place");
+    volumes.create(&NewVolume { device: Some(&place), ..wish("data", false, &none) }).unwrap();
+    assert!(matches!(volumes.data("data"), Err(Error::Device { .. })));
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("mine"), "kept").unwrap();
+    let image = image();
+    assert!(!volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
+    assert!(rustix::fs::statat(volumes.data("data").unwrap(), "mine", rustix::fs::AtFlags::empty()).is_ok());
+    assert!(!volumes.remove_unless("data", || true).unwrap());
+    assert!(volumes.remove_unless("data", || false).unwrap());
+    assert_eq!(fs::read_to_string(place.join("mine")).unwrap(), "kept");
 }
