@@ -2,9 +2,9 @@
 //!
 //! A function may return or panic; a panic is a bug. Each also asserts what must hold of whatever was
 //! accepted. They are driven in two ways:
-//! - by libFuzzer, which learns from coverage, where there are cargo-fuzz and a nightly toolchain:
-//!   `cargo +nightly fuzz run --features libfuzzer TARGET`;
-//! - by `tests/bounded.rs` everywhere: seeds changed at random from a fixed seed, for a short time. That keeps old
+//! - by libFuzzer, which learns from coverage: `cargo xtask fuzz`, a minute for each in CI. They are targets of cargo-fuzz,
+//!   too: `cargo +nightly fuzz run --features libfuzzer TARGET` adds the address sanitizer;
+//! - by `tests/bounded.rs` among all tests: seeds changed at random from a fixed seed, for a short time. That keeps old
 //!   findings found and catches coarse mistakes. It is no search.
 //!
 //! Seeds and former findings are in `corpus/<function>/`.

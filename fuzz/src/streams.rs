@@ -80,6 +80,16 @@ fn again(entry: &Entry, content: &[u8]) {
     assert_eq!(self::content(&mut reader).as_deref(), Some(content));
 }
 
+/// Gives seven bytes at a time.
+struct Slow<'a>(&'a [u8]);
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(7);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
 /// gzip: see [`stream`]; and what is compressed is the same again afterwards.
 pub fn gzip(data: &[u8]) {
     stream(data);
@@ -95,11 +105,14 @@ pub fn zstd(data: &[u8]) {
     stream(data);
 }
 
-/// Two ways to read a stream agree on what it is, and on whether it is damaged.
+/// Three ways to read a stream agree on what it is, and on whether it is damaged: in small pieces into memory, in large
+/// ones into a digest, and as it comes over a poor line.
 fn stream(data: &[u8]) {
     let Ok(mut from) = Decompressor::new(data) else { return };
     let mut plain = Vec::new();
     let read = from.by_ref().take(MAX + 1).read_to_end(&mut plain);
+    let poor = digest_of(Slow(data), MAX);
+    assert_eq!(poor.ok(), digest_of(data, MAX).ok(), "it matters how it comes");
     match (read, digest_of(data, MAX)) {
         (Ok(bytes), Ok((digest, length, compression))) => {
             assert_eq!((bytes as u64, Digest::of(&plain), from.compression()), (length, digest, compression));

@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod docs;
 mod engine;
+mod fuzz;
 mod install;
 mod oracle;
 mod release;
@@ -25,6 +26,8 @@ cargo xtask <command>
 
   demo [--tour]     build hull, start an engine, make a busybox image, step inside (or take the tour)
   test [ARGS]       install what tests need and run all of them, as root; one total
+  fuzz [--seconds N] [TARGET...]
+                    what strangers send, changed by libFuzzer for a minute each
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, image, memory, size)
@@ -41,6 +44,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("demo") => demo::run(rest),
         Some("test") => test::run(rest),
+        Some("fuzz") => fuzz::run(rest),
         Some("check") => check::run(rest),
         Some("layers") => check::layers::run(),
         Some("bench") => bench::run(rest),

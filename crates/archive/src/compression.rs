@@ -1,10 +1,11 @@
 //! Recognising and undoing compression.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 
 use crate::Error;
+use crate::source::Source;
 
 /// The largest window of a zstd stream, as a power of two: what memory it may ask for. The layers of an image are read
 /// four at a time, and an image may not cost more than 128 MiB. RFC 8878 (3.1.1.1.2) recommends to write no larger window
@@ -44,9 +45,6 @@ pub struct Decompressor<R: Read> {
     compression: Compression,
 }
 
-/// The bytes looked at, then the rest.
-type Source<R> = BufReader<io::Chain<Cursor<Vec<u8>>, R>>;
-
 enum Inner<B: BufRead> {
     Plain(B),
     Gzip(Box<MultiGzDecoder<B>>),
@@ -55,11 +53,9 @@ enum Inner<B: BufRead> {
 
 impl<R: Read> Decompressor<R> {
     /// Reads the first bytes of `from` and chooses.
-    pub fn new(mut from: R) -> Result<Self, Error> {
-        let mut start = Vec::with_capacity(6);
-        from.by_ref().take(6).read_to_end(&mut start).map_err(Error::Read)?;
-        let compression = Compression::detect(&start)?;
-        let source = BufReader::with_capacity(1 << 17, Cursor::new(start).chain(from));
+    pub fn new(from: R) -> Result<Self, Error> {
+        let mut source = Source::new(from);
+        let compression = Compression::detect(source.fill_buf().map_err(Error::Read)?)?;
         let inner = match compression {
             Compression::Plain => Inner::Plain(source),
             Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(source))),

@@ -14,6 +14,7 @@ mod hash;
 mod limits;
 mod pack;
 mod remove;
+mod source;
 pub mod tar;
 mod unpack;
 mod walk;

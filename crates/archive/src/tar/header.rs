@@ -74,12 +74,13 @@ impl<'a> Header<'a> {
         number(&self.0[136..148])
     }
 
+    /// Twelve bits of major and twenty of minor number: the kernel would cut what is larger, and make another device.
     pub fn device(&self) -> Option<(u32, u32)> {
         if self.dialect() == Dialect::V7 {
             return Some((0, 0));
         }
-        let part = |field: &[u8]| number(field).and_then(|n| u32::try_from(n).ok());
-        Some((part(&self.0[329..337])?, part(&self.0[337..345])?))
+        let part = |field: &[u8], bits: u32| number(field).filter(|n| (0..1 << bits).contains(n)).map(|n| n as u32);
+        Some((part(&self.0[329..337], 12)?, part(&self.0[337..345], 20)?))
     }
 }
 

@@ -166,15 +166,15 @@ impl<R: BufRead> Reader<R> {
             link: self.one_name(pax.link.clone(), link, || header.link().to_vec())?,
             ..Entry::default()
         };
-        self.read_numbers(&mut entry, &header, &pax)?;
         let flag = header.flag();
         entry.kind = kind(flag, &entry.path).ok_or_else(|| self.malformed("an unknown type of entry"))?;
+        self.read_numbers(&mut entry, &header, &pax)?;
         if entry.kind == EntryKind::File {
             entry.size = pax.size.unwrap_or(size);
             self.left = entry.size;
             self.padding = padding(entry.size);
             self.read_sparse(&mut entry, block, &pax)?;
-            if matches!(flag, 0 | b'0') && entry.path.ends_with(b"/") {
+            if entry.path.ends_with(b"/") {
                 self.slash_is_directory(&mut entry)?;
             }
             self.check_bytes(self.at.saturating_add(self.left))?;
@@ -185,7 +185,7 @@ impl<R: BufRead> Reader<R> {
 
     /// Old archives mark a directory by its name alone.
     fn slash_is_directory(&self, entry: &mut Entry) -> Result<(), Error> {
-        if self.left > 0 {
+        if self.left > 0 || entry.sparse.is_some() {
             return Err(self.malformed("a file's name ends with a slash"));
         }
         entry.kind = EntryKind::Directory;
@@ -219,7 +219,10 @@ impl<R: BufRead> Reader<R> {
         entry.gid = id(pax.gid, header.gid()).ok_or_else(bad("the group is not an id"))?;
         let mode = header.mode().ok_or_else(bad("the mode is not a number"))?;
         entry.mode = (mode & 0o7777) as u32;
-        entry.device = header.device().ok_or_else(bad("a device number is malformed"))?;
+        // Of what is no device, the fields hold anything.
+        if matches!(entry.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
+            entry.device = header.device().ok_or_else(bad("a device number is malformed"))?;
+        }
         let seconds = header.mtime().map(|secs| Mtime { secs, nanos: 0 });
         entry.mtime = pax.mtime.or(seconds).ok_or_else(bad("the time is not a number"))?;
         Ok(())

@@ -189,3 +189,22 @@ fn bytes_at_random_never_panic() {
         _ = read(&[bytes]);
     }
 }
+
+#[test]
+fn device_numbers_that_the_kernel_would_cut_are_refused_and_count_for_devices_only() {
+    let device = |flag, major: &[u8; 7], minor: &[u8; 7]| {
+        let mut block = block(flag, "node", "0");
+        block[329..336].copy_from_slice(major);
+        block[337..344].copy_from_slice(minor);
+        sum(&mut block);
+        let bytes = [block, end()].concat();
+        let first = Reader::new(&bytes[..], Limits::default()).next_entry();
+        first.map(|entry| entry.unwrap().device).map_err(|error| error.to_string())
+    };
+    assert_eq!(device(b'3', b"0007777", b"3777777"), Ok((0xfff, 0xf_ffff)));
+    for (major, minor) in [(b"0010000", b"0000000"), (b"0000000", b"4000000"), (b"0000009", b"0000000")] {
+        let refused = device(b'4', major, minor).unwrap_err();
+        assert!(refused.contains("a device number is malformed"), "{refused}");
+        assert_eq!(device(b'0', major, minor), Ok((0, 0)));
+    }
+}
