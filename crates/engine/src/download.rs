@@ -22,7 +22,10 @@ pub(crate) fn download(work: impl FnOnce(&mut dyn Write) -> Result<(), Fault> + 
         let result =
             work(&mut to).and_then(|()| to.pass().map_err(|error| Fault::internal("the client is gone").cause(error)));
         if let Err(fault) = result {
-            tracing::debug!(%fault, "an archive was not finished");
+            // The answer has begun: to who reads it the archive just breaks off, and the reason is here. Who went knows why.
+            if !to.pieces.is_closed() {
+                tracing::warn!(%fault, "an archive was not finished");
+            }
             let _ = to.pieces.blocking_send(Err(fault));
         }
     });

@@ -1,11 +1,12 @@
-//! Work behind the answer: one thread that removes what is no longer seen and refills the pools.
+//! Work behind the answer: one thread that removes what is no longer seen and refills the pools, and one that deletes trees,
+//! which may take long: the next run of a container waits for what the former does, never for the latter.
 //!
 //! Nothing here is needed for an answer; what a killed engine leaves undone, recovery finds again.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -48,20 +49,20 @@ pub(crate) enum Job {
     },
 }
 
-/// The thread's mailbox.
+/// The first thread's mailbox.
 pub(crate) struct Janitor {
     jobs: Sender<Job>,
 }
 
 impl Janitor {
-    /// Starts the thread; `pool`: how many of each part are kept ready.
+    /// Starts the threads; `pool`: how many of each part are kept ready.
     pub fn start(parts: Arc<Parts>, pool: Option<usize>) -> Result<Self, Error> {
         let (jobs, inbox) = channel();
-        std::thread::Builder::new()
-            .name("janitor".into())
-            .stack_size(256 * 1024)
-            .spawn(move || run(&inbox, &parts, pool))
-            .map_err(|source| Error::File { attempt: "start the thread", path: "janitor".into(), source })?;
+        // One is enough: whoever takes it sweeps all that is there then.
+        let (sweep, asked) = sync_channel(1);
+        let sweeping = Arc::clone(&parts);
+        thread("sweeper", move || sweep_when_asked(&asked, &sweeping))?;
+        thread("janitor", move || run(&inbox, &parts, pool, &sweep))?;
         Ok(Self { jobs })
     }
 
@@ -71,7 +72,21 @@ impl Janitor {
     }
 }
 
-fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>) {
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = std::thread::Builder::new().name(name.into()).stack_size(256 * 1024).spawn(work);
+    let fail = |source| Error::File { attempt: "start the thread", path: name.into(), source };
+    started.map(drop).map_err(fail)
+}
+
+fn sweep_when_asked(asked: &Receiver<()>, parts: &Parts) {
+    while asked.recv().is_ok() {
+        if let Err(error) = parts.snapshots.sweep() {
+            tracing::warn!(%error, "removed root file systems not swept");
+        }
+    }
+}
+
+fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>, sweeper: &SyncSender<()>) {
     let mut later = Later::default();
     // Pools and deep removals wait until nothing shorter is left.
     while let Some(job) = next(inbox, &later).transpose() {
@@ -90,8 +105,9 @@ fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>) {
                 if let (true, Some(count)) = (refill, pool) {
                     fill_pools(parts, count);
                 }
-                if sweep && let Err(error) = parts.snapshots.sweep() {
-                    tracing::warn!(%error, "removed root file systems not swept");
+                if sweep {
+                    // Full: it is asked already.
+                    let _ = sweeper.try_send(());
                 }
             }
         }
