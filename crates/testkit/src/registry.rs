@@ -58,11 +58,17 @@ impl Host {
     /// Starts the registry that misbehaves at 127.0.0.1:5000, and another host of it at 127.0.0.2:6000.
     #[track_caller]
     pub fn hostile_registry(&self) -> Registry {
+        self.hostile_registry_at(&[])
+    }
+
+    /// The same, at further places: `address:port`, for TLS with `=certificate,key` behind it.
+    #[track_caller]
+    pub fn hostile_registry_at(&self, places: &[String]) -> Registry {
         let script = self.path().join("hostile.py");
         fs::write(&script, include_str!("registry/hostile.py")).expect("write");
         let log = self.path().join("hostile.log");
         let mut command = self.inside("python3");
-        command.arg(script).arg(&log);
+        command.arg(script).arg(&log).args(places);
         self.serve(command, log, "127.0.0.1:5000")
     }
 

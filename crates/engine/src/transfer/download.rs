@@ -34,6 +34,8 @@ pub(super) struct State {
     pub at: u64,
     /// Where.
     pub follower: Option<Follower>,
+    /// What could be read was not the blob, and it came again from its beginning.
+    pub misled: bool,
     /// What came of it.
     pub end: Option<Result<Blob, Fault>>,
 }
@@ -100,7 +102,10 @@ impl Work {
     async fn from(&self, source: &Repository) -> Result<Blob, Fault> {
         let (resumed, outcome) = self.attempt(source).await?;
         match outcome {
-            Err(hull_content::Error::Mismatch { .. }) if resumed => Ok(self.attempt(source).await?.1?),
+            Err(hull_content::Error::Mismatch { .. }) if resumed => {
+                self.told.send_modify(|state| state.misled = true);
+                Ok(self.attempt(source).await?.1?)
+            }
             other => Ok(other?),
         }
     }

@@ -156,7 +156,13 @@ async fn from(
     let before = core.images.resolve(&names[0].full()).ok().map(|image| image.id);
     let making = core.transfers.making(id);
     let _making = making.lock().await;
-    receive(core, messages, sources, incoming(document, manifest, config, names)).await?;
+    let incoming = incoming(document, manifest, config, names);
+    let mut received = receive(core, messages, sources, incoming.clone()).await?;
+    // What an earlier pull left of a layer was not its beginning. By now it has come whole.
+    if received.is_err_and_misled() {
+        received = receive(core, messages, sources, incoming).await?;
+    }
+    received.result?;
     core.events.image("pull", &reference.familiar(), &reference.familiar_name());
     say(status(format!("Digest: {top}"))).await;
     Ok(before != Some(id))
@@ -208,13 +214,26 @@ fn incoming(document: Document, manifest: ImageManifest, config: Vec<u8>, names:
     Incoming { manifest: document.bytes, config, layers: layers.collect(), names }
 }
 
+/// What came of an attempt.
+struct Received {
+    result: Result<Digest, Fault>,
+    /// A layer was unpacked from bytes that turned out not to be its own.
+    misled: bool,
+}
+
+impl Received {
+    fn is_err_and_misled(&self) -> bool {
+        self.result.is_err() && self.misled
+    }
+}
+
 /// Makes the image while its layers come.
 async fn receive(
     core: &Arc<Core>,
     messages: &Messages,
     sources: &Arc<Vec<Repository>>,
     incoming: Incoming,
-) -> Result<Digest, Fault> {
+) -> Result<Received, Fault> {
     // Gone when this future is: the threads that read layers end then.
     let (_pull, ended) = watch::channel(());
     let layers = incoming.layers.iter().map(Slot::new).collect();
@@ -228,9 +247,9 @@ async fn receive(
     };
     let work = tokio::task::spawn_blocking(move || {
         let received = arriving.core.images.receive(incoming, &arriving, &|what| arriving.report(what));
-        received.map_err(Fault::from)
+        Received { misled: arriving.is_misled(), result: received.map_err(Fault::from) }
     });
-    work.await.map_err(|error| Fault::internal("the pull failed").cause(error))?
+    work.await.map_err(|error| Fault::internal("the pull failed").cause(error))
 }
 
 /// The layers of one pull.
@@ -283,6 +302,15 @@ impl Arriving {
                 }
             }
         }
+    }
+}
+
+impl Arriving {
+    fn is_misled(&self) -> bool {
+        self.layers.iter().any(|slot| {
+            let coming = slot.coming.lock().unwrap_or_else(PoisonError::into_inner);
+            coming.as_ref().is_some_and(|coming| coming.download.state.borrow().misled)
+        })
     }
 }
 

@@ -21,6 +21,7 @@ mod hostile;
 mod hostile_runtime;
 mod identity;
 mod images;
+mod images_hostile;
 mod joins;
 mod kernel_fallbacks;
 mod killed;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use hull_testkit::{Host, Settings, eventually, request};
+use hull_testkit::{Host, Settings, eventually, request, run};
 
 const HERE: &str = "127.0.0.1:5000";
 
@@ -172,4 +172,59 @@ fn an_interrupted_pull_leaves_nothing_visible_and_is_resumed_by_the_next_engine(
     });
     assert!(!from_start, "it went on where it stood: {later:?}");
     assert_eq!(on_its_way(&host), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_left_of_a_blob_is_not_believed_to_be_its_beginning() {
+    let etc = tempfile::tempdir().expect("a directory");
+    let host = host(&etc);
+    let registry = host.hostile_registry();
+    let name = format!("{HERE}/honest/x:1");
+    let manifest: serde_json::Value =
+        serde_json::from_str(&host.hull(&["manifest", "inspect", &name]).ok()).expect("JSON");
+    let layer = manifest["layers"][0]["digest"].as_str().expect("a digest").strip_prefix("sha256:").expect("SHA-256");
+    let left = host.root().join(format!("content/ingest/partial-{layer}"));
+    fs::write(left, vec![b'x'; 300_000]).expect("write");
+    host.hull(&["pull", "-q", &name]).ok();
+    assert!(host.hull(&["image", "check"]).ok().contains(" 0 broken"));
+    assert_eq!(on_its_way(&host), Vec::<String>::new());
+    let asked = |from: &str| {
+        registry.requests().iter().any(|request| request["range"].as_str().is_some_and(|range| range.starts_with(from)))
+    };
+    assert!(asked("bytes=300000-"), "it was tried: {:?}", registry.requests());
+}
+
+#[test]
+fn no_step_down_from_https_to_http_is_taken() {
+    let etc = tempfile::tempdir().expect("a directory");
+    // Even where the plain address may be spoken to.
+    fs::write(etc.path().join("registries.json"), r#"{"patience":5,"insecure":["10.77.0.1:5000"]}"#).expect("write");
+    let env = vec![("HULL_ETC".to_owned(), etc.path().to_string_lossy().into_owned())];
+    let setup = "ip addr add 10.77.0.1/32 dev lo".to_owned();
+    let host = Host::with(&Settings { env, setup, ..Settings::default() });
+    let certs = etc.path().join("certs.d/10.77.0.1:5443");
+    fs::create_dir_all(&certs).expect("mkdir");
+    let (cert, key) = (certs.join("ca.crt"), etc.path().join("key"));
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=x", "-addext", "subjectAltName=IP:10.77.0.1"]).arg("-keyout").arg(&key);
+    run(openssl.arg("-out").arg(&cert), b"").ok();
+    let secure = format!("10.77.0.1:5443={},{}", cert.display(), key.display());
+    let registry = host.hostile_registry_at(&["10.77.0.1:5000".to_owned(), secure]);
+    // That the addresses are right is shown by what is allowed.
+    host.hull(&["pull", "-q", "10.77.0.1:5000/downgrade/x:1"]).ok();
+    host.hull(&["rmi", "10.77.0.1:5000/downgrade/x:1"]).ok();
+    let plain = || registry.requests().iter().filter(|asked| asked["path"].as_str().is_some_and(is_led_to)).count();
+    let before = plain();
+    assert!(before > 0);
+    for mode in ["downgrade", "plainrealm"] {
+        let err = host.hull(&["pull", &format!("10.77.0.1:5443/{mode}/x:1")]).fails(1);
+        assert!(err.contains("a step down from https to http"), "{mode}: {err}");
+    }
+    assert_eq!(plain(), before);
+}
+
+/// Only who follows a redirect or a realm asks for these.
+fn is_led_to(path: &str) -> bool {
+    path.starts_with("/blob/") || path.starts_with("/token")
 }

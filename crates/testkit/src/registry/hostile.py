@@ -1,5 +1,5 @@
 """A registry that misbehaves. The first part of a repository's name says how. Logs every request as a line of JSON."""
-import gzip, hashlib, http.server, io, json, os, socketserver, sys, tarfile, threading, time
+import gzip, hashlib, http.server, io, json, os, socketserver, ssl, sys, tarfile, threading, time
 
 LOG = open(sys.argv[1], "a", buffering=1)
 BIG = 20 << 20
@@ -78,6 +78,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(401, WWW_Authenticate='Bearer realm="http://127.0.0.2:6000/token",service="x"')
         if mode == "basic" and not self.headers.get("Authorization"):
             return self.answer(401, WWW_Authenticate='Basic realm="x"')
+        if mode == "plainrealm":
+            return self.answer(401, WWW_Authenticate='Bearer realm="http://%s:5000/token",service="x"' % self.server.server_address[0])
         if mode == "limited":
             return self.answer(429, b'{"errors":[{"code":"TOOMANYREQUESTS","message":"you have reached your limit"}]}')
         if what == "manifests":
@@ -118,6 +120,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.cut()
         if mode in ("redirects", "basic"):
             return self.answer(307, Location="http://127.0.0.2:6000/blob/" + name)
+        if mode == "downgrade":
+            return self.answer(307, Location="http://%s:5000/blob/%s" % (self.server.server_address[0], name))
         if mode == "file":
             return self.answer(307, Location="file:///etc/passwd")
         if mode == "circle":
@@ -156,6 +160,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 256
 
 
-other = Server(("127.0.0.2", 6000), Handler)
-threading.Thread(target=other.serve_forever, daemon=True).start()
+# Further ones: `address:port`, with `=certificate,key` for TLS.
+others = [("127.0.0.2:6000", "")] + [more.partition("=")[::2] for more in sys.argv[2:]]
+for place, proof in others:
+    address, port = place.split(":")
+    other = Server((address, int(port)), Handler)
+    if proof:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*proof.split(","))
+        other.socket = context.wrap_socket(other.socket, server_side=True)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
 Server(("127.0.0.1", 5000), Handler).serve_forever()
