@@ -15,6 +15,7 @@ use crate::container::task::Task;
 use crate::container::{Container, View};
 use crate::core::{Core, blocking};
 use crate::names;
+use crate::networks::links;
 
 /// Makes a container, or says why not; then nothing was made.
 pub(crate) async fn create(
@@ -27,7 +28,8 @@ pub(crate) async fn create(
     let id = ContainerId::new_random();
     // Held until the record says who uses it: a removal meanwhile leaves the layers.
     let (image, _held) = image(core, &request.config.image, platform.as_deref())?;
-    let admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
+    let mut admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
+    links::resolve(core, &mut admitted.network)?;
     let name = reserve(core, name, id)?;
     // Everything from here on is undone if it fails.
     let made = make(core, id, name.clone(), &image, admitted);

@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::exec_output::{ExecOutput, Sources};
 use crate::input::{Input, To};
 use crate::keeper::LaunchError;
+use crate::networks::links;
 use crate::options::{Attached, ExecStarted, Output};
 use crate::prepare::{self, ExecInput, Io};
 
@@ -107,7 +108,10 @@ pub(crate) fn create(core: &Arc<Core>, who: &str, config: wire::ExecConfig) -> R
     ready(&container)?;
     Keys::parse(Some(&config.detach_keys))?;
     let view = container.view();
-    let spec = admit::exec(&core.admission(), &view.definition.spec, &config)?;
+    // One that was linked to and has ended since is no reason to refuse.
+    let linked = links::apply(core, &view.definition).unwrap_or_default();
+    let own = linked.as_ref().unwrap_or(&view.definition.spec);
+    let spec = admit::exec(&core.admission(), own, &config)?;
     let id = ContainerId::new_random();
     let command = config.cmd.join(" ");
     let [rows, columns] = config.console_size.unwrap_or_default();

@@ -8,6 +8,7 @@ mod asked;
 pub(crate) mod change;
 mod connect;
 mod lease;
+pub(crate) mod links;
 pub(crate) mod names;
 pub mod plan;
 mod settings;

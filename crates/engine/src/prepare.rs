@@ -30,7 +30,7 @@ use hull_types::{ContainerId, Fault};
 
 pub(crate) use peer::maps_of;
 
-pub use etc::follow_networks;
+pub use etc::{follow_networks, hosts_file};
 pub use exec::exec;
 pub use host::HostFacts;
 pub use ranges::IdRanges;

@@ -15,6 +15,7 @@ use super::task::Task;
 use crate::core::blocking;
 use crate::janitor::Job;
 use crate::keeper::LaunchError;
+use crate::networks::links;
 use crate::networks::names::{Held, Who};
 use crate::prepare::{self, StartInput};
 
@@ -37,6 +38,8 @@ impl Task {
         let size = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (ends, io) = run::open(config.tty, config.open_stdin, size)?;
         let core = self.core.clone();
+        let linked = links::apply(&core, &definition)?;
+        let spec = linked.as_ref().unwrap_or(&definition.spec);
         self.lease()?;
         let prepare = || {
             prepare::start(
@@ -44,7 +47,7 @@ impl Task {
                 StartInput {
                     id: &definition.id,
                     name: definition.name.as_str(),
-                    spec: &definition.spec,
+                    spec,
                     rootfs: prepare::Rootfs {
                         base: definition.base.clone().into(),
                         slot: definition.id.to_string(),
@@ -99,6 +102,7 @@ impl Task {
             return Err(fault);
         }
         self.began();
+        links::follow(&core, &definition, &self.state.given.endpoints);
         core.janitor.ask(Job::Refill);
         Ok(())
     }

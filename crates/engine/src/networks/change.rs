@@ -44,6 +44,11 @@ pub(crate) async fn connect(core: &Core, who: &str, request: &wire::NetworkConne
     let network = core.networks.find(who)?;
     let plain = wire::EndpointSettings::default();
     let asked = request.endpoint_config.as_ref().unwrap_or(&plain);
+    if network.name == DEFAULT && !asked.links.is_empty() {
+        return Err(Fault::invalid(
+            "a container joins the default network without links: they are said at its creation",
+        ));
+    }
     let wish = Box::new(super::plan::wish(&network, asked, &asked.mac_address)?);
     container.ask(|reply| Message::Connect { network, wish, reply }).await
 }

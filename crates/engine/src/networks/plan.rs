@@ -84,13 +84,12 @@ pub fn admit(
         "" | "default" => DEFAULT,
         mode => mode,
     };
-    let own = !matches!(mode, DEFAULT | "none" | "host") && !mode.starts_with("container:");
-    if !host.links.is_empty() && !own {
-        return Err(Fault::unsupported(format!(
-            "links in the network {} are not supported: `HostConfig.Links`",
-            shown(mode)
-        ))
-        .hint("join a network of your own with `--network`: there containers find each other by name"));
+    if !host.links.is_empty() && (matches!(mode, "none" | "host") || mode.starts_with("container:")) {
+        // COMPAT(docker 28): the sentence.
+        let kind = mode.split(':').next().unwrap_or_default();
+        return Err(Fault::invalid(format!(
+            "conflicting options: {kind} type networking can't be used with links. This would result in undefined behavior"
+        )));
     }
     let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     if mode.starts_with("container:") {

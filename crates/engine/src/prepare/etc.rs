@@ -25,6 +25,11 @@ pub fn directory(root: &Path, id: &str) -> PathBuf {
     root.join("containers").join(id)
 }
 
+/// A container's `/etc/hosts`.
+pub fn hosts_file(root: &Path, id: &ContainerId) -> PathBuf {
+    directory(root, id.as_str()).join("hosts")
+}
+
 /// Writes and binds the three files. With another container's network, its names are shared too.
 pub(super) fn gather(
     parts: &Parts,

@@ -106,15 +106,69 @@ fn the_host_is_reached_as_host_gateway_and_a_link_names_a_neighbour() {
     host.sleeper(&["--name", "peer", "--network", "one"]);
     let linked = host.sh(&["--link", "peer:db", "--network", "one"], "nslookup db 127.0.0.11");
     assert!(linked.contains("10.71.0."), "{linked}");
-    for network in ["bridge", "none", "host"] {
+    for network in ["none", "host"] {
         let refused = host.hull(&["run", "--rm", "--link", "peer:db", "--network", network, "busybox", "true"]);
         assert!(
-            refused.stderr.contains(&format!("links in the network {network} are not supported")),
+            refused.stderr.contains(&format!("{network} type networking can't be used with links")),
             "{}",
             refused.stderr
         );
     }
     clear(&host, &["peer"]);
+}
+
+#[test]
+fn links_on_the_default_network_tell_of_the_other_container() {
+    let host = Host::new();
+    host.sleeper(&["--name", "peer", "--hostname", "inner", "-e", "KEY=a=b", "--expose", "5432", "--expose", "53/udp"]);
+    let linked =
+        ["run", "-d", "--name", "web", "--link", "peer:my-db", "-e", "MY_DB_NAME=own", "busybox", "sleep", "1000"];
+    host.hull(&linked).ok();
+    let seen = exec(&host, "web", "cat /etc/hosts; tr '\\0' '\\n' </proc/1/environ");
+    let at = |who: &str| host.inspect(who)["NetworkSettings"]["IPAddress"].as_str().unwrap_or_default().to_owned();
+    let peer = at("peer");
+    for expected in [
+        format!("{peer}\tmy-db"),
+        format!("{peer}\tinner"),
+        format!("{peer}\tpeer"),
+        format!("MY_DB_PORT=tcp://{peer}:5432"),
+        format!("MY_DB_PORT_5432_TCP=tcp://{peer}:5432"),
+        format!("MY_DB_PORT_5432_TCP_ADDR={peer}"),
+        "MY_DB_PORT_5432_TCP_PORT=5432".to_owned(),
+        "MY_DB_PORT_53_UDP_PROTO=udp".to_owned(),
+        "MY_DB_ENV_KEY=a=b".to_owned(),
+        "MY_DB_NAME=own".to_owned(),
+    ] {
+        assert!(seen.lines().any(|line| line == expected), "{expected}: {seen}");
+    }
+    assert!(!seen.contains("ENV_PATH") && !seen.contains("MY_DB_NAME=/web"), "{seen}");
+    assert!(exec(&host, "web", "env").contains("MY_DB_ENV_KEY=a=b"), "an exec has them, too");
+    exec(&host, "web", "ping -c 1 -w 20 my-db");
+    // It comes back with another name and another address.
+    host.hull(&["stop", "-t", "0", "peer"]).ok();
+    host.hull(&["rename", "peer", "other"]).ok();
+    let refused = host.hull(&["restart", "-t", "0", "web"]);
+    assert!(
+        refused.stderr.contains("Cannot link to a non running container: /other AS /web/my-db"),
+        "{}",
+        refused.stderr
+    );
+    host.hull(&["start", "other"]).ok();
+    host.hull(&["start", "web"]).ok();
+    host.hull(&["restart", "-t", "0", "other"]).ok();
+    let (hosts, now) = (exec(&host, "web", "cat /etc/hosts"), at("other"));
+    assert!(now != peer && hosts.contains(&format!("{now}\tmy-db")) && !hosts.contains(&peer), "{now}: {hosts}");
+    exec(&host, "web", "ping -c 1 -w 20 my-db");
+    let refused = host.hull(&["create", "--link", "absent", "busybox", "true"]);
+    assert!(
+        refused.stderr.contains("could not get container for absent: No such container: absent"),
+        "{}",
+        refused.stderr
+    );
+    host.sleeper(&["--name", "alone", "--network", "none"]);
+    let refused = host.hull(&["run", "--rm", "--link", "alone", "busybox", "true"]);
+    assert!(refused.stderr.contains("does not belong to the default network"), "{}", refused.stderr);
+    clear(&host, &["web", "other", "alone"]);
 }
 
 #[test]
