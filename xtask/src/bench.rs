@@ -7,6 +7,7 @@ mod aims;
 mod api;
 mod image;
 mod memory;
+mod net;
 mod oci;
 mod peers;
 mod podman;
@@ -32,6 +33,7 @@ pub fn run(args: &[String]) -> Result<()> {
         Some("start") => start::run(&binary, &mut figures)?,
         Some("memory") => memory::run(&binary, &mut figures)?,
         Some("oci") => oci::run(&binary)?,
+        Some("net") => net::run(&binary, &mut figures)?,
         Some("image") => image::run(&binary, &mut figures)?,
         Some("size") => memory::size(&binary, &mut figures)?,
         None => {
@@ -40,7 +42,7 @@ pub fn run(args: &[String]) -> Result<()> {
             memory::run(&binary, &mut figures)?;
             memory::size(&binary, &mut figures)?;
         }
-        Some(other) => bail!("unknown benchmark `{other}`: start, oci, image, memory or size"),
+        Some(other) => bail!("unknown benchmark `{other}`: start, oci, net, image, memory or size"),
     }
     figures.print();
     Ok(())

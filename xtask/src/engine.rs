@@ -1,5 +1,6 @@
 //! An engine for a demonstration or a measurement: own root, own run directory, ended when dropped.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,12 +17,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes the directories; the first command starts the engine.
+    /// Makes the directories and starts the engine.
     pub fn start(binary: &Path) -> Result<Self> {
+        Self::start_with(binary, &[])
+    }
+
+    /// The same, with these variables in the engine's environment.
+    pub fn start_with(binary: &Path, environment: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("hull-").tempdir()?;
         let run = tempfile::Builder::new().prefix("hull-").tempdir_in("/run")?;
         let engine = Self { binary: binary.to_path_buf(), dir, run };
-        sh::run(&mut engine.hull(&["engine", "start"]))?;
+        sh::run(engine.hull(&["engine", "start"]).envs(environment.iter().copied()))?;
         let tar = busybox::tar(engine.dir.path())?;
         sh::run(engine.hull(&["import", &tar.to_string_lossy(), "busybox"]).stdout(Stdio::null()))?;
         Ok(engine)
@@ -29,10 +35,20 @@ impl Engine {
 
     /// `hull` with these arguments, led to this engine.
     pub fn hull(&self, args: &[&str]) -> Command {
-        let mut command = sh::cmd(&self.binary, args);
-        command.env("HULL_ROOT", self.dir.path().join("root")).env("HULL_RUN", self.run.path());
-        command.env("HULL_HOST", self.host());
+        let (binary, environment) = self.access();
+        let mut command = sh::cmd(binary, args);
+        command.envs(environment);
         command
+    }
+
+    /// The binary, and the variables that lead it to this engine.
+    pub fn access(&self) -> (PathBuf, Vec<(&'static str, OsString)>) {
+        let environment = vec![
+            ("HULL_ROOT", self.dir.path().join("root").into_os_string()),
+            ("HULL_RUN", self.run.path().as_os_str().to_owned()),
+            ("HULL_HOST", self.host().into()),
+        ];
+        (self.binary.clone(), environment)
     }
 
     /// Runs and returns what was printed.

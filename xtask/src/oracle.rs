@@ -37,6 +37,12 @@ pub fn host() -> Option<String> {
     std::os::unix::net::UnixStream::connect(&socket).is_ok().then(|| format!("unix://{}", socket.display()))
 }
 
+/// The process of a running oracle.
+pub fn pid() -> Option<String> {
+    host()?;
+    Some(fs::read_to_string(dir().join("docker.pid")).ok()?.trim().to_owned())
+}
+
 fn dir() -> PathBuf {
     sh::target().join("oracle")
 }
@@ -154,14 +160,7 @@ fn daemon(dir: &Path, root: &Path) -> Result<()> {
     let at = |name: &str| dir.join(name).to_string_lossy().into_owned();
     sh::cmd("setsid", &["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script, "dockerd"])
         .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("docker.pid")])
-        .args([
-            "-H",
-            &format!("unix://{}", at("docker.sock")),
-            "--bridge",
-            "none",
-            "--iptables=false",
-            "--ip6tables=false",
-        ])
+        .args(["-H", &format!("unix://{}", at("docker.sock"))])
         .args(["--storage-driver", "overlay2", "--feature", "containerd-snapshotter=false"])
         .env("PATH", path)
         .stdin(Stdio::null())

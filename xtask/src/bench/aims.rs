@@ -14,11 +14,13 @@ struct Aim {
 enum Bound {
     /// At most so many, in this unit.
     AtMost(f64, &'static str),
+    /// At least so many, in this unit.
+    AtLeast(f64, &'static str),
     /// At most one part in so many of docker's: the figure is how many times docker takes it.
     PartOfDocker(f64),
 }
 
-use Bound::{AtMost, PartOfDocker};
+use Bound::{AtLeast, AtMost, PartOfDocker};
 
 const AIMS: &[Aim] = &[
     aim("`hull run`, back to back", "run/floor", AtMost(3.5, "x floor")),
@@ -41,6 +43,18 @@ const AIMS: &[Aim] = &[
     aim("load of one large layer beside docker", "docker/load", PartOfDocker(2.0)),
     aim("rmi", "rmi", AtMost(50.0, "ms")),
     aim("rmi beside docker", "docker/rmi", PartOfDocker(20.0)),
+    aim("what a network adds to a start, with pools", "attach", AtMost(1.0, "ms")),
+    aim("what a network adds to a start, without pools", "attach cold", AtMost(3.0, "ms")),
+    aim("`hull run` with a network beside docker", "docker/bridge", PartOfDocker(30.0)),
+    aim("`hull run` with a network beside podman", "podman/bridge", AtLeast(15.0, "times podman's speed")),
+    aim("what 200 published ports add to a start", "ports", AtMost(20.0, "ms")),
+    aim("a start with one port after 5,000 others", "port 5000", AtMost(1.5, "x the first")),
+    aim("200 at once on a network: how many failed", "failed on a bridge", AtMost(0.0, "")),
+    aim("connections to a port on 127.0.0.1", "connections/loopback", AtLeast(0.9, "x loopback")),
+    aim("connections to a port beside docker", "connections/docker", AtLeast(4.0, "x docker")),
+    aim("a stream from container to container", "stream/docker", AtLeast(1.0, "x docker")),
+    aim("names: answers per second", "answers", AtLeast(20_000.0, "")),
+    aim("names: 99th percentile with 32 in flight", "answers p99", AtMost(1.0, "ms")),
     aim("the engine's memory at its peak: load", "load peak", AtMost(128.0, "MiB")),
     aim("the engine's memory at its peak: pull of one layer", "pull peak", AtMost(128.0, "MiB")),
     aim("the engine's memory at its peak: pull of ten layers", "ten peak", AtMost(128.0, "MiB")),
@@ -71,6 +85,7 @@ impl Bound {
     fn judged(&self, value: f64) -> String {
         let (aim, here, met) = match self {
             AtMost(most, unit) => (format!("at most {most} {unit}"), format!("{value:.1}"), value <= *most),
+            AtLeast(least, unit) => (format!("at least {least} {unit}"), format!("{value:.2}"), value >= *least),
             PartOfDocker(parts) => (format!("at most 1/{parts} of docker's"), format!("1/{value:.1}"), value >= *parts),
         };
         format!("{} | {here} | {}", aim.trim_end(), if met { "met" } else { "**missed**" })
@@ -86,6 +101,7 @@ mod tests {
         for (bound, value, want) in [
             (AtMost(3.5, "x floor"), 3.5, "at most 3.5 x floor | 3.5 | met"),
             (AtMost(0.0, ""), 1.0, "at most 0 | 1.0 | **missed**"),
+            (AtLeast(0.9, "x loopback"), 0.85, "at least 0.9 x loopback | 0.85 | **missed**"),
             (PartOfDocker(25.0), 25.1, "at most 1/25 of docker's | 1/25.1 | met"),
             (PartOfDocker(25.0), 24.6, "at most 1/25 of docker's | 1/24.6 | **missed**"),
         ] {
