@@ -6,5 +6,6 @@
 mod compose;
 mod containerd;
 mod docker;
+mod networks;
 mod podman;
 mod words;
