@@ -30,6 +30,8 @@ const BOUNDS: [&str; 4] = ["-timeout=20", "-rss_limit_mb=1024", "-max_len=65536"
 /// What is asked for.
 struct Asked {
     seconds: u64,
+    /// What libFuzzer's choices begin with; by chance without it.
+    seed: Option<u64>,
     targets: Vec<String>,
 }
 
@@ -42,14 +44,15 @@ pub fn run(args: &[String]) -> Result<()> {
     for dir in ["corpus", "found", "log"] {
         fs::create_dir_all(place.join(dir)).with_context(|| format!("mkdir {}", place.join(dir).display()))?;
     }
-    let waiting = Mutex::new(VecDeque::from(asked.targets));
+    let Asked { seconds, seed, targets } = asked;
+    let waiting = Mutex::new(VecDeque::from(targets));
     let failed = Mutex::new(Vec::new());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    match one(&target, asked.seconds, &bin, &place) {
+                    match one(&target, (seconds, seed), &bin, &place) {
                         Ok(line) => println!("{line}"),
                         Err(error) => {
                             println!("{target:<10} {error:#}");
@@ -66,12 +69,17 @@ pub fn run(args: &[String]) -> Result<()> {
 
 fn read(args: &[String]) -> Result<Asked> {
     let known = known()?;
-    let mut asked = Asked { seconds: SECONDS, targets: Vec::new() };
+    let mut asked = Asked { seconds: SECONDS, seed: None, targets: Vec::new() };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        if arg == "--seconds" {
+        let mut number = |option: &str| {
             let number = args.next().and_then(|text| text.parse().ok()).filter(|number| *number > 0);
-            asked.seconds = number.context("`--seconds` wants a number")?;
+            number.with_context(|| format!("`{option}` wants a number"))
+        };
+        if arg == "--seconds" {
+            asked.seconds = number(arg)?;
+        } else if arg == "--seed" {
+            asked.seed = Some(number(arg)?);
         } else if known.contains(arg) {
             asked.targets.push(arg.clone());
         } else {
@@ -105,12 +113,13 @@ fn build(place: &Path) -> Result<PathBuf> {
 }
 
 /// Runs one target. What it learns is kept in `place` and is where the next run begins; seeds stay as they are.
-fn one(target: &str, seconds: u64, bin: &Path, place: &Path) -> Result<String> {
+fn one(target: &str, (seconds, seed): (u64, Option<u64>), bin: &Path, place: &Path) -> Result<String> {
     let learned = place.join("corpus").join(target);
     fs::create_dir_all(&learned)?;
     let log = place.join("log").join(target);
     let mut command = sh::cmd(bin.join(target), &BOUNDS);
     command.arg(format!("-max_total_time={seconds}"));
+    command.args(seed.map(|seed| format!("-seed={seed}")));
     command.arg(format!("-artifact_prefix={}/{target}-", place.join("found").display()));
     command.arg(&learned).arg(sh::root().join("fuzz/corpus").join(target));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);

@@ -26,7 +26,7 @@ cargo xtask <command>
 
   demo [--tour]     build hull, start an engine, make a busybox image, step inside (or take the tour)
   test [ARGS]       install what tests need and run all of them, as root; one total
-  fuzz [--seconds N] [TARGET...]
+  fuzz [--seconds N] [--seed N] [TARGET...]
                     what strangers send, changed by libFuzzer for a minute each
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
