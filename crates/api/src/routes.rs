@@ -1,5 +1,6 @@
 //! Which request is which call: one match over method and path.
 
+mod archive;
 mod containers;
 mod exec;
 mod images;
@@ -78,7 +79,11 @@ impl Api {
 impl Service for Api {
     fn takes_upload(&self, head: &Head) -> bool {
         let path = head.target.split('?').next().unwrap_or_default();
-        head.method == Method::Post && (path.ends_with("/images/load") || path.ends_with("/images/create"))
+        match head.method {
+            Method::Post => path.ends_with("/images/load") || path.ends_with("/images/create"),
+            Method::Put => path.ends_with("/archive"),
+            _ => false,
+        }
     }
 
     fn common_headers(&self) -> &str {
@@ -113,7 +118,7 @@ impl Service for Api {
 /// HEAD asks for headers only.
 fn without_stream(reply: Reply) -> Reply {
     match reply {
-        Reply::Stream { .. } | Reply::Archive(_) | Reply::Hijack { .. } => Reply::empty(200),
+        Reply::Stream { .. } | Reply::Archive { .. } | Reply::Hijack { .. } => Reply::empty(200),
         whole @ Reply::Whole { .. } => whole,
     }
 }

@@ -47,6 +47,14 @@ pub struct Extractor<'a> {
     limits: Limits,
     times: Times,
     done: Extracted,
+    plain: Option<Plain>,
+}
+
+/// An archive that is no layer: names beginning with `.wh.` are names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// A directory is not replaced by something else, nor something else by a directory.
+    pub keep_kinds: bool,
 }
 
 /// Where an entry goes: an open parent and a name in it.
@@ -60,7 +68,19 @@ impl<'a> Extractor<'a> {
     /// Unpacks beneath `root`, an empty directory. `lowers` are the layers below it: directories that
     /// the archive does not name and targets of its hard links are looked up there.
     pub fn new(root: BorrowedFd<'a>, lowers: Lowers<'a>, limits: Limits) -> Self {
-        Self { parents: Parents::new(root, lowers), limits, times: Times::default(), done: Extracted::default() }
+        Self {
+            parents: Parents::new(root, lowers),
+            limits,
+            times: Times::default(),
+            done: Extracted::default(),
+            plain: None,
+        }
+    }
+
+    /// Takes the archive for what it says, not for a layer.
+    pub fn plain(mut self, plain: Plain) -> Self {
+        self.plain = Some(plain);
+        self
     }
 
     /// Unpacks all entries that are left in `from`.
@@ -79,8 +99,10 @@ impl<'a> Extractor<'a> {
             return self.root(entry);
         };
         self.parents.open(dir, &mut self.times)?;
-        if let Some(hidden) = name.strip_prefix(b".wh.") {
-            return self.whiteout(&path, dir, hidden);
+        match (self.plain, name.strip_prefix(b".wh.")) {
+            (None, Some(hidden)) => return self.whiteout(&path, dir, hidden),
+            (Some(Plain { keep_kinds: true }), _) => self.check_kind(entry, &path, dir, name)?,
+            _ => {}
         }
         match entry.kind {
             EntryKind::Directory => self.directory(entry, &path, dir, name),
@@ -100,6 +122,17 @@ impl<'a> Extractor<'a> {
                 self.forget_if(replaced);
                 Ok(())
             }
+        }
+    }
+
+    fn check_kind(&self, entry: &Entry, path: &[u8], dir: &[u8], name: &[u8]) -> Result<(), Error> {
+        let there = rustix::fs::statat(&self.parents.get(dir).fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let Ok(there) = there else { return Ok(()) };
+        let was_directory = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
+        match (was_directory, entry.kind == EntryKind::Directory) {
+            (true, false) => Err(Error::entry(path, "it cannot overwrite a directory with a non-directory")),
+            (false, true) => Err(Error::entry(path, "it cannot overwrite a non-directory with a directory")),
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{FileType, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -30,6 +30,8 @@ pub struct Packing<'a> {
     pub owner: Option<OwnerMap<'a>>,
     /// Paths that are left out, with all beneath.
     pub skip: Option<Skip<'a>>,
+    /// What the root directory is called: everything beneath it is named so. An empty one is `/`.
+    pub prefix: Option<&'a [u8]>,
 }
 
 /// Writes everything beneath `root`, in the order of names, without crossing links. Names have no
@@ -45,11 +47,28 @@ pub fn pack_as<W: Write>(root: BorrowedFd<'_>, to: W, how: &Packing<'_>) -> Resu
     let mut packer = Packer { writer: Writer::new(to), seen: HashMap::new(), how, entries: 0 };
     if !how.without_root {
         let stat = rustix::fs::fstat(root).map_err(|errno| Error::file("stat", b".", errno))?;
-        let entry = packer.entry(b"./", EntryKind::Directory, &stat);
+        let name = how.prefix.map_or_else(|| b"./".to_vec(), |prefix| [prefix, b"/"].concat());
+        let entry = packer.entry(&name, EntryKind::Directory, &stat);
         packer.put(&Entry { xattrs: xattrs(root), ..entry })?;
     }
     walk(root, |found| packer.visit(found))?;
     Ok((packer.writer.finish()?, packer.entries))
+}
+
+/// Writes the one thing called `name` in `parent`, which is no directory, as `as_name`. A link is not followed.
+pub fn pack_one<W: Write>(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    as_name: &[u8],
+    to: W,
+    how: &Packing<'_>,
+) -> Result<W, Error> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| Error::file("stat", as_name, errno))?;
+    let how = Packing { prefix: None, ..*how };
+    let mut packer = Packer { writer: Writer::new(to), seen: HashMap::new(), how: &how, entries: 0 };
+    packer.visit(&Visit { parent, name, path: as_name, stat })?;
+    packer.writer.finish()
 }
 
 struct Packer<'a, W: Write> {
@@ -62,6 +81,14 @@ struct Packer<'a, W: Write> {
 
 impl<W: Write> Packer<'_, W> {
     fn visit(&mut self, found: &Visit<'_>) -> Result<Step, Error> {
+        if let Some(prefix) = self.how.prefix {
+            let path = [prefix, b"/", found.path].concat();
+            return self.visit_as(&Visit { path: &path, ..*found });
+        }
+        self.visit_as(found)
+    }
+
+    fn visit_as(&mut self, found: &Visit<'_>) -> Result<Step, Error> {
         if self.how.skip.is_some_and(|skip| skip(found.path)) {
             return Ok(Step::Over);
         }

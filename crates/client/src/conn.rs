@@ -26,6 +26,8 @@ pub(crate) struct Head {
     pub content_type: String,
     pub api_version: String,
     pub server: String,
+    /// docker's description of a path, encoded.
+    pub path_stat: String,
 }
 
 impl Conn {
@@ -152,6 +154,7 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<(Head, usize)>> {
             "connection" => head.close = value.eq_ignore_ascii_case("close"),
             "content-type" => head.content_type = value.into_owned(),
             "api-version" => head.api_version = value.into_owned(),
+            "x-docker-container-path-stat" => head.path_stat = value.into_owned(),
             "server" => head.server = value.into_owned(),
             _ => {}
         }

@@ -8,6 +8,7 @@
 //! it back when its body has been read to the end.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod body;
 mod conn;
 mod containers;

@@ -226,7 +226,11 @@ impl Client {
     }
 
     fn answer(&self, request: &Request, mut conn: Conn) -> Result<Answer<'_>, Error> {
-        let head = conn.read_head().map_err(lost(request.name()))?;
+        let mut head = conn.read_head().map_err(lost(request.name()))?;
+        if request.method == "HEAD" {
+            // It says what a body would have, and has none.
+            (head.length, head.chunked) = (Some(0), false);
+        }
         let answer = Answer { body: Body::new(self, conn, &head), head, request: request.name() };
         if (200..300).contains(&answer.head.status) { Ok(answer) } else { Err(self.refusal(answer)) }
     }
@@ -243,6 +247,9 @@ impl Client {
         }
         match hull_wire::decode::<ErrorResponse>(&bytes) {
             Ok(response) if !response.message.is_empty() => Error::Refused(response.into_fault(kind)),
+            _ if request.starts_with("HEAD ") => {
+                Error::Refused(hull_types::Fault::new(kind, format!("{request}: {status}")))
+            }
             _ => Error::Protocol { request, why: format!("status {status} without a message") },
         }
     }

@@ -82,6 +82,8 @@ pub(crate) struct Container {
     view: RwLock<Arc<View>>,
     live: Mutex<Option<Arc<Live>>>,
     mailbox: mpsc::UnboundedSender<Message>,
+    /// Held by a launch, and by who writes into the files of a container that does not run.
+    pub files: Arc<tokio::sync::Mutex<()>>,
     /// Rows and columns that clients have asked for.
     pub terminal: Mutex<(u16, u16)>,
 }
@@ -170,6 +172,7 @@ impl Container {
             terminal: Mutex::new(view.state.terminal),
             view: RwLock::new(Arc::new(view)),
             live: Mutex::default(),
+            files: Arc::default(),
             mailbox,
         }
     }

@@ -15,7 +15,7 @@ const PIECE: usize = 1 << 18;
 pub type Download = BoxStream<'static, Result<Bytes, Fault>>;
 
 /// Runs `work` on a thread of its own; it ends early when nobody reads any more.
-pub(crate) fn download(work: impl FnOnce(&mut dyn Write) -> Result<(), Fault> + Send + 'static) -> Download {
+pub(crate) fn download(work: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Fault> + Send + 'static) -> Download {
     let (pieces, receiver) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let mut to = Pieces { pieces, buffer: Vec::with_capacity(PIECE) };

@@ -1,5 +1,6 @@
 //! [`Engine`]: the façade. One method per operation of the API; each is a line or two of delegation.
 
+mod archive;
 mod networks;
 mod volumes;
 

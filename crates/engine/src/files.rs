@@ -129,7 +129,7 @@ pub(crate) async fn commit(core: &Arc<Core>, request: CommitRequest) -> Result<S
 }
 
 /// Its files may have been deleted under the reader's hands.
-fn still_there(core: &Core, container: &Container) -> Result<(), Fault> {
+pub(crate) fn still_there(core: &Core, container: &Container) -> Result<(), Fault> {
     match core.registry.get(&container.id) {
         Some(_) if !matches!(container.view().state.phase, Phase::Removing | Phase::Gone) => Ok(()),
         _ => Err(Fault::conflict("the container was removed meanwhile")),
@@ -199,7 +199,7 @@ impl Tree {
 }
 
 /// The maps of a container's own user namespace: its files on the disk bear the ids outside.
-fn maps(core: &Core, view: &View) -> Result<Option<IdMaps>, Fault> {
+pub(crate) fn maps(core: &Core, view: &View) -> Result<Option<IdMaps>, Fault> {
     let definition = &view.definition;
     let user = &definition.spec.namespaces.user;
     if *user == Userns::Host {
@@ -225,7 +225,7 @@ fn maps(core: &Core, view: &View) -> Result<Option<IdMaps>, Fault> {
 }
 
 /// Ids of the layers below are not shifted: what is in no range stays.
-fn inside(ranges: &[IdRange], id: u32) -> u32 {
+pub(crate) fn inside(ranges: &[IdRange], id: u32) -> u32 {
     let range = ranges.iter().find(|range| id.checked_sub(range.outside).is_some_and(|at| at < range.length));
     range.map_or(id, |range| range.inside + (id - range.outside))
 }

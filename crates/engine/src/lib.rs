@@ -9,6 +9,7 @@ pub mod admit;
 mod attach;
 mod config;
 mod container;
+mod copy;
 mod core;
 mod create;
 mod detach;
@@ -45,6 +46,7 @@ mod volumes;
 mod wait;
 
 pub use config::EngineConfig;
+pub use copy::CopyInto;
 pub use download::Download;
 pub use engine::Engine;
 pub use error::{Error, RefusalKind};

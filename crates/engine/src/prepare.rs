@@ -17,6 +17,7 @@ mod mounts;
 mod namespaces;
 mod peer;
 mod ranges;
+mod room;
 mod start;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -28,7 +29,9 @@ use hull_launch::spec::{ExecSpec, Spec};
 use hull_network::Endpoint;
 use hull_types::{ContainerId, Fault};
 
-pub(crate) use peer::maps_of;
+pub(crate) use identity::resolve as resolve_user;
+pub(crate) use peer::{maps_of, root_of};
+pub(crate) use room::in_room;
 
 pub use etc::{follow_networks, hosts_file};
 pub use exec::exec;

@@ -86,6 +86,7 @@ impl Snapshots {
             without_root: look(&mine, of.owner, false) == look(&theirs, None, false),
             owner: of.owner.map(|owner| owner as &dyn Fn(u32, u32) -> (u32, u32)),
             skip: Some(&|path| ghosts.contains(path)),
+            ..Packing::default()
         };
         Ok(pack_as(upper.as_fd(), to, &how)?.1)
     }

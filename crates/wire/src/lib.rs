@@ -63,7 +63,7 @@ pub use system::{
     VersionPlatform,
 };
 pub use trace::{NetworkTrace, PortTrace, TraceFrom, TraceHop};
-pub use usage::{ContainersPruneReport, DiskUsage, FilesystemChange};
+pub use usage::{ContainersPruneReport, DiskUsage, FilesystemChange, PathStat};
 pub use volume::{Volume, VolumeCreateRequest, VolumeList, VolumeUsage, VolumesPruneReport};
 
 /// The API version that these shapes are of, and that the engine announces.

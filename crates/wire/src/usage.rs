@@ -1,5 +1,7 @@
 //! `/system/df`, and what pruning and comparing answer.
 
+use hull_types::Timestamp;
+
 use crate::container::ContainerSummary;
 use crate::image::ImageSummary;
 use crate::macros::wire;
@@ -22,6 +24,17 @@ wire! {
     struct ContainersPruneReport {
         null containers_deleted: Vec<String>,
         space_reclaimed: u64,
+    }
+
+    /// `X-Docker-Container-Path-Stat`: what is at a path. `Mode` is Go's `FileMode`; `LinkTarget` is where a link
+    /// leads, as an absolute path of the container.
+    #[serde(rename_all = "camelCase")]
+    struct PathStat {
+        name: String,
+        size: i64,
+        mode: u32,
+        mtime: Timestamp,
+        link_target: String,
     }
 
     /// One path of `GET /containers/{id}/changes`: 0 modified, 1 added, 2 deleted.

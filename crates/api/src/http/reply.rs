@@ -1,5 +1,6 @@
 //! Answers, and how they look on the wire.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -25,7 +26,7 @@ pub enum Reply {
         /// The media type of the body.
         content_type: &'static str,
         /// Further headers, each ending in CR LF.
-        headers: &'static str,
+        headers: Cow<'static, str>,
         /// The body.
         body: Bytes,
     },
@@ -40,7 +41,12 @@ pub enum Reply {
     },
     /// Status 200 at once, then an archive. An error ends it without its last chunk, so that nobody takes
     /// it for whole.
-    Archive(Download),
+    Archive {
+        /// Further headers, each ending in CR LF.
+        headers: String,
+        /// The archive.
+        pieces: Download,
+    },
     /// The connection becomes the process's standard streams.
     Hijack {
         /// [`RAW`] or [`MULTIPLEXED`]; the frames follow the terminal, not this.
@@ -53,12 +59,17 @@ pub enum Reply {
 impl Reply {
     /// A status without a body.
     pub fn empty(status: u16) -> Self {
-        Self::Whole { status, content_type: "", headers: "", body: Bytes::new() }
+        Self::Whole { status, content_type: "", headers: Cow::Borrowed(""), body: Bytes::new() }
     }
 
     /// JSON.
     pub fn json(status: u16, body: impl Into<Bytes>) -> Self {
-        Self::Whole { status, content_type: "application/json", headers: "", body: body.into() }
+        Self::Whole { status, content_type: "application/json", headers: Cow::Borrowed(""), body: body.into() }
+    }
+
+    /// An archive without further headers.
+    pub fn archive(pieces: Download) -> Self {
+        Self::Archive { headers: String::new(), pieces }
     }
 
     /// Whether the request failed.

@@ -199,9 +199,10 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
             stream(&mut conn, pieces, Writing { chunked: head.http_11, patient }).await?;
             keep
         }
-        Reply::Archive(pieces) => {
+        Reply::Archive { headers, pieces } => {
             let keep = head.keep_alive && head.http_11;
-            conn.send(reply::stream_head(TAR, head, common, keep).as_bytes()).await.ok()?;
+            let common = format!("{common}{headers}");
+            conn.send(reply::stream_head(TAR, head, &common, keep).as_bytes()).await.ok()?;
             archive(&mut conn, pieces, head.http_11).await?;
             keep
         }

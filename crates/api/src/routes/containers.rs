@@ -8,7 +8,7 @@ use hull_engine::{
 use hull_types::Fault;
 use hull_wire::IdResponse;
 
-use super::{Answer, Call, json, json_line, missing, no_content};
+use super::{Answer, Call, archive, json, json_line, missing, no_content};
 use crate::http::{Method, Reply, encode_frame};
 use crate::query::{Query, object, wrong};
 
@@ -20,6 +20,7 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         (Post, ["create"]) => create(engine, &call).await,
         (Post, ["prune"]) => json(200, &engine.container_prune(&call.target.query.filters()?).await?),
         (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
+        (_, [who, "archive"]) => archive::route(engine, object("container", who)?, call).await,
         (Delete, [who]) => remove(engine, object("container", who)?, &call.target.query).await,
         (Get, [who, verb]) => read(engine, object("container", who)?, verb, &call).await,
         (Post, [who, verb]) => act(engine, object("container", who)?, verb, call).await,
@@ -35,7 +36,7 @@ async fn read(engine: &Engine, who: &str, verb: &str, call: &Call) -> Answer {
         "logs" => logs(engine, who, call).await,
         "stats" => stats(engine, who, query).await,
         "changes" => json(200, &engine.changes(who)?),
-        "export" => Ok(Reply::Archive(engine.export(who)?)),
+        "export" => Ok(Reply::archive(engine.export(who)?)),
         other => missing::refuse(Method::Get, &["containers", who, other]),
     }
 }

@@ -22,11 +22,11 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         (Post, ["load"]) => progress(engine.image_load(call.body.into_reader())).await,
         (Post, ["create"]) => create(engine, call).await,
         (Get, ["search"]) => registry::search(engine, &call).await,
-        (Get, ["get"]) => Ok(Reply::Archive(engine.image_save(&query.all("names")).await?)),
+        (Get, ["get"]) => Ok(Reply::archive(engine.image_save(&query.all("names")).await?)),
         (Post, ["prune"]) => json(200, &engine.image_prune(&query.filters()?).await?),
         (Post, ["check"]) => json(200, &engine.image_check(query.flag("repair")).await?),
         (method, ["get" | "prune" | "check"]) => missing::refuse(method, &["images", path[0]]),
-        (Get, [name @ .., "get"]) => Ok(Reply::Archive(engine.image_save(&[image(name)?]).await?)),
+        (Get, [name @ .., "get"]) => Ok(Reply::archive(engine.image_save(&[image(name)?]).await?)),
         (Get, [name @ .., "json"]) => json(200, &engine.image_inspect(&image(name)?)?),
         (Get, [name @ .., "history"]) => json(200, &engine.image_history(&image(name)?)?),
         (Post, [name @ .., "tag"]) => {

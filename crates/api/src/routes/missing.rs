@@ -17,8 +17,7 @@ const AREAS: [(&str, &str); 6] = [
 ];
 
 /// Verbs of `/containers/{id}/…` and what they are about.
-const CONTAINER_VERBS: [(&str, &str); 3] =
-    [("archive", "copying files"), ("checkpoints", "checkpoints"), ("copy", "copying files")];
+const CONTAINER_VERBS: [(&str, &str); 1] = [("checkpoints", "checkpoints")];
 
 /// Verbs of `/images/{name}/…` and what they are about.
 const IMAGE_VERBS: [(&str, &str); 1] = [("attestations", "attestations")];
@@ -64,6 +63,7 @@ fn is_known(path: &[&str]) -> bool {
                 | "exec"
                 | "changes"
                 | "export"
+                | "archive"
         ),
         ["images", _, .., "json" | "history" | "tag" | "get" | "push"] => true,
         ["volumes"] | ["volumes", _] | ["build", "prune"] => true,
@@ -98,9 +98,8 @@ mod tests {
 
     #[test]
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
-        let rows: [(&[&str], Kind); 6] = [
+        let rows: [(&[&str], Kind); 5] = [
             (&["build"], Kind::Unsupported),
-            (&["containers", "x", "archive"], Kind::Unsupported),
             (&["containers", "x", "attach", "ws"], Kind::Unsupported),
             (&["nonsense"], Kind::NotFound),
             (&[], Kind::NotFound),

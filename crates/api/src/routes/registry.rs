@@ -64,7 +64,7 @@ pub(super) async fn distribution(engine: &Engine, name: &str, call: &Call) -> An
     let auth = &call.head.registry_auth;
     if call.target.query.flag("document") {
         let body = Bytes::from(engine.manifest(&reference, auth).await?);
-        return Ok(Reply::Whole { status: 200, content_type: "application/json", headers: "", body });
+        return Ok(Reply::Whole { status: 200, content_type: "application/json", headers: "".into(), body });
     }
     json(200, &engine.distribution(&reference, auth).await?)
 }

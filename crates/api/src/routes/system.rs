@@ -18,7 +18,7 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
             Ok(Reply::Whole {
                 status: 200,
                 content_type: "text/plain; charset=utf-8",
-                headers: PING,
+                headers: PING.into(),
                 body: Bytes::from_static(b"OK"),
             })
         }

@@ -26,6 +26,7 @@ impl Task {
             let _ = sweeping.await;
         }
         self.trouble = None;
+        let _files = Arc::clone(&self.container.files).lock_owned().await;
         match self.try_launch().await {
             Ok(()) => Input::Launched,
             Err(fault) => self.launch_failed(fault),

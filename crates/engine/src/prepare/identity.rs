@@ -10,7 +10,7 @@ use hull_types::Fault;
 use super::files;
 
 /// Reads the files beneath `root`, never the host's.
-pub(super) fn resolve(root: BorrowedFd<'_>, process: &Process) -> Result<Who, Fault> {
+pub(crate) fn resolve(root: BorrowedFd<'_>, process: &Process) -> Result<Who, Fault> {
     let passwd = files::read_beneath(root, "/etc/passwd")?;
     let group = files::read_beneath(root, "/etc/group")?;
     let found = identity::resolve(&process.user, &passwd, &group, &process.groups)?;

@@ -150,7 +150,7 @@ pub(super) fn outside_root(maps: &IdMaps) -> Option<(u32, u32)> {
     Some((outside(&maps.uids, 0)?, outside(&maps.gids, 0)?))
 }
 
-fn volume(parts: &Parts, name: &str, subpath: Option<&Path>) -> Result<(MountFd, bool), Fault> {
+pub(super) fn volume(parts: &Parts, name: &str, subpath: Option<&Path>) -> Result<(MountFd, bool), Fault> {
     let data = parts.volumes.data(name)?;
     let Some(subpath) = subpath else {
         return Ok((hull_mount::bind_shared(&data, false)?, true));

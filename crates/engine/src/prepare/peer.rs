@@ -88,7 +88,7 @@ pub(crate) fn maps_of(pid: i32) -> Result<IdMaps, Fault> {
 }
 
 /// The root directory of a process, as the host sees it.
-pub(super) fn root_of(pid: i32) -> Result<OwnedFd, Fault> {
+pub(crate) fn root_of(pid: i32) -> Result<OwnedFd, Fault> {
     files::open_host(Path::new(&format!("/proc/{pid}/root")))
         .map_err(|fault| Fault { summary: "cannot open the container's root".to_owned(), ..fault })
 }

@@ -20,6 +20,7 @@ mod attach;
 mod check;
 mod commit;
 mod completion;
+mod cp;
 mod create;
 mod df;
 mod diff;

@@ -18,6 +18,7 @@ pub(crate) enum Entry {
 const CONTAINER: &[Entry] = &[
     Entry::Verb(Verb::of::<attach::Attach>()),
     Entry::Verb(Verb::of::<commit::Commit>()),
+    Entry::Verb(Verb::of::<cp::Cp>()),
     Entry::Verb(Verb::of::<create::Create>()),
     Entry::Verb(Verb::of::<diff::Diff>()),
     Entry::Verb(Verb::of::<exec::Exec>()),
@@ -107,6 +108,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<commit::Commit>()),
     Entry::Verb(Verb::of::<completion::Completion>()),
     Entry::Group { name: "container", about: "Manage containers", entries: CONTAINER },
+    Entry::Verb(Verb::of::<cp::Cp>()),
     Entry::Verb(Verb::of::<create::Create>()),
     Entry::Verb(Verb::of::<diff::Diff>()),
     Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },

@@ -51,6 +51,22 @@ fn the_docker_cli_manages_a_life() {
 }
 
 #[test]
+fn the_docker_cli_copies_files() {
+    if !docker() {
+        return;
+    }
+    let host = Host::new();
+    let (file, back) = (host.path().join("file"), host.path().join("back"));
+    std::fs::write(&file, "one").expect("write");
+    let (file, back) = (file.to_string_lossy(), back.to_string_lossy());
+    host.docker(&["create", "--name", "d1", "--network", "none", "busybox", "cat", "/tmp/file"]).ok();
+    host.docker(&["cp", &file, "d1:/tmp"]).ok();
+    assert_eq!(host.docker(&["start", "-a", "d1"]).ok(), "one");
+    host.docker(&["cp", "d1:/tmp/file", &back]).ok();
+    assert_eq!(std::fs::read_to_string(&*back).expect("it came"), "one");
+}
+
+#[test]
 fn the_docker_cli_shows_health() {
     if !docker() {
         return;

@@ -9,6 +9,7 @@ mod api_paths;
 mod cgroups;
 mod cli;
 mod confinement;
+mod copy;
 mod costs;
 mod docker_cli;
 mod faults;
