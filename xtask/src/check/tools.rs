@@ -20,7 +20,7 @@ pub fn licences() -> Result<()> {
 /// `cargo machete`: dependencies that no source file names.
 pub fn unused() -> Result<()> {
     ensure("cargo-machete", &mut sh::cmd("cargo", &["install", "--locked", "--quiet", "cargo-machete"]))?;
-    sh::run(&mut sh::cmd("cargo-machete", &[]))
+    sh::run(&mut sh::cmd("cargo", &["machete"]))
 }
 
 /// `typos` over all tracked text.

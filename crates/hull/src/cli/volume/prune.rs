@@ -12,7 +12,7 @@ pub(crate) struct Prune {
     /// Remove all unused volumes, not just anonymous ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<label>")
+    /// Provide filter values (e.g. "label=name")
     #[arg(long, value_name = "filter")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
