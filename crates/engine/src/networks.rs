@@ -68,6 +68,8 @@ struct Inner {
     known: BTreeMap<String, Arc<Definition>>,
     /// The address given last, by network and family: the next search begins behind it.
     last: HashMap<(String, bool), IpAddr>,
+    /// Containers whose network another one shares that may change its addresses.
+    outspoken: BTreeSet<ContainerId>,
     /// The ends of running containers.
     ends: BTreeMap<ContainerId, Ends>,
 }
@@ -231,7 +233,12 @@ impl Networks {
 
     /// A container has ended, or did not start: its addresses and ports are free again.
     pub fn release(&self, container: ContainerId) {
-        let Some(ends) = self.lock().ends.remove(&container) else { return };
+        let ends = {
+            let mut inner = self.lock();
+            inner.outspoken.remove(&container);
+            inner.ends.remove(&container)
+        };
+        let Some(ends) = ends else { return };
         for endpoint in &ends.endpoints {
             self.zone.remove(endpoint);
             if let Err(error) = blocking(|| self.switch.detach(&endpoint.id)) {
@@ -242,6 +249,7 @@ impl Networks {
 
     /// A container that an earlier engine started: its ends are taken over. Its wires are there.
     pub fn adopt(&self, who: &Who<'_>, given: &Given, held: Held) {
+        self.share(who);
         let (container, endpoints) = (who.id, &given.endpoints);
         if endpoints.is_empty() {
             return;
@@ -261,7 +269,9 @@ impl Networks {
         let raised = endpoints.iter().try_for_each(|endpoint| {
             let network = self.find(&endpoint.network)?;
             self.zone.add(&network, endpoint);
-            Ok::<(), Fault>(self.switch.raise(&network)?)
+            self.switch.raise(&network)?;
+            let pinned = network.driver == Driver::Bridge && self.is_pinned(who);
+            if pinned { Ok::<(), Fault>(self.switch.adopt(endpoint)?) } else { Ok(()) }
         });
         if let Err(error) = raised.and_then(|()| self.open_ports(endpoints, &open)) {
             tracing::error!(%container, %error, "its network could not be taken over");

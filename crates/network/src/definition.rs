@@ -124,6 +124,9 @@ pub struct Endpoint {
     /// Settings of its link inside: a path beneath `/proc/sys`, and the value.
     #[serde(default)]
     pub sysctls: Vec<(String, String)>,
+    /// It may speak in its own name alone: its container cannot change its addresses.
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 impl Endpoint {

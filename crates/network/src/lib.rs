@@ -5,6 +5,7 @@
 //! decide without touching anything. Knows nothing of containers beyond a host name.
 #![forbid(unsafe_code)]
 
+pub mod claims;
 mod definition;
 pub mod dns;
 mod error;

@@ -7,6 +7,7 @@
 mod inside;
 mod look;
 mod obey;
+mod pins;
 mod settings;
 mod sweep;
 mod upper;
@@ -44,6 +45,10 @@ struct State {
     up: BTreeMap<String, Definition>,
     /// Published ports, by the id of their endpoint.
     ports: BTreeMap<String, Vec<PortRule>>,
+    /// Wires that speak in their own name alone, by the id of their endpoint.
+    pins: BTreeMap<String, Endpoint>,
+    /// The kernel has no rules for bridges.
+    unpinnable: bool,
 }
 
 impl Switch {
@@ -129,10 +134,11 @@ impl Switch {
         };
         let peer = Peer { name: &endpoint.name, mac: Some(endpoint.mac), mtu: network.mtu, netns: Some(netns) };
         route.add_veth(&Veth { link, peer }).map_err(kernel("wire the container to its network"))?;
-        let configured =
-            inside::configure(netns, network, endpoint).and_then(|()| state.set_port(network, &endpoint.link));
-        configured.inspect_err(|_| {
+        // ORDER: pinned before it can send.
+        let configured = state.pin(&self.table, endpoint).and_then(|()| inside::configure(netns, network, endpoint));
+        configured.and_then(|()| state.set_port(network, &endpoint.link)).inspect_err(|_| {
             let _ = state.delete_link(&endpoint.link);
+            let _ = state.unpin(&self.table, &endpoint.id);
         })
     }
 
@@ -154,12 +160,21 @@ impl Switch {
         if added.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
     }
 
-    /// Closes the ports of an endpoint and takes its wire away, if it is still there. The wire of a
-    /// container that has ended goes with its namespace; this waits for none of it.
+    /// Closes the ports of an endpoint and lets its wire go. The wire of a container that has ended goes with its
+    /// namespace; this waits for none of it.
+    ///
+    /// # Errors
+    /// The kernel's refusal; the rest was tried.
+    pub fn detach(&self, endpoint: &str) -> Result<(), Error> {
+        let unpinned = self.lock().unpin(&self.table, endpoint);
+        self.close(endpoint).and(unpinned)
+    }
+
+    /// Closes the ports of an endpoint.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn detach(&self, endpoint: &str) -> Result<(), Error> {
+    pub fn close(&self, endpoint: &str) -> Result<(), Error> {
         let mut state = self.lock();
         let Some(ports) = state.ports.remove(endpoint) else { return Ok(()) };
         let mut batch = Batch::new();
@@ -167,6 +182,22 @@ impl Switch {
         let (_, nft) = state.sockets()?;
         let deleted = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("close published ports"))?;
         if deleted.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
+    }
+
+    /// Lets a wire speak in any name from now on.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn let_speak(&self, endpoint: &str) -> Result<(), Error> {
+        self.lock().unpin(&self.table, endpoint)
+    }
+
+    /// Takes over a wire that an earlier engine made.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn adopt(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        self.lock().pin(&self.table, endpoint)
     }
 
     /// Has a container's default route go through another endpoint, or through none.
@@ -199,7 +230,10 @@ impl Switch {
     /// The kernel's refusal.
     pub fn mend(&self) -> Result<bool, Error> {
         let mut state = self.lock();
-        if state.bridges().next().is_none() || state.is_whole(&self.table, self.obeys)? {
+        let whole = |state: &mut State| {
+            Ok::<bool, Error>(state.is_whole(&self.table, self.obeys)? && state.pins_are_whole(&self.table)?)
+        };
+        if state.bridges().next().is_none() || whole(&mut state)? {
             return Ok(false);
         }
         state.install(&self.table, self.obeys).map(|()| true)
@@ -293,7 +327,8 @@ impl State {
             rules::all(table, &networks, &ports, obeys)
         };
         let (_, nft) = self.sockets()?;
-        nft.commit(batch).map_err(kernel("write the nftables ruleset"))
+        nft.commit(batch).map_err(kernel("write the nftables ruleset"))?;
+        self.install_pins(table)
     }
 
     fn is_whole(&mut self, table: &Table, obeys: Option<u16>) -> Result<bool, Error> {

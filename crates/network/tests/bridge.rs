@@ -255,6 +255,7 @@ fn a_failed_attach_leaves_nothing() {
         gateway: true,
         names: Vec::new(),
         sysctls: Vec::new(),
+        pinned: false,
     };
     let error = within(&world.host, || world.switch.attach(&lan, &endpoint, netns.as_fd()).unwrap_err());
     assert!(matches!(error, Error::Kernel { .. }), "{error:?}");

@@ -219,6 +219,7 @@ fn endpoint(network: &str, names: &[&str], addresses: &[&str]) -> Endpoint {
         gateway: true,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         sysctls: Vec::new(),
+        pinned: false,
     }
 }
 

@@ -110,6 +110,7 @@ impl Task {
 
     /// Addresses and ports of a container with networks.
     fn lease(&mut self) -> Result<(), Fault> {
+        self.core.networks.share(&Who::of(&self.definition));
         if self.definition.network.endpoints.is_empty() {
             return Ok(());
         }

@@ -21,6 +21,7 @@ impl Networks {
             self.lock().ends.get(&who.id).and_then(|ends| ends.endpoints.iter().filter_map(used).max());
         let mut endpoint = self.endpoint(&network, wish, highest.map_or(0, |number| number + 1))?;
         endpoint.names = names::on(&network, who, wish);
+        endpoint.pinned = self.is_pinned(who);
         let mut inner = self.lock();
         let ends = inner.ends.entry(who.id).or_default();
         ends.endpoints.push(endpoint.clone());
@@ -119,7 +120,7 @@ impl Networks {
         let new = endpoints.iter().find(|endpoint| Some(&endpoint.network) == main.as_ref());
         if old.map(|end| &end.id) != new.map(|end| &end.id) {
             if let Some(old) = old {
-                self.switch.detach(&old.id)?;
+                self.switch.close(&old.id)?;
             }
             let network = new.map(|end| self.find(&end.network)).transpose()?;
             self.switch.lead(netns, old, network.as_deref().zip(new))?;

@@ -10,6 +10,7 @@ use hull_types::Fault;
 
 use super::names::{self, Service, Who};
 use super::{EndpointWish, Ends, Given, Networks, Plan, plan, random_id};
+use crate::core::blocking;
 
 impl Networks {
     /// Chooses addresses and keeps ports for a container that starts. Nothing of the kernel's is made yet.
@@ -32,6 +33,7 @@ impl Networks {
             let mut endpoint = self.endpoint(&network, wish, index)?;
             endpoint.gateway = index == gateway;
             endpoint.names = names::on(&network, who, wish);
+            endpoint.pinned = self.is_pinned(who);
             // ORDER: known at once, so that nobody else is given the same.
             self.lock().ends.entry(who.id).or_default().endpoints.push(endpoint.clone());
             self.zone.add(&network, &endpoint);
@@ -44,6 +46,31 @@ impl Networks {
             ends.names = Service::asked_by(who);
         }
         Ok(Given { endpoints, ports, joining: None })
+    }
+
+    /// Whether a container's wires speak in its own name alone: nothing in its network can change its addresses.
+    pub(super) fn is_pinned(&self, who: &Who<'_>) -> bool {
+        who.speaks_for_itself() && !self.lock().outspoken.contains(&who.id)
+    }
+
+    /// A container that shares another one's network, and may change the addresses there, lets that one's wires speak in
+    /// any name.
+    pub fn share(&self, who: &Who<'_>) {
+        let Some(other) = who.shares().filter(|_| !who.speaks_for_itself()) else { return };
+        let endpoints = {
+            let mut inner = self.lock();
+            inner.outspoken.insert(other);
+            let ends = inner.ends.get_mut(&other);
+            ends.map_or_else(Vec::new, |ends| {
+                ends.endpoints.iter_mut().for_each(|end| end.pinned = false);
+                ends.endpoints.clone()
+            })
+        };
+        for endpoint in endpoints {
+            if let Err(error) = blocking(|| self.switch.let_speak(&endpoint.id)) {
+                tracing::warn!(container = %other, %error, "a container that shares its network cannot use other addresses");
+            }
+        }
     }
 
     /// Which of the endpoints has the default route.
@@ -82,6 +109,7 @@ impl Networks {
             gateway: false,
             names: Vec::new(),
             sysctls: plan::sysctls(&wish.driver_opts, &format!("eth{index}"))?,
+            pinned: false,
             id,
         })
     }

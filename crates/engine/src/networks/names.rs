@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use hull_launch::spec::NamespaceWish;
 use hull_network::dns::{Scope, Server, Sockets};
 use hull_network::{Definition, Endpoint};
 use hull_types::{ContainerId, Fault};
@@ -15,6 +16,9 @@ use crate::container::record;
 /// The names under which the keeper holds a container's sockets.
 const UDP: &str = "names-udp";
 const TCP: &str = "names-tcp";
+
+/// `CAP_NET_ADMIN`.
+const NET_ADMIN: u32 = 12;
 
 /// What networks need to know of a container.
 pub(crate) struct Who<'a> {
@@ -29,6 +33,19 @@ impl<'a> Who<'a> {
 
     pub fn plan(&self) -> &Plan {
         &self.definition.network
+    }
+
+    /// Whether nothing in it can change its addresses: it lacks `CAP_NET_ADMIN`.
+    pub fn speaks_for_itself(&self) -> bool {
+        self.definition.spec.process.capabilities & (1 << NET_ADMIN) == 0
+    }
+
+    /// The container whose network it has, if it has another's.
+    pub fn shares(&self) -> Option<ContainerId> {
+        match &self.definition.spec.namespaces.net {
+            NamespaceWish::Container(id) => id.parse().ok(),
+            NamespaceWish::New | NamespaceWish::Host => None,
+        }
     }
 
     /// Whom it wants to be asked what nobody on its networks is called.

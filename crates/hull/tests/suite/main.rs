@@ -7,6 +7,7 @@
 mod api_hostile;
 mod api_paths;
 mod cgroups;
+mod claims;
 mod cli;
 mod confinement;
 mod copy;

@@ -89,6 +89,18 @@ pub enum Field {
     CtStatus,
     /// `fib daddr type`; four bytes, `RTN_LOCAL` is 2.
     FibDaddrType,
+    /// `meta protocol`: the type of a frame's content; two bytes in network order.
+    Protocol,
+    /// `ether saddr`; six bytes, of two registers.
+    EtherSaddr,
+    /// `arp saddr ether`; as above.
+    ArpSaddrEther,
+    /// `arp saddr ip`.
+    ArpSaddr4,
+    /// `icmpv6 type`; one byte.
+    Icmp6Type,
+    /// `icmpv6 taddr`: whom a neighbour advertisement speaks of.
+    Icmp6Target,
 }
 
 /// Which address a translation changes.
@@ -224,7 +236,7 @@ pub(super) fn value(message: &mut Message, data: &[u8]) {
 enum Source {
     /// `NFT_META_*`.
     Meta(u32),
-    /// Base (1 network, 2 transport), offset, length.
+    /// Base (0 link, 1 network, 2 transport), offset, length.
     Payload(u32, u32, u32),
     /// `NFT_CT_*`.
     Ct(u32),
@@ -248,6 +260,12 @@ impl Field {
             Self::CtState => ("ct", Source::Ct(0)),
             Self::CtStatus => ("ct", Source::Ct(2)),
             Self::FibDaddrType => ("fib", Source::Fib(3, 2)),
+            Self::Protocol => ("meta", Source::Meta(1)),
+            Self::EtherSaddr => ("payload", Source::Payload(0, 6, 6)),
+            Self::ArpSaddrEther => ("payload", Source::Payload(1, 8, 6)),
+            Self::ArpSaddr4 => ("payload", Source::Payload(1, 14, 4)),
+            Self::Icmp6Type => ("payload", Source::Payload(2, 0, 1)),
+            Self::Icmp6Target => ("payload", Source::Payload(2, 8, 16)),
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Type {
     Ipv4 = 7,
     /// `ipv6_addr`.
     Ipv6 = 8,
+    /// `ether_addr`.
+    EtherAddr = 9,
     /// `inet_proto`.
     Proto = 12,
     /// `inet_service`.
@@ -38,6 +40,7 @@ impl Type {
     fn padded(self) -> u32 {
         match self {
             Self::Ipv4 | Self::Proto | Self::Service => 4,
+            Self::EtherAddr => 8,
             Self::Ipv6 | Self::IfName => 16,
         }
     }

@@ -119,6 +119,7 @@ mod tests {
             gateway: true,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             sysctls: Vec::new(),
+            pinned: false,
         }
     }
 

@@ -59,6 +59,7 @@ impl Switch {
         let mut state = self.lock();
         let networks = std::mem::take(&mut state.up);
         state.ports.clear();
+        state.pins.clear();
         let mut result = swept.and(state.install(&self.table, self.obeys));
         for network in networks.values() {
             result = result.and(match network.driver.upper() {

@@ -74,6 +74,15 @@ impl World {
 
     /// A container in a network at the given address.
     pub fn container(&self, network: &Definition, name: &str, addresses: &[&str]) -> Container {
+        self.wired(network, name, addresses, false)
+    }
+
+    /// A container that may speak in its own name alone.
+    pub fn pinned(&self, network: &Definition, name: &str, addresses: &[&str]) -> Container {
+        self.wired(network, name, addresses, true)
+    }
+
+    fn wired(&self, network: &Definition, name: &str, addresses: &[&str], pinned: bool) -> Container {
         let netns = new_netns();
         let addresses: Vec<Net> = addresses.iter().map(|text| net(text)).collect();
         let mac = match addresses[0].address {
@@ -90,6 +99,7 @@ impl World {
             gateway: true,
             names: Vec::new(),
             sysctls: Vec::new(),
+            pinned,
         };
         within(&self.host, || self.switch.attach(network, &endpoint, netns.as_fd()).unwrap());
         Container { netns, endpoint }
