@@ -4,10 +4,12 @@
 //! in, before the bridge learns from it:
 //!
 //! ```text
-//! claims   prerouting -300   from a pinned wire: claimed
-//! claimed                    another hardware address; in ARP, another address of either kind;
-//!                            of IPv6's neighbours: another source, another target, a router's words: drop
+//! claims   prerouting -300   a pinned wire under its hardware address: claimed; under another: drop
+//! claimed                    IPv4: on; in ARP, another address of either kind: drop; of IPv6's neighbours,
+//!                            another source, another target, a router's words: drop
 //! ```
+//!
+//! ORDER: of most frames one key is looked up and two rules are passed.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,7 +18,8 @@ use hull_netlink::route::{Mac, octets};
 
 use crate::definition::Endpoint;
 
-/// `ETH_P_ARP`.
+/// `ETH_P_IP` and `ETH_P_ARP`.
+const IPV4: [u8; 2] = [0x08, 0x00];
 const ARP: [u8; 2] = [0x08, 0x06];
 const ICMPV6: u8 = 58;
 /// Types of ICMPv6: what routers say, and what neighbours do.
@@ -47,12 +50,15 @@ pub fn all(table: &Table, pinned: &[&Endpoint]) -> Batch {
     }
     batch.add_chain(table, &Chain { name: "claimed", base: None });
     batch.add_chain(table, &Chain { name: "claims", base: Some((Hook::Prerouting, -300, "filter")) });
-    let wire = [
+    let own = [
         Expr::Load(Field::IifName, R0),
-        Expr::Lookup(R0, "wires".into(), true),
-        Expr::Verdict(Verdict::Jump("claimed".into())),
+        Expr::Load(Field::EtherSaddr, NEXT),
+        Expr::Lookup(R0, "macs".into(), true),
+        Expr::Verdict(Verdict::Goto("claimed".into())),
     ];
-    batch.add_rule(table, &Rule { chain: "claims", comment: "from a container", exprs: &wire });
+    batch.add_rule(table, &Rule { chain: "claims", comment: "from a container", exprs: &own });
+    let other = [Expr::Load(Field::IifName, R0), Expr::Lookup(R0, "wires".into(), true), Expr::Verdict(Verdict::Drop)];
+    batch.add_rule(table, &Rule { chain: "claims", comment: "under another hardware address", exprs: &other });
     for (comment, exprs) in claimed() {
         batch.add_rule(table, &Rule { chain: "claimed", comment, exprs: &exprs });
     }
@@ -62,7 +68,7 @@ pub fn all(table: &Table, pinned: &[&Endpoint]) -> Batch {
 
 /// How many rules each chain has, as [`all`] makes them.
 pub fn counts() -> Vec<(&'static str, usize)> {
-    vec![("claims", 1), ("claimed", claimed().len())]
+    vec![("claims", 2), ("claimed", claimed().len())]
 }
 
 fn claimed() -> Vec<(&'static str, Vec<Expr>)> {
@@ -74,9 +80,10 @@ fn claimed() -> Vec<(&'static str, Vec<Expr>)> {
     let is = |field, value: &[u8]| [Expr::Load(field, R0), Expr::Cmp(R0, true, value.to_vec())];
     let is_not = |field, value: &[u8]| [Expr::Load(field, R0), Expr::Cmp(R0, false, value.to_vec())];
     let arp = is(Field::Protocol, &ARP);
-    let icmp = |kind: u8| [is(Field::L4Proto, &[ICMPV6]), is(Field::Icmp6Type, &[kind])].concat();
+    let icmp = |kind: u8| is(Field::Icmp6Type, &[kind]);
+    let on = || Expr::Verdict(Verdict::Accept);
     let mut rules = vec![
-        ("another hardware address", foreign(Field::EtherSaddr, "macs").to_vec()),
+        ("of IPv4", [&is(Field::Protocol, &IPV4)[..], &[on()]].concat()),
         ("another hardware address in ARP", [&arp[..], &foreign(Field::ArpSaddrEther, "macs")].concat()),
         // Who asks whether an address is free has none yet.
         (
@@ -84,6 +91,7 @@ fn claimed() -> Vec<(&'static str, Vec<Expr>)> {
             [&arp[..], &is_not(Field::ArpSaddr4, &[0; 4]), &foreign(Field::ArpSaddr4, "own4")].concat(),
         ),
     ];
+    rules.push(("of something else", [&is_not(Field::L4Proto, &[ICMPV6])[..], &[on()]].concat()));
     rules.extend(ROUTERS.map(|kind| ("a router's words", [&icmp(kind)[..], &[drop()]].concat())));
     rules.extend(NEIGHBOURS.map(|kind| {
         let some = is_not(Field::Saddr6, &[0; 16]);

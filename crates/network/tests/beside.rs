@@ -1,0 +1,119 @@
+//! Beside other firewalls, and with many ports.
+
+mod common;
+use common::within;
+use common::world::{HOST, OUTSIDE, World, at, ip, is_closed, network, reaches};
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use hull_network::ports::{Protocol, Published};
+use hull_network::rules::PortRule;
+
+/// What firewalld does at a reload: its own table is made anew, in one batch.
+const FIREWALLD: &str = "
+table inet firewalld
+delete table inet firewalld
+table inet firewalld {
+  chain nat_PREROUTING { type nat hook prerouting priority dstnat + 10; policy accept; }
+  chain filter_INPUT { type filter hook input priority filter + 10; policy accept;
+    ct state { established, related } accept
+    iifname lo accept
+    ct state invalid drop
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    reject with icmpx admin-prohibited; }
+  chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname \"br-lan\" accept
+    reject with icmpx admin-prohibited; }
+}
+";
+
+#[test]
+fn a_firewall_that_is_reloaded_cuts_nobody_off_and_opens_nothing() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let (web, peer) = (world.container(&lan, "web", &["10.1.0.3/24"]), world.container(&lan, "peer", &["10.1.0.4/24"]));
+    web.serve(80);
+    world.publish(&web, 80, "0.0.0.0", 8080);
+    world.publish_as(Protocol::Tcp, &peer, 7, ("0.0.0.0", 7000));
+    let echo = within(&peer.netns, || TcpListener::bind("0.0.0.0:7").unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = echo.accept().unwrap();
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+    });
+    let rules = std::env::temp_dir().join(format!("hull-firewalld-{}.nft", std::process::id()));
+    std::fs::write(&rules, FIREWALLD).unwrap();
+    let file = rules.to_str().unwrap();
+    let mut long = within(&world.outside, || TcpStream::connect(at(HOST, 7000)).unwrap());
+    long.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut goes_on = || {
+        let mut byte = [0];
+        long.write_all(b"x").and_then(|()| long.read_exact(&mut byte)).expect("the connection goes on");
+    };
+    let own = || world.tool("nft", &["list", "table", "inet", "hull-test"]);
+    goes_on();
+    let before = own();
+    for reload in
+        [&["nft", "-f", file][..], &["nft", "-f", file], &["iptables-nft", "-F"], &["iptables-nft", "-t", "nat", "-F"]]
+    {
+        world.tool(reload[0], &reload[1..]);
+        goes_on();
+        assert_eq!(own(), before, "{reload:?}");
+        assert!(!within(&world.host, || world.switch.mend().unwrap()), "{reload:?}");
+        assert_eq!(reaches(&world.outside, at(HOST, 8080)), ip(OUTSIDE), "{reload:?}");
+        reaches(&world.host, at("127.0.0.1", 8080));
+        reaches(&peer.netns, at("10.1.0.3", 80));
+    }
+    is_closed(&world.outside, at("10.1.0.3", 80));
+    std::fs::remove_file(rules).unwrap();
+}
+
+#[test]
+fn five_thousand_ports_are_published_and_closed_again() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/16"]);
+    world.raise(&lan);
+    let (web, last) = (world.container(&lan, "web", &["10.1.0.3/16"]), world.container(&lan, "last", &["10.1.0.4/16"]));
+    web.serve(80);
+    last.serve(80);
+    let rule = |to: &str, host: u16| {
+        let published = Published { protocol: Protocol::Tcp, port: 80, address: ip("0.0.0.0"), host };
+        PortRule { published, to: ip(to) }
+    };
+    // Of twenty-five containers two hundred each, and of a hundred more one each; two of them are there.
+    let many = (0..25u16).map(|part| {
+        let to = if part == 24 { "10.1.0.3".to_owned() } else { format!("10.1.1.{part}") };
+        (format!("many{part}"), (0..200).map(|port| rule(&to, 10_000 + part * 200 + port)).collect())
+    });
+    let single = (0..100u16).map(|port| {
+        let to = if port == 99 { "10.1.0.4".to_owned() } else { format!("10.1.2.{port}") };
+        (format!("single{port}"), vec![rule(&to, 20_000 + port)])
+    });
+    let batches: Vec<(String, Vec<PortRule>)> = many.chain(single).collect();
+    within(&world.host, || {
+        for (endpoint, ports) in &batches {
+            world.switch.publish(endpoint, ports.clone()).unwrap();
+        }
+    });
+    for port in [14_800, 14_999, 20_099] {
+        assert_eq!(reaches(&world.outside, at(HOST, port)), ip(OUTSIDE), "{port}");
+    }
+    is_closed(&world.outside, at(HOST, 15_000));
+    assert!(!within(&world.host, || world.switch.mend().unwrap()), "all of them are there");
+    world.tool("nft", &["flush", "ruleset"]);
+    assert!(within(&world.host, || world.switch.mend().unwrap()), "made again, all at once");
+    reaches(&world.outside, at(HOST, 14_999));
+    within(&world.host, || {
+        for (endpoint, _) in &batches {
+            world.switch.detach(endpoint).unwrap();
+        }
+    });
+    is_closed(&world.outside, at(HOST, 14_999));
+    let left = world.tool("nft", &["list", "map", "inet", "hull-test", "any4"]);
+    assert!(!left.contains("elements"), "{left}");
+}
