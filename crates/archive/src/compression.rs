@@ -6,11 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::Error;
 use crate::source::Source;
-
-/// The largest window of a zstd stream, as a power of two: what memory it may ask for. The layers of an image are read
-/// four at a time, and an image may not cost more than 128 MiB. RFC 8878 (3.1.1.1.2) recommends to write no larger window
-/// than these 8 MiB; levels up to 19 and builders of images keep to it.
-const WINDOW: u32 = 23;
+use crate::window::{self, LARGEST, Large, USUAL};
 
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +39,7 @@ impl Compression {
 pub struct Decompressor<R: Read> {
     inner: Inner<Source<R>>,
     compression: Compression,
+    _large: Option<Large>,
 }
 
 enum Inner<B: BufRead> {
@@ -52,20 +49,44 @@ enum Inner<B: BufRead> {
 }
 
 impl<R: Read> Decompressor<R> {
-    /// Reads the first bytes of `from` and chooses.
+    /// Reads the first bytes of `from` and chooses. zstd streams may have windows of up to 8 MiB.
     pub fn new(from: R) -> Result<Self, Error> {
+        Self::choose(from, |window| window::check(window, USUAL).map(|()| None))
+    }
+
+    /// The same with windows of up to 32 MiB. Of those above 8 MiB this process holds one at a time: `before` is called
+    /// before it waits for its turn, and must bring about whatever the reader of this stream may wait for.
+    pub fn with_large_windows(from: R, before: impl FnOnce() -> Result<(), Error>) -> Result<Self, Error> {
+        Self::choose(from, |window| {
+            window::check(window, LARGEST)?;
+            if window.is_some_and(|bytes| bytes <= 1 << USUAL) {
+                return Ok(None);
+            }
+            before()?;
+            Ok(Some(Large::wait()))
+        })
+    }
+
+    fn choose(from: R, room: impl FnOnce(Option<u64>) -> Result<Option<Large>, Error>) -> Result<Self, Error> {
         let mut source = Source::new(from);
-        let compression = Compression::detect(source.fill_buf().map_err(Error::Read)?)?;
+        let start = source.fill_buf().map_err(Error::Read)?;
+        let compression = Compression::detect(start)?;
+        let large = match compression {
+            Compression::Zstd => room(window::of_header(start))?,
+            _ => None,
+        };
         let inner = match compression {
             Compression::Plain => Inner::Plain(source),
             Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(source))),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Error::Read)?;
-                decoder.window_log_max(WINDOW).map_err(Error::Read)?;
+                // Later frames are bound by it, too.
+                let log = if large.is_some() { LARGEST } else { USUAL };
+                decoder.window_log_max(log).map_err(Error::Read)?;
                 Inner::Zstd(Box::new(decoder))
             }
         };
-        Ok(Self { inner, compression })
+        Ok(Self { inner, compression, _large: large })
     }
 
     /// What was found.

@@ -48,6 +48,14 @@ pub enum Error {
     /// A compression that hull does not read.
     #[error("{0} compression is not supported")]
     Compression(&'static str),
+    /// A zstd stream that needs more memory than may be had.
+    #[error("the zstd stream needs {mib} MiB of memory for its window; at most {limit} MiB are given")]
+    Window {
+        /// What it needs.
+        mib: u64,
+        /// The bound.
+        limit: u64,
+    },
     /// A system call on an unpacked file failed.
     #[error("{call} `{path}`: {errno}")]
     File {
@@ -66,7 +74,7 @@ impl Error {
         match self {
             Self::CutShort { .. } | Self::Malformed { .. } | Self::Entry { .. } | Self::Limit { .. } => Kind::Invalid,
             Self::Read(error) if is_damage(error) => Kind::Invalid,
-            Self::Compression(_) => Kind::Unsupported,
+            Self::Compression(_) | Self::Window { .. } => Kind::Unsupported,
             Self::Read(_) | Self::Write(_) | Self::Below | Self::File { .. } => Kind::Internal,
         }
     }
@@ -92,6 +100,7 @@ impl From<Error> for Fault {
         let fault = Self::new(error.kind(), error.to_string());
         match error {
             Error::Compression(_) => fault.hint("recompress it with gzip or zstd, or pass it uncompressed"),
+            Error::Window { .. } => fault.hint("recompress it with a smaller window: zstd without --long and --ultra"),
             Error::File { errno: Errno::NOSPC | Errno::DQUOT, .. } => fault.hint(HINT),
             // What is read is kept on the way: it was the keeping that failed.
             Error::Read(source) if is_full(&source) => {

@@ -18,6 +18,7 @@ mod source;
 pub mod tar;
 mod unpack;
 mod walk;
+mod window;
 
 pub use compare::differs;
 pub use compression::{Compression, Decompressor, Gzip};

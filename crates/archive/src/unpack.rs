@@ -17,7 +17,7 @@ use crate::tar::Reader;
 use crate::{Compression, Decompressor, Error, Extracted, Extractor, Limits, Lowers};
 
 const PIECE: usize = 1 << 18;
-const QUEUE: usize = 8;
+const QUEUE: usize = 4;
 
 /// What a pass over a layer found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,12 @@ pub fn unpack(
     let (full_to, full_from) = sync_channel(QUEUE);
     let (empty_to, empty_from) = channel();
     thread::scope(|scope| {
-        let pump = scope.spawn(move || pump(from, &full_to, &empty_from, limits.bytes));
+        let below = lowers.clone();
+        let pump = scope.spawn(move || {
+            // ORDER: a large window waits its turn, and who has it must not wait for layers below that wait for theirs.
+            let from = Decompressor::with_large_windows(from, || below.wait())?;
+            pump(from, &full_to, &empty_from, limits.bytes)
+        });
         let hasher = Sha256::new();
         let pieces = Pieces { full: full_from, empty: empty_to, piece: Vec::new(), at: 0, hasher };
         let mut reader = Reader::new(pieces, limits);
@@ -66,7 +71,7 @@ pub fn unpack(
 
 /// The digest and length of the uncompressed archive, without unpacking it.
 pub fn digest_of(from: impl Read, max: u64) -> Result<(Digest, u64, Compression), Error> {
-    let mut from = Decompressor::new(from)?;
+    let mut from = Decompressor::with_large_windows(from, || Ok(()))?;
     let (mut hasher, mut bytes) = (Sha256::new(), 0);
     let mut piece = vec![0; PIECE];
     loop {
@@ -84,12 +89,11 @@ pub fn digest_of(from: impl Read, max: u64) -> Result<(Digest, u64, Compression)
 
 /// `None` if the other end gave up.
 fn pump(
-    from: impl Read,
+    mut from: Decompressor<impl Read>,
     full: &SyncSender<Vec<u8>>,
     empty: &Receiver<Vec<u8>>,
     max: u64,
 ) -> Result<Option<(u64, Compression)>, Error> {
-    let mut from = Decompressor::new(from)?;
     let mut bytes = 0;
     loop {
         let mut piece = empty.try_recv().unwrap_or_default();

@@ -81,14 +81,39 @@ fn documents_above_their_bound_are_refused() {
     assert!(ground.images.load(&archive(&[("manifest.json", nested.as_bytes())])[..], &quiet).is_err());
 }
 
+/// Packed with a window of 2^`log` bytes.
+fn with_window(plain: &[u8], log: u32) -> Vec<u8> {
+    let mut to = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    to.window_log(log).unwrap();
+    std::io::Write::write_all(&mut to, plain).unwrap();
+    to.finish().unwrap()
+}
+
+#[test]
+fn layers_with_large_windows_take_turns_and_nobody_waits_for_ever() {
+    let ground = Ground::new();
+    std::thread::scope(|scope| {
+        for image in 0..4 {
+            let ground = &ground;
+            scope.spawn(move || {
+                // Each looks at the layers below, where its directory is.
+                let name = |at| (format!("dir/{image}-{at}"), format!("{at}"));
+                let plain: Vec<Vec<u8>> = (0..7).map(name).map(|(path, text)| layer(&[(&path, &text)])).collect();
+                let packed = plain.iter().enumerate().map(|(at, one)| with_window(one, [25, 24, 20][at % 3])).collect();
+                let layers: Vec<&[u8]> = plain.iter().map(Vec::as_slice).collect();
+                let bytes = docker_archive(&[(config(&layers), packed, vec![&format!("turns:{image}")])]);
+                ground.images.load(&bytes[..], &quiet).unwrap();
+            });
+        }
+    });
+    assert_eq!(ground.images.check(false).unwrap().broken, vec![]);
+}
+
 #[test]
 fn a_zstd_stream_that_asks_for_much_memory_is_refused() {
     let ground = Ground::new();
     let plain = layer(&[("f", "x")]);
-    let mut to = zstd::Encoder::new(Vec::new(), 1).unwrap();
-    to.window_log(27).unwrap();
-    std::io::Write::write_all(&mut to, &plain).unwrap();
-    let greedy = to.finish().unwrap();
+    let greedy = with_window(&plain, 27);
     let bytes = docker_archive(&[(config(&[&plain]), vec![greedy], vec!["greedy:1"])]);
     let error = ground.images.load(&bytes[..], &quiet).unwrap_err();
     assert!(error.to_string().contains("memory"), "{error}");

@@ -25,7 +25,7 @@ const LARGE: u64 = 16 << 20;
 const PART: u64 = 4 << 20;
 const IN_FLIGHT: usize = 4;
 /// Parts in flight of all blobs together.
-pub(crate) const ALL_IN_FLIGHT: usize = 8;
+pub(crate) const ALL_IN_FLIGHT: usize = 5;
 /// Failures in a row, without a byte in between, after which a fetch is given up.
 const PATIENCE: u32 = 5;
 

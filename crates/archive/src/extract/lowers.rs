@@ -50,6 +50,11 @@ impl<'a> Lowers<'a> {
         Ok(self.whole()?.first().copied())
     }
 
+    /// Waits until they are whole.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        self.whole().map(|_| ())
+    }
+
     fn whole(&self) -> Result<&[BorrowedFd<'a>], Error> {
         match self.ready {
             Some(ready) if !self.dirs.is_empty() && !ready() => Err(Error::Below),
