@@ -48,7 +48,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let (durable, fleeting) = databases(&config.root, &config.run)?;
     let parts = parts(&config.root, instance.clone(), config.pools)?;
     let networks = Networks::open(durable.clone(), &instance)?;
-    let images = blocking(|| hull_image::Images::open(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
+    let images = blocking(|| images(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
     let transfers = Transfers::new(images.content(), &config.version);
     let core = Arc::new(Core {
@@ -90,6 +90,15 @@ fn databases(root: &Path, run: &Path) -> Result<(Db, Db), Fault> {
     let durable = blocking(|| Db::open(root.join("state.db")))?;
     let fleeting = blocking(|| Db::open_with(run.join("state.db"), Options { sync: Sync::Never }))?;
     Ok((durable, fleeting))
+}
+
+fn images(root: &Path, db: Db, snapshots: hull_snapshot::Snapshots) -> Result<hull_image::Images, hull_image::Error> {
+    let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| hull_registry::HULL_ETC.into());
+    let bounds = hull_image::Bounds::read(Path::new(&etc));
+    if let Err(error) = &bounds {
+        tracing::error!(%error, "no image can be brought in");
+    }
+    hull_image::Images::bounded(root, db, snapshots, bounds)
 }
 
 fn parts(root: &Path, instance: String, pools: bool) -> Result<Arc<Parts>, Fault> {

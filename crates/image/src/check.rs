@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hull_archive::Limits;
 use hull_types::Digest;
 
 use crate::images::Hold;
 use crate::index::Known;
 use crate::records::{ImageRow, LayerRow};
-use crate::session::Session;
+use crate::session::room;
 use crate::{Images, Result};
 
 /// What a check found.
@@ -132,7 +133,7 @@ impl Images {
             return Ok((!there).then(|| ("it is missing, and so is a whole archive of it".to_owned(), false)));
         }
         let below: Vec<Digest> = row.layers[..at].iter().map(|below| below.chain_id).collect();
-        let limits = Session::new(self)?.limits();
+        let limits = Limits { bytes: room(self)?, ..Limits::default() };
         let verified =
             match snapshots.verify(&layer.chain_id, self.inner.content.open_blob(&layer.blob)?, &below, limits) {
                 Ok(verified) => verified,

@@ -17,6 +17,12 @@ pub enum Error {
     /// The built-in image cannot be changed.
     #[error("`{0}` is built in: it can be neither replaced nor removed")]
     BuiltIn(&'static str),
+    /// What may be brought in is not known, as the file that says it cannot be used.
+    #[error("{0}")]
+    Bounds(Box<Fault>),
+    /// The disk has less room than the image needs.
+    #[error(transparent)]
+    NoRoom(Box<Error>),
     /// A name is needed and a digest or nothing was given.
     #[error("`{0}` names no repository and tag")]
     NoTag(String),
@@ -138,7 +144,8 @@ impl Error {
             | Self::Change { .. } => Kind::Invalid,
             Self::Unsupported(_) => Kind::Unsupported,
             Self::Read(_) => Kind::Internal,
-            Self::Transfer(fault) => fault.kind,
+            Self::Transfer(fault) | Self::Bounds(fault) => fault.kind,
+            Self::NoRoom(_) => Kind::Internal,
             Self::Text(error) => error.kind(),
             Self::Archive(error) => error.kind(),
             Self::Content(error) => error.kind(),
@@ -147,14 +154,13 @@ impl Error {
         }
     }
 
-    /// An archive may take what the disk has left, at most its usual bound: below that, the disk is full.
-    fn is_lack_of_room(&self) -> bool {
+    /// Whether an archive was larger than it may be.
+    pub(crate) fn is_too_large(&self) -> bool {
         let error = match self {
             Self::Archive(error) | Self::Snapshot(hull_snapshot::Error::Archive(error)) => error,
             _ => return false,
         };
-        let usual = hull_archive::Limits::default().bytes;
-        matches!(error, hull_archive::Error::Limit { limit, what: "bytes" } if *limit < usual)
+        matches!(error, hull_archive::Error::Limit { what: "bytes", .. })
     }
 
     pub(crate) fn document(what: &'static str, why: impl ToString) -> Self {
@@ -164,8 +170,8 @@ impl Error {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        if error.is_lack_of_room() {
-            let fault = Self::internal("no space left on the disk for this image").cause(&error);
+        if let Error::NoRoom(error) = error {
+            let fault = Self::internal("no space left on the disk for this image").cause(error);
             return fault.hint("free some disk space under the root directory");
         }
         let hint = match &error {
@@ -177,7 +183,7 @@ impl From<Error> for Fault {
             _ => None,
         };
         let fault = match error {
-            Error::Transfer(fault) => *fault,
+            Error::Transfer(fault) | Error::Bounds(fault) => *fault,
             Error::Text(error) => error.into(),
             Error::Archive(error) => error.into(),
             Error::Content(error) => error.into(),

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hull_content::Store;
 use hull_records::{Db, Gap};
 use hull_snapshot::Snapshots;
-use hull_types::{Digest, ImageRef, Timestamp};
+use hull_types::{Digest, Fault, ImageRef, Timestamp};
 
 use crate::index::{Index, Known};
 use crate::records::{ImageRow, NameRow};
-use crate::{Error, HOST_IMAGE, HistoryLine, Image, Result, host};
+use crate::{Bounds, Error, HOST_IMAGE, HistoryLine, Image, Result, host};
 
 /// The images of one engine. Clones share them.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub(crate) struct Inner {
     pub db: Db,
     index: Mutex<Index>,
     host: Image,
+    pub bounds: std::result::Result<Bounds, Fault>,
 }
 
 impl Images {
@@ -33,6 +34,19 @@ impl Images {
     /// # Errors
     /// If the store or the database cannot be read at all.
     pub fn open(root: &Path, db: Db, snapshots: Snapshots) -> Result<Self> {
+        Self::bounded(root, db, snapshots, Ok(Bounds::default()))
+    }
+
+    /// The same with bounds on what may be brought in. Where they are not known, nothing is.
+    ///
+    /// # Errors
+    /// As [`Images::open`].
+    pub fn bounded(
+        root: &Path,
+        db: Db,
+        snapshots: Snapshots,
+        bounds: std::result::Result<Bounds, Fault>,
+    ) -> Result<Self> {
         let content = Store::open(root)?;
         let mut index = Index::default();
         let (images, names) = db.write(|tx| Ok::<_, Error>((tx.scan::<ImageRow>()?, tx.scan::<NameRow>()?)))?;
@@ -54,7 +68,7 @@ impl Images {
             }
         }
         index.take_names(names.rows);
-        let inner = Inner { content, snapshots, db, index: Mutex::new(index), host: host::image() };
+        let inner = Inner { content, snapshots, db, index: Mutex::new(index), host: host::image(), bounds };
         Ok(Self { inner: Arc::new(inner) })
     }
 

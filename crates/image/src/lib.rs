@@ -5,6 +5,7 @@
 //! and is on the disk; a failed operation leaves no name, layer or blob; `hull/host` is always there.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod changes;
 mod check;
 mod commit;
@@ -24,6 +25,7 @@ mod save;
 mod session;
 mod usage;
 
+pub use bounds::Bounds;
 pub use check::{Broken, Checked};
 pub use commit::{Commit, CommitOptions};
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};

@@ -6,10 +6,10 @@
 
 use std::io::{BufReader, Read};
 
-use hull_archive::Decompressor;
 use hull_archive::tar::Reader;
+use hull_archive::{Decompressor, Limits};
 
-use crate::session::{LayerSource, Session, Wanted};
+use crate::session::{LayerSource, Session, Wanted, room};
 use crate::{Error, Images, Loaded, Result};
 
 mod docker;
@@ -51,10 +51,11 @@ impl Images {
     /// [`Error::NoImage`] and whatever else is wrong with the archive; then nothing was named or stored.
     pub fn load(&self, from: impl Read + Send, report: Report<'_>) -> Result<Vec<Loaded>> {
         let mut session = Session::new(self)?;
-        let plain = BufReader::with_capacity(1 << 18, Decompressor::new(from)?);
-        let mut reader = Reader::new(plain, session.limits());
-        let mut spool = Spool::read(&mut reader, &self.inner.content)?;
-        reader.drain()?;
+        let mut spool = self.spool(from).map_err(|error| match error.is_too_large() {
+            // An archive of many images is bound by the disk alone.
+            true => Error::NoRoom(Box::new(error)),
+            false => error,
+        })?;
         let loaded = if spool.has("manifest.json") {
             docker::load(&mut session, &mut spool, report)?
         } else if spool.has("index.json") {
@@ -67,6 +68,14 @@ impl Images {
         self.report_renamed(&loaded, report);
         session.commit()?;
         Ok(loaded)
+    }
+
+    fn spool(&self, from: impl Read) -> Result<Spool> {
+        let plain = BufReader::with_capacity(1 << 18, Decompressor::new(from)?);
+        let mut reader = Reader::new(plain, Limits { bytes: room(self)?, ..Limits::default() });
+        let spool = Spool::read(&mut reader, &self.inner.content)?;
+        reader.drain()?;
+        Ok(spool)
     }
 
     fn report_renamed(&self, loaded: &[Loaded], report: Report<'_>) {

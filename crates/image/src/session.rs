@@ -37,6 +37,8 @@ pub(crate) struct Session<'a> {
     pinned: Vec<Digest>,
     new: Vec<New>,
     limits: Limits,
+    /// The disk has less room than a layer may need.
+    scarce: bool,
 }
 
 /// A layer as an image's configuration and manifest promise it.
@@ -65,10 +67,9 @@ struct New {
 
 impl<'a> Session<'a> {
     pub fn new(images: &'a Images) -> Result<Self> {
-        // A bomb must not fill the disk; what an honest image needs beside this is its compressed form.
-        let free = images.inner.snapshots.free_bytes()?;
-        let bytes = (free - free / 4).min(Limits::default().bytes);
-        let limits = Limits { bytes, ..Limits::default() };
+        let bounds = images.inner.bounds.clone().map_err(|fault| Error::Bounds(Box::new(fault)))?;
+        let room = room(images)?;
+        let limits = Limits { bytes: room.min(bounds.size), entries: bounds.entries, ..Limits::default() };
         Ok(Self {
             images,
             blobs: HashMap::new(),
@@ -77,11 +78,13 @@ impl<'a> Session<'a> {
             pinned: Vec::new(),
             new: Vec::new(),
             limits,
+            scarce: room < bounds.size,
         })
     }
 
-    pub fn limits(&self) -> Limits {
-        self.limits
+    /// Whether it was the disk that made something too large.
+    fn told(&self, error: Error) -> Error {
+        if self.scarce && error.is_too_large() { Error::NoRoom(Box::new(error)) } else { error }
     }
 
     /// Keeps a blob for the images of this session, unless the store has it.
@@ -151,7 +154,10 @@ impl<'a> Session<'a> {
             }
             rows.push(LayerRow { chain_id, diff_id: layer.diff_id, blob, media_type });
         }
-        let done = lanes::run(&self.jobs(wanted, &rows, &todo), source, &self.images.inner.content, self.limits)?;
+        let jobs = self.jobs(wanted, &rows, &todo);
+        let done = lanes::run(&jobs, source, &self.images.inner.content, self.limits);
+        drop(jobs);
+        let done = done.map_err(|error| self.told(error))?;
         for ((at, stage, _), done) in todo.into_iter().zip(done) {
             if rows[at].media_type.is_empty() {
                 media_type(done.compression).clone_into(&mut rows[at].media_type);
@@ -212,7 +218,7 @@ impl<'a> Session<'a> {
         let parent = below.last().map(|layer| layer.chain_id);
         let stage = self.images.inner.snapshots.stage(parent.as_ref())?;
         let lowers: Vec<StagedOrVisible<'_>> = below.iter().map(|layer| self.find(&layer.chain_id)).collect();
-        let unpacked = stage.unpack(&mut from, &lowers, self.limits)?;
+        let unpacked = stage.unpack(&mut from, &lowers, self.limits).map_err(|error| self.told(error.into()))?;
         if let Some(diff_id) = diff_id {
             expect("a layer", diff_id, unpacked.diff_id)?;
         }
@@ -321,6 +327,12 @@ impl Drop for Session<'_> {
         let mut index = self.images.index();
         self.pinned.iter().for_each(|digest| index.unpin(digest));
     }
+}
+
+/// A bomb must not fill the disk; what an honest image needs beside this is its compressed form.
+pub(crate) fn room(images: &Images) -> Result<u64> {
+    let free = images.inner.snapshots.free_bytes()?;
+    Ok(free - free / 4)
 }
 
 pub(crate) fn expect(what: &'static str, expected: &Digest, found: Digest) -> Result<()> {

@@ -119,6 +119,7 @@ impl Repository {
         let response = request.header(ACCEPT, "application/json").send().await;
         let response = response.map_err(|error| transport(&registry, "an access token", &error))?;
         let status = response.status();
+        let after = crate::request::after(response.headers());
         let text = bounded(response, MAX_TOKEN, &registry, "the access token").await?;
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
@@ -129,7 +130,7 @@ impl Repository {
                 Err(Error::Login { registry: self.authority().to_owned(), why: why.to_owned() })
             }
             StatusCode::TOO_MANY_REQUESTS => {
-                Err(Error::RateLimit { registry, why: "too many requests for access tokens".to_owned(), after: None })
+                Err(Error::RateLimit { registry, why: "too many requests for access tokens".to_owned(), after })
             }
             status if !status.is_success() => Err(Error::Status {
                 registry,

@@ -178,11 +178,14 @@ impl Error {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let hint = match &error {
+            Error::RateLimit { after: Some(seconds), .. } => {
+                let again = format!("try again in {}, or log in: known users may pull more", words(*seconds));
+                return Self::new(error.kind(), error.to_string()).hint(again);
+            }
             Error::Connect { .. } => {
                 Some("check the name and the network; a registry without TLS must be named as insecure")
             }
             Error::Denied { .. } => Some("the repository may not exist, or `hull login` is needed"),
-            Error::RateLimit { after: Some(_), .. } => Some("try again later, or log in: known users may pull more"),
             Error::RateLimit { after: None, .. } => {
                 Some("log in with `hull login` (known users may pull more), or use a mirror")
             }
@@ -196,6 +199,16 @@ impl From<Error> for Fault {
             Some(hint) => fault.hint(hint),
             None => fault,
         }
+    }
+}
+
+/// A time to wait, rounded up.
+fn words(seconds: u64) -> String {
+    let count = |number: u64, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") };
+    match seconds {
+        0..120 => count(seconds.max(1), "second"),
+        120..7200 => count(seconds.div_ceil(60), "minute"),
+        _ => count(seconds.div_ceil(3600), "hour"),
     }
 }
 

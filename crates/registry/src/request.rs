@@ -1,6 +1,6 @@
 //! One exchange with a registry: authorization, redirects by hand, retries, and answers with a limit.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Body, Method, Response, StatusCode, Url};
@@ -133,7 +133,7 @@ impl Repository {
     /// What a status that is no success means.
     async fn refusal(&self, response: Response, what: &str) -> Error {
         let status = response.status();
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let after = after(response.headers());
         let registry = authority(response.url());
         let what = what.to_owned();
         let text = bounded(response, MAX_ERROR, &registry, "an error").await.unwrap_or_default();
@@ -146,6 +146,16 @@ impl Repository {
             status => Error::Status { registry, what, status, why },
         }
     }
+}
+
+/// Seconds until it may be tried again: `Retry-After`, of which some make the moment, or Docker Hub's `X-Retry-After`, which is
+/// one (seconds since 1970). A date (RFC 9110, 10.2.3) is what no registry is known to send.
+pub(crate) fn after(headers: &HeaderMap) -> Option<u64> {
+    const MOMENT: u64 = 1_000_000_000;
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let said = number(RETRY_AFTER.as_str()).or_else(|| number("x-retry-after"))?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    Some(if said > MOMENT { said.saturating_sub(now) } else { said })
 }
 
 pub(crate) fn transport(registry: &str, what: &str, error: &reqwest::Error) -> Error {

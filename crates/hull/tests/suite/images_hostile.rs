@@ -93,3 +93,31 @@ fn a_layer_of_very_many_entries_costs_little_memory() {
     assert!(peak < 128, "{peak} MiB");
     host.hull(&["rmi", "many"]).ok();
 }
+
+#[test]
+fn what_a_layer_may_unpack_to_is_the_hosts_to_say() {
+    let etc = tempfile::tempdir().expect("a directory");
+    let file = etc.path().join("images.json");
+    let env = vec![("HULL_ETC".to_owned(), etc.path().to_string_lossy().into_owned())];
+    let host = Host::with(&Settings { env, ..Settings::default() });
+    let bring = || host.hull(&["import", &archive(&host, "many"), "many"]);
+    let says = |text: &str| {
+        std::fs::write(&file, text).expect("write");
+        host.hull(&["engine", "restart"]).ok();
+    };
+    for (bounds, part) in [
+        (r#"{"max-layer-entries":1000}"#, "exceeds the limit of 1000 entries"),
+        (r#"{"max-layer-size":"3m"}"#, "exceeds the limit of 3145728 bytes"),
+        (r#"{"max-layer-size":"lots"}"#, "images.json cannot be used"),
+        (r#"{"max-layers":1}"#, "images.json cannot be used"),
+    ] {
+        says(bounds);
+        let err = bring().fails(1);
+        assert!(err.contains(part), "{bounds}: {err}");
+        assert_eq!(host.hull(&["images", "-q", "many"]).ok(), "", "{bounds}");
+        // What is here goes on.
+        assert_eq!(host.sh(&[], "echo fine"), "fine", "{bounds}");
+    }
+    says(r#"{"max-layer-size":"100m","max-layer-entries":100000}"#);
+    bring().ok();
+}

@@ -45,6 +45,7 @@ fn nothing_of_a_misbehaving_registrys_image_becomes_visible() {
         ("file", "neither https nor http"),
         ("circle", "circle"),
         ("limited", "toomanyrequests"),
+        ("limited", "try again in 60 minutes"),
     ];
     for (mode, part) in rows {
         let out = host.hull(&["pull", &format!("{HERE}/{mode}/x:1")]);

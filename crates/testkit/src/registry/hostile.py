@@ -81,7 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == "plainrealm":
             return self.answer(401, WWW_Authenticate='Bearer realm="http://%s:5000/token",service="x"' % self.server.server_address[0])
         if mode == "limited":
-            return self.answer(429, b'{"errors":[{"code":"TOOMANYREQUESTS","message":"you have reached your limit"}]}')
+            return self.answer(429, b'{"errors":[{"code":"TOOMANYREQUESTS","message":"you have reached your limit"}]}', Retry_After="3541")
         if what == "manifests":
             return self.manifest(mode)
         return self.blob(mode, name)
