@@ -53,6 +53,26 @@ fn main() {
         systemd::CASES,
         terminal::CASES,
     ];
-    let trials = modules.into_iter().flatten().flat_map(|case| case.trials()).collect();
-    run(&Arguments::from_args(), trials).exit();
+    let (wished, options) = split(std::env::args());
+    let arguments = Arguments::from_iter(options);
+    let is_wished = |name: &str| match arguments.exact {
+        true => wished.iter().any(|wish| wish == name),
+        false => wished.iter().any(|wish| name.contains(wish.as_str())),
+    };
+    let trials = modules.into_iter().flatten().flat_map(|case| case.trials());
+    let trials = trials.filter(|trial| wished.is_empty() || is_wished(trial.name())).collect();
+    run(&arguments, trials).exit();
+}
+
+/// The names asked for, and the rest of the command line. libtest-mimic knows one name, the standard harness any number.
+fn split(words: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    const WITH_VALUE: [&str; 6] = ["--skip", "--test-threads", "--color", "--format", "--logfile", "-Z"];
+    let (mut names, mut options) = (Vec::new(), Vec::new());
+    let mut value = true; // the program's own name is none of a test
+    for word in words {
+        let is_option = value || word.starts_with('-');
+        value = !value && WITH_VALUE.contains(&word.as_str());
+        if is_option { options.push(word) } else { names.push(word) }
+    }
+    (names, options)
 }
