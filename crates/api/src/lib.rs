@@ -15,6 +15,8 @@ use std::os::unix::net::UnixListener;
 use hull_engine::Engine;
 use hull_types::{Fault, Kind};
 
+pub use routes::Access;
+
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,6 +47,17 @@ impl From<Error> for Fault {
 pub async fn serve(engine: Engine, listener: UnixListener, shutdown: impl Future) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listen)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(Error::Listen)?;
-    http::serve(listener, routes::Api::new(engine), shutdown).await;
+    http::serve(listener, routes::Api::new(engine, Access::Full), shutdown).await;
+    Ok(())
+}
+
+/// Serves the Engine API, or a part of it, on a further socket as long as the runtime lives.
+///
+/// # Errors
+/// [`Error::Listen`].
+pub fn serve_beside(engine: Engine, listener: UnixListener, access: Access) -> Result<(), Error> {
+    listener.set_nonblocking(true).map_err(Error::Listen)?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(Error::Listen)?;
+    tokio::spawn(http::serve(listener, routes::Api::new(engine, access), std::future::pending::<()>()));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Which request is which call: one match over method and path.
 
+mod access;
 mod archive;
 mod containers;
 mod exec;
@@ -18,6 +19,8 @@ use hull_types::{Fault, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use access::Access;
+
 use crate::http::{Body, Head, HeadError, MULTIPLEXED, Method, RAW, Reply, Request, Service};
 use crate::query::Target;
 use crate::status;
@@ -30,6 +33,7 @@ type Answer = Result<Reply, Fault>;
 pub(crate) struct Api {
     engine: Engine,
     common: &'static str,
+    access: Access,
 }
 
 /// A decoded request, as handlers get it.
@@ -40,15 +44,15 @@ pub(crate) struct Call {
 }
 
 impl Api {
-    /// The routes of this engine.
-    pub fn new(engine: Engine) -> Self {
+    /// The routes of this engine, as far as this access goes.
+    pub fn new(engine: Engine, access: Access) -> Self {
         let (major, minor) = hull_wire::API_VERSION;
         let common = format!(
             "Api-Version: {major}.{minor}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Hull/{} (linux)\r\n",
             env!("CARGO_PKG_VERSION")
         );
         // One string for the life of the process: every answer bears it.
-        Self { engine, common: common.leak() }
+        Self { engine, common: common.leak(), access }
     }
 
     async fn answer(&self, request: Request) -> Answer {
@@ -56,6 +60,7 @@ impl Api {
         let mut call = Call { target: Target::parse(&head.target)?, head, body };
         let segments = std::mem::take(&mut call.target.segments);
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        self.access.check(call.head.method, &path)?;
         match path.as_slice() {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,

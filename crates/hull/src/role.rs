@@ -3,6 +3,7 @@
 //! Composition root: nothing here decides anything but which parts are put together.
 
 mod engine;
+pub(crate) mod sockets;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

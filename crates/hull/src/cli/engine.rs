@@ -16,23 +16,45 @@ use super::io;
 use super::parse::Spoken;
 use super::{each, spawn};
 use crate::output::format;
+use crate::role::sockets;
 
 /// How long keeper and engine may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Flags of `engine start`.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Start {}
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Start {
+    /// Listen on a further socket, as in path=/run/x.sock,access=read,mode=0666 (access is full or read)
+    #[arg(long, value_name = "spec")]
+    socket: Vec<String>,
+    /// Listen at docker's usual place, too
+    #[arg(long)]
+    docker_socket: bool,
+}
 
 impl Spoken for Start {
     const NAME: &'static str = "start";
     const ABOUT: &'static str = "Start keeper and engine, if they do not run";
-    const USAGE: &'static str = "";
+    const USAGE: &'static str = "[OPTIONS]";
+    const MORE: &'static str = "Through a socket with read access the engine and its objects can be looked at, not \
+        changed, and no files be read: a dashboard needs no more. An engine that a unit starts gets the same from \
+        HULL_SOCKETS in its environment, with `;` between the specs.";
 
     fn run(self, context: &Context) -> Outcome {
+        let mut specs = self.socket;
+        specs.extend(self.docker_socket.then(|| sockets::DOCKER.to_owned()));
+        let specs = specs.join(";");
+        let asked = sockets::parse(&specs).map_err(Failure::usage)?;
         let client = match context.running()? {
+            Some(_) if !asked.is_empty() => {
+                let fault = Fault::conflict("an engine runs already, and gets no further sockets");
+                return Err(fault.hint("`hull engine stop` it first").into());
+            }
             Some(client) => client,
-            None => spawn::start(context)?,
+            None => {
+                asked.iter().try_for_each(sockets::Socket::check)?;
+                spawn::start_with(context, &specs)?
+            }
         };
         client.ping().map_err(Fault::from)?;
         Ok(0)
@@ -89,7 +111,7 @@ impl Spoken for Restart {
 
     fn run(self, context: &Context) -> Outcome {
         let Some(client) = context.running()? else {
-            return Start {}.run(context);
+            return Start::default().run(context);
         };
         client.ping().map_err(Fault::from)?;
         let before = Pids::find(context)?;

@@ -23,6 +23,7 @@ mod completion;
 mod cp;
 mod create;
 mod df;
+mod dial;
 mod diff;
 mod engine;
 mod events;

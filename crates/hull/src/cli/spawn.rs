@@ -13,6 +13,7 @@ use hull_types::{Digest, Fault, Kind};
 use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
+use crate::role::sockets::VARIABLE;
 
 mod systemd;
 
@@ -21,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Starts an engine and connects to it; connects to the one that another command started first.
 pub(crate) fn start(context: &Context) -> Result<Client, Fault> {
+    start_with(context, "")
+}
+
+/// As [`start`], with further sockets (see [`crate::role::sockets`]).
+pub(crate) fn start_with(context: &Context, sockets: &str) -> Result<Client, Fault> {
     let failed = |what: &str, error: io::Error| {
         let fault = Fault::new(Kind::Unavailable, format!("cannot start the engine: {what}")).cause(&error);
         if error.kind() == io::ErrorKind::PermissionDenied {
@@ -41,19 +47,25 @@ pub(crate) fn start(context: &Context) -> Result<Client, Fault> {
         return Ok(client);
     }
     let log = context.run.join("engine.log");
-    let child = launch(context, &log).map_err(|e| failed("its process cannot be made", e))?;
+    let child = launch(context, &log, sockets).map_err(|e| failed("its process cannot be made", e))?;
     await_socket(context, child, &log)
 }
 
 /// The keeper as a process of its own (it calls `setsid` itself), under systemd as a unit.
-fn launch(context: &Context, log: &Path) -> io::Result<Child> {
+fn launch(context: &Context, log: &Path, sockets: &str) -> io::Result<Child> {
     let own = std::env::current_exe()?;
     let mut command = match Path::new("/run/systemd/system").is_dir() {
+        true if systemd::is_installed(context) && !sockets.is_empty() => {
+            return Err(io::Error::other(format!("hull.service has an environment of its own: set {VARIABLE} there")));
+        }
         true if systemd::is_installed(context) => return systemd::start_installed().spawn(),
-        true => systemd::unit(context, log, &own)?,
+        true => systemd::unit(context, log, &own, sockets)?,
         false => Command::new(&own),
     };
     let output = OpenOptions::new().create(true).append(true).mode(0o640).open(log)?;
+    if !sockets.is_empty() {
+        command.env(VARIABLE, sockets);
+    }
     command
         .arg("keeper")
         .arg("--root")

@@ -67,6 +67,7 @@ const MANIFEST: &[Entry] = &[Entry::Verb(Verb::of::<manifest::InspectManifest>()
 
 const SYSTEM: &[Entry] = &[
     Entry::Verb(Verb::of::<df::Df>()),
+    Entry::Verb(Verb::of::<dial::Dial>()),
     Entry::Verb(Verb::of::<events::Events>()),
     Entry::Verb(Verb::of::<info::Info>()),
     Entry::Verb(Verb::of::<prune::System>()),

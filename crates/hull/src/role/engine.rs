@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::Places;
+use super::sockets::{self, Bound};
 use crate::cli::VERSION;
 use crate::cli::failure::report;
 
@@ -56,6 +57,7 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         .map_err(|e| Fault::internal("cannot start the engine's threads").cause(e))?;
     let served = runtime.block_on(async {
         let engine = Engine::open(config).await?;
+        let _sockets = further(&engine);
         let followed = AtomicBool::new(false);
         let asked = async { followed.store(asked_to_end().await == Asked::Again, Ordering::Relaxed) };
         hull_api::serve(engine.clone(), UnixListener::from(listener), asked).await?;
@@ -65,6 +67,26 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
     // crash-only: what still runs need not be waited for
     runtime.shutdown_background();
     served
+}
+
+/// Listens on the further sockets. One that cannot be is told in the log: the engine goes on without it.
+fn further(engine: &Engine) -> Vec<Bound> {
+    let specs = std::env::var(sockets::VARIABLE).unwrap_or_default();
+    let asked = sockets::parse(&specs).unwrap_or_else(|fault| {
+        report(&fault);
+        Vec::new()
+    });
+    let mut bound = Vec::new();
+    for socket in asked {
+        let served = socket.listen(super::group()).and_then(|(listener, name)| {
+            bound.push(name);
+            Ok(hull_api::serve_beside(engine.clone(), listener, socket.access())?)
+        });
+        if let Err(fault) = served {
+            report(&fault);
+        }
+    }
+    bound
 }
 
 /// Two to four: the engine waits far more than it computes, and each thread costs memory.

@@ -41,7 +41,7 @@ fn version_and_info_tell_what_is_so() {
     assert!(host.hull(&["version"]).ok().contains("API version"));
     let info = host.hull(&["info"]).ok();
     assert!(info.contains("Cgroup Version"), "{info}");
-    assert!(info.contains("bridge host null"), "names the network drivers: {info}");
+    assert!(info.contains("bridge host ipvlan macvlan null"), "names the network drivers: {info}");
 }
 
 #[test]

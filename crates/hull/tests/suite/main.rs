@@ -44,6 +44,7 @@ mod registry;
 mod registry_customs;
 mod registry_hostile;
 mod rootfs;
+mod sockets;
 mod stdio;
 mod store;
 mod systemd;

@@ -93,6 +93,7 @@ pub(super) const FLAGS: &[Known<Run>] = &[
     ("publish-all", 'P', Slot::Flag(|r| &mut r.flags.network.publish_all)),
     ("health-cmd", '\0', Slot::Maybe(|r| &mut r.flags.health.health_cmd)),
     ("health-interval", '\0', Slot::Maybe(|r| &mut r.flags.health.health_interval)),
+    ("health-on-failure", '\0', Slot::Maybe(|r| &mut r.flags.health.health_on_failure)),
     ("health-retries", '\0', Slot::Int(|r| &mut r.flags.health.health_retries)),
     ("health-start-interval", '\0', Slot::Maybe(|r| &mut r.flags.health.health_start_interval)),
     ("health-start-period", '\0', Slot::Maybe(|r| &mut r.flags.health.health_start_period)),

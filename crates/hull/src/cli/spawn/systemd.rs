@@ -38,7 +38,7 @@ pub(super) fn start_installed() -> Command {
 
 /// `systemd-run` up to the program: a unit that ends with the keeper. The unit for the containers is
 /// started before, and stopped after it if nothing runs in it any more.
-pub(super) fn unit(context: &Context, log: &Path, program: &Path) -> io::Result<Command> {
+pub(super) fn unit(context: &Context, log: &Path, program: &Path, sockets: &str) -> io::Result<Command> {
     let name = instance(&context.root);
     // Of the default root with other places than the installed unit has.
     let name = if knows(&format!("{name}.service")) { format!("{name}-by-hand") } else { name };
@@ -64,6 +64,9 @@ pub(super) fn unit(context: &Context, log: &Path, program: &Path) -> io::Result<
         command.arg("--property").arg(property);
     }
     command.args(environment().iter().map(|name| format!("--setenv={name}")));
+    if !sockets.is_empty() {
+        command.arg(format!("--setenv={}={sockets}", crate::role::sockets::VARIABLE));
+    }
     command.arg(program);
     Ok(command)
 }
