@@ -30,7 +30,8 @@ fn listed(host: &Host, filter: &str) -> String {
 fn a_container_gets_unhealthy_healthy_and_unhealthy_again() {
     let host = Host::new();
     let since = host.hull(&["info", "--format", "{{.SystemTime}}"]).ok();
-    checked(&host, "web", "test -f /ok && echo fine", &OFTEN);
+    // Not as often: the engine remembers 256 events, and each check makes three.
+    checked(&host, "web", "test -f /ok && echo fine", &["--health-interval", "500ms", "--health-retries", "2"]);
     host.sleeper(&["--name", "plain"]);
     assert_eq!(health(&host, "plain"), Value::Null);
     becomes(&host, "web", "unhealthy");
@@ -63,12 +64,14 @@ fn a_container_gets_unhealthy_healthy_and_unhealthy_again() {
 #[test]
 fn a_check_that_takes_too_long_is_killed_with_all_it_started() {
     let host = Host::new();
-    let flags = ["--health-interval", "2s", "--health-timeout", "300ms", "--health-retries", "1"];
+    let flags = ["--health-interval", "1s", "--health-timeout", "800ms", "--health-retries", "1"];
     checked(&host, "slow", "echo begun; (sleep 777 &); sleep 778", &flags);
     becomes(&host, "slow", "unhealthy");
-    let first = health(&host, "slow")["Log"][0].clone();
-    assert_eq!(first["Output"], "Health check exceeded timeout (300ms): begun\n");
-    assert_eq!(first["ExitCode"], -1);
+    let log = || health(&host, "slow")["Log"].as_array().cloned().unwrap_or_default();
+    assert!(log().iter().all(|found| found["ExitCode"] == -1), "{:?}", log());
+    // A machine may be too slow to begin within the time.
+    let said = |found: &Value| found["Output"] == "Health check exceeded timeout (800ms): begun\n";
+    eventually("its output is kept", || log().iter().any(said));
     eventually("nothing of it is left", || !host.hull(&["top", "slow"]).ok().contains("sleep 77"));
     assert!(host.hull(&["top", "slow"]).ok().contains("sleep 1000"));
 }
