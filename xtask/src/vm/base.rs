@@ -25,7 +25,7 @@ pub struct Base {
 const RELEASE: &str = "bookworm";
 
 /// Packages in the guest.
-const PACKAGES: &str = "bsdutils,busybox-static,dbus,e2fsprogs,hostname,iproute2,kmod,mount,nftables,procps,python3,strace,\
+const PACKAGES: &str = "bsdutils,busybox-static,dbus,e2fsprogs,hostname,iproute2,iptables,kmod,mount,nftables,procps,python3,strace,\
     systemd,util-linux,zstd";
 
 /// What the kernel needs before it can mount the root, in the order of their dependencies.
