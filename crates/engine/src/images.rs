@@ -232,6 +232,8 @@ pub(crate) fn load(core: &Arc<Core>, archive: impl Read + Send + 'static) -> Box
             core.events.image("load", image.id.as_str(), image.tags.first().map_or("", String::as_str));
             let _ = messages.blocking_send(loaded_message(image));
         }
+        // One of them may have been here in other blobs.
+        sweep(&core);
         Ok(())
     })
 }

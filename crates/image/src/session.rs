@@ -278,9 +278,19 @@ impl<'a> Session<'a> {
             .and_then(|()| self.record());
         match recorded {
             Ok(known) => {
+                let mut former = Vec::new();
                 for (new, known) in self.new.drain(..).zip(known) {
-                    index.images.insert(new.id, known);
+                    former.extend(
+                        index.images.insert(new.id, known).map(|old| old.row.blobs(&new.id).collect::<Vec<_>>()),
+                    );
                     index.names.extend(new.names.into_iter().map(|name| (name.full(), (name, new.id))));
+                }
+                // ORDER: the rows hold now what the pins held, and a pin of the bottom layer would hold its plain blob as well.
+                self.pinned.drain(..).for_each(|digest| index.unpin(&digest));
+                // An image that came again in other blobs no longer needs those it came in before.
+                let mut kept = index.kept().blobs;
+                for digest in former.iter().flatten().filter(|digest| kept.insert(**digest)) {
+                    _ = inner.content.remove(digest);
                 }
                 Ok(())
             }

@@ -210,6 +210,22 @@ fn every_byte_is_counted_once_and_pruning_gives_back_what_was_promised() {
 }
 
 #[test]
+fn an_image_that_comes_again_in_other_blobs_leaves_none_of_the_former() {
+    let ground = Ground::new();
+    let base = layer(&[("base", "1")]);
+    let text = config(&[&base]);
+    let first = docker_archive(&[(text.clone(), vec![base.clone()], vec!["app:1"])]);
+    let again = oci_archive(text.as_bytes(), &[gzip(&base)], &[("org.opencontainers.image.ref.name", "app:1")]);
+    ground.images.load(&first[..], &quiet).unwrap();
+    assert_eq!(ground.count("content/blobs/sha256"), 2, "configuration, layer");
+    ground.images.load(&again[..], &quiet).unwrap();
+    assert_eq!(ground.count("content/blobs/sha256"), 3, "configuration, manifest, the layer as it came now");
+    let usage = ground.images.usage(&[]).unwrap();
+    assert_eq!(usage.reclaimable, usage.layers + usage.blobs);
+    assert_eq!(ground.images.prune(true, |_| false, Vec::new).unwrap().reclaimed, usage.reclaimable);
+}
+
+#[test]
 fn a_check_names_what_is_broken_and_repairs_what_it_can() {
     let ground = Ground::new();
     let (one, two) = two(&ground);

@@ -163,6 +163,8 @@ async fn from(
         received = receive(core, messages, sources, incoming).await?;
     }
     received.result?;
+    // The image may have been here in other blobs.
+    crate::images::sweep(core);
     core.events.image("pull", &reference.familiar(), &reference.familiar_name());
     say(status(format!("Digest: {top}"))).await;
     Ok(before != Some(id))
