@@ -21,7 +21,7 @@ table inet firewalld {
     ct state { established, related } accept
     iifname lo accept
     ct state invalid drop
-    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    icmpv6 type { 135, 136 } accept
     reject with icmpx admin-prohibited; }
   chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept;
     ct state { established, related } accept
