@@ -1,6 +1,6 @@
 //! The one thing about links that every network namespace needs.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -74,3 +74,33 @@ pub fn netlink_group(family: Netlink, groups: u32) -> Result<OwnedFd> {
 
 /// Bytes of a netlink socket's buffers.
 const NETLINK_BUFFER: libc::c_int = 4 << 20;
+
+/// Whether the other end of a unix stream has read everything that was sent (`SIOCOUTQ`), or is gone.
+pub fn is_read_by_peer(stream: impl AsFd) -> Result<bool> {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ, writes one int to the given place.
+    let result = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCOUTQ as _, &raw mut unread) };
+    check(i64::from(result)).named(|| "ioctl(SIOCOUTQ)".to_owned())?;
+    Ok(unread == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_the_other_end_has_read_is_known() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        assert!(is_read_by_peer(&ours).unwrap());
+        ours.write_all(b"head").unwrap();
+        assert!(!is_read_by_peer(&ours).unwrap());
+        theirs.read_exact(&mut [0; 4]).unwrap();
+        assert!(is_read_by_peer(&ours).unwrap());
+        ours.write_all(b"more").unwrap();
+        drop(theirs);
+        assert!(is_read_by_peer(&ours).unwrap());
+    }
+}

@@ -61,6 +61,8 @@ pub struct Head {
     pub(crate) keep_alive: bool,
     pub(crate) http_11: bool,
     pub(crate) expects_continue: bool,
+    /// The client is known to find what came together with an answer's head.
+    pub buffers: bool,
 }
 
 /// Why a request cannot be answered by its handler.
@@ -124,6 +126,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         accepts_json: fields.accepts_json,
         registry_auth: fields.registry_auth,
         upgrade: fields.upgrade,
+        buffers: fields.buffers,
     };
     Ok(Some((head, used)))
 }
@@ -161,6 +164,7 @@ struct Fields {
     upgrade: String,
     accepts_json: bool,
     registry_auth: String,
+    buffers: bool,
 }
 
 impl Fields {
@@ -200,6 +204,8 @@ impl Fields {
             self.upgrade = text();
         } else if is("accept") {
             self.accepts_json = text() == "application/json";
+        } else if is("user-agent") {
+            self.buffers = ["hull", "Docker-Client/"].iter().any(|known| text().starts_with(known));
         } else if is("x-registry-auth") {
             self.registry_auth = text();
         }

@@ -2,6 +2,8 @@
 //!
 //! Output goes on after the client has ended its input; the end of the output ends the connection.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use hull_engine::{Input, Output};
@@ -11,6 +13,10 @@ use super::conn::{Conn, hung_up, read, write_all};
 use super::reply::encode_frame;
 
 const READ: usize = 32 * 1024;
+/// How long a client may take to read a head.
+const HEAD_READ: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(1);
 /// How many pieces of output are joined in one write, if they are there.
 const JOIN: usize = 32;
 
@@ -77,4 +83,17 @@ async fn read_input(stream: &UnixStream, early: BytesMut, mut input: Option<Inpu
     drop(input);
     drop(bytes);
     hung_up(stream).await;
+}
+
+/// Waits until the client has read the head: docker-py reads what follows past the buffer in which it has read the
+/// head, and would lose what came together with it. docker's own engine starts the process behind the head.
+pub(super) async fn head_was_read(stream: &UnixStream) {
+    let waiting = async {
+        // A kernel that cannot tell is not waited for.
+        while matches!(hull_sys::net::is_read_by_peer(stream), Ok(false)) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // It is its own loss then.
+    let _ = tokio::time::timeout(HEAD_READ, waiting).await;
 }

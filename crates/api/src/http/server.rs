@@ -208,6 +208,9 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
         }
         Reply::Hijack { content_type, attached } => {
             conn.send(reply::hijack_head(content_type, head, common).as_bytes()).await.ok()?;
+            if !head.buffers {
+                hijack::head_was_read(&conn.stream).await;
+            }
             hijack::pump(conn, attached.output, attached.input).await;
             return None;
         }

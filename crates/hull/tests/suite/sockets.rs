@@ -88,3 +88,28 @@ fn the_api_is_spoken_over_standard_streams() {
     let said = host.hull_input(&["system", "dial-stdio"], request).ok();
     assert!(said.starts_with("HTTP/1.1 200 OK") && said.contains("HTTP/1.1 404 Not Found"), "{said}");
 }
+
+/// docker-py reads a head through a buffer and the rest past it: what came together with the head would be lost.
+#[test]
+fn the_head_of_a_hijacked_answer_comes_alone() {
+    let host = Host::new();
+    host.sleeper(&["--name", "quick"]);
+    let body = r#"{"Cmd": ["echo", "hi"], "AttachStdout": true}"#;
+    let made = host.api("POST", "/containers/quick/exec", Some(body));
+    let id = made.json()["Id"].as_str().expect("an id").to_owned();
+    let mut stream = host.dial();
+    let head = format!(
+        "POST /exec/{id}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(head.as_bytes()).expect("written");
+    // Meanwhile the process has written and ended.
+    eventually("it has ended", || host.api("GET", &format!("/exec/{id}/json"), None).json()["ExitCode"] == 0);
+    let mut piece = [0; 4096];
+    let mut read = || {
+        let count = stream.read(&mut piece).expect("read");
+        String::from_utf8_lossy(&piece[..count]).into_owned()
+    };
+    let (first, second) = (read(), read());
+    assert!(first.starts_with("HTTP/1.1 ") && first.ends_with("\r\n\r\n"), "{first:?}");
+    assert!(second.ends_with("hi\n"), "{second:?}");
+}
