@@ -164,8 +164,14 @@ impl Host {
     }
 
     fn pids(&self) -> (u32, u32) {
-        let text = self.hull(&["engine", "status", "--format", "{{.Engine.Pid}} {{.Keeper.Pid}}"]).ok();
-        let mut words = text.split(' ').map(|w| w.parse().expect("a pid"));
+        let mut text = String::new();
+        // An engine that gives way to the next one answers nobody.
+        eventually("the engine says who it is", || {
+            let out = self.hull(&["engine", "status", "--format", "{{.Engine.Pid}} {{.Keeper.Pid}}"]);
+            text.clone_from(&out.stdout);
+            out.code == 0
+        });
+        let mut words = text.trim_end().split(' ').map(|w| w.parse().expect("a pid"));
         (words.next().expect("engine"), words.next().expect("keeper"))
     }
 
