@@ -17,7 +17,7 @@ use std::process::exit;
 /// musl's own allocator asks the kernel for each page and takes four times as long over JSON (docs/adr/0009-musl.md).
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: hull_sys::Allocator = hull_sys::Allocator;
 
 fn main() {
     let mut args = std::env::args_os();

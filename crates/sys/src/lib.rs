@@ -4,6 +4,8 @@
 //! Everything takes borrowed descriptors and returns owned, close-on-exec ones. An [`Error`] prints
 //! the call with its operands. Nothing here knows containers.
 
+#[cfg(target_env = "musl")]
+mod allocator;
 pub mod bpf;
 pub mod caps;
 pub mod cells;
@@ -25,5 +27,7 @@ pub mod sched;
 pub mod seccomp;
 pub mod signals;
 
+#[cfg(target_env = "musl")]
+pub use allocator::Allocator;
 pub use errno::errno_text;
 pub use error::{Error, Named, Result};
