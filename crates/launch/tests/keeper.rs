@@ -4,7 +4,7 @@ mod common;
 use common::*;
 
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use hull_launch::keeper::{Child, ExitRecord, HeldName, Reply, Request};
@@ -18,13 +18,18 @@ fn sleeper(key: &str, root: &std::path::Path, seconds: &str) -> Launch {
     container(key, root, &["/bin/sleep", seconds])
 }
 
-fn list(keeper: &mut Keeper) -> (Vec<Child>, Vec<HeldName>, Vec<std::os::fd::OwnedFd>) {
+fn list(keeper: &mut Keeper) -> (Vec<Child>, Vec<HeldName>, Vec<OwnedFd>) {
     let seq = keeper.next_seq();
     keeper.link.send(&Request::List { seq }, &[]).unwrap();
     match keeper.link.recv().unwrap() {
         (Reply::Listing { seq: got, children, held }, fds) if got == seq => (children, held, fds),
         other => panic!("unexpected {other:?}"),
     }
+}
+
+/// A pipe that no other test's processes inherit: one that did would keep it open.
+fn private_pipe() -> (OwnedFd, OwnedFd) {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
 }
 
 #[test]
@@ -76,7 +81,7 @@ fn a_killed_engine_is_started_again_and_finds_everything() {
     launch.hold.push(("stdout".into(), Slot(launch.fds.len() as u16 - 1)));
     keeper.launch(launch).unwrap();
     let mut quick = container("q", root.path(), &["/bin/sh", "-c", "read x; exit 7"]);
-    let (quick_in, writer) = rustix::pipe::pipe().unwrap();
+    let (quick_in, writer) = private_pipe();
     let null = quick.slot(std::fs::File::open("/dev/null").unwrap());
     let stdin = quick.slot(quick_in);
     quick.step(Step::Stdio { stdin, stdout: null, stderr: null, owner: None });
@@ -117,7 +122,7 @@ fn a_killed_engine_is_started_again_and_finds_everything() {
 #[test]
 fn what_is_held_is_open_until_it_is_dropped() {
     let mut keeper = Keeper::start();
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = private_pipe();
     for name in ["one", "two"] {
         let request = Request::Hold { key: "k".into(), name: name.into() };
         keeper.link.send(&request, &[writer.as_fd()]).unwrap();
@@ -158,7 +163,7 @@ fn an_upgrade_keeps_children_descriptors_and_the_link() {
     let mut keeper = Keeper::start();
     let root = rootfs();
     let launched = keeper.launch(sleeper("s", root.path(), "100")).unwrap();
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = private_pipe();
     let request = Request::Hold { key: "s".into(), name: "pipe".into() };
     keeper.link.send(&request, &[writer.as_fd()]).unwrap();
     drop(writer);
@@ -300,7 +305,7 @@ fn a_launch_whose_keeper_is_killed_never_starts_its_command() {
     let mut launch = container("half", root.path(), &["/bin/sh", "-c", "echo ran"]);
     let mut output = launch.capture();
     // A step that blocks until the test lets it go: a write to a full pipe.
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = private_pipe();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
