@@ -5,6 +5,7 @@
 
 mod aims;
 mod api;
+mod client;
 mod image;
 mod memory;
 mod net;
@@ -35,6 +36,7 @@ pub fn run(args: &[String]) -> Result<()> {
         Some("oci") => oci::run(&binary)?,
         Some("net") => net::run(&binary, &mut figures)?,
         Some("image") => image::run(&binary, &mut figures)?,
+        Some("api") => api::run(&binary, &mut figures)?,
         Some("size") => memory::size(&binary, &mut figures)?,
         None => {
             start::run(&binary, &mut figures)?;
@@ -42,7 +44,7 @@ pub fn run(args: &[String]) -> Result<()> {
             memory::run(&binary, &mut figures)?;
             memory::size(&binary, &mut figures)?;
         }
-        Some(other) => bail!("unknown benchmark `{other}`: start, oci, net, image, memory or size"),
+        Some(other) => bail!("unknown benchmark `{other}`: start, oci, net, image, api, memory or size"),
     }
     figures.print();
     Ok(())

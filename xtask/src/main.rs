@@ -30,7 +30,7 @@ cargo xtask <command>
                     what strangers send, changed by libFuzzer for a minute each
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
-  bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, memory, size)
+  bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
                     peers: Debian unstable's crun and runc, for the benchmarks)
   vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)

@@ -4,7 +4,7 @@
 //! ready for the next round is not timed. Ratios are of minima.
 
 mod make;
-mod others;
+pub mod others;
 
 use std::fs;
 use std::path::Path;

@@ -37,7 +37,8 @@ pub fn size(binary: &Path, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn pss(pid: u32) -> Result<u64> {
+/// What a process has for itself of the memory, in KiB.
+pub fn pss(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find_map(|l| l.strip_prefix("Pss:")).context("no Pss line")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::aims::Figures;
-use super::api::Api;
+use super::client::Api;
 use super::peers::{self, Peers, quiet};
 use super::podman::Podman;
 use super::stats::{Case, interleave, ratio, table};

@@ -86,6 +86,11 @@ impl Docker {
         Ok(Some(docker))
     }
 
+    /// The socket's URL.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
     /// `docker` with these words.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = sh::cmd(self.root.join("usr/bin/docker"), words);
