@@ -24,15 +24,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hull_network::dns::{Resolvers, Zone};
 use hull_network::ports::{Published, Reserved, reserve_again};
 use hull_network::rules::PortRule;
-use hull_network::{Definition, Driver, Endpoint, Net, Subnet, Switch, ipam};
+use hull_network::{Definition, Driver, Endpoint, Net, Switch, ipam};
 use hull_records::{Db, Record};
-use hull_types::{ContainerId, Digest, Fault, Timestamp};
+use hull_types::{ContainerId, Digest, Fault};
 use serde::{Deserialize, Serialize};
 
 use crate::core::blocking;
 use names::{Held, Service, Who};
 pub(crate) use plan::{EndpointWish, Plan};
-use settings::Settings;
+use settings::{Settings, Wish};
 
 /// The name of the network that a container joins if it names none.
 pub(crate) const DEFAULT: &str = "bridge";
@@ -93,11 +93,12 @@ pub(crate) struct Given {
 }
 
 impl Networks {
-    /// Reads the records; the default network is made at the first start of an engine.
+    /// Reads the records; the default network is made at the first start of an engine. `in_use`: whether containers run on
+    /// a network, by its id.
     ///
     /// # Errors
     /// The records cannot be read.
-    pub fn open(db: Db, instance: &str) -> Result<Self, Fault> {
+    pub fn open(db: Db, instance: &str, in_use: &dyn Fn(&str) -> bool) -> Result<Self, Fault> {
         let rows = db.write_relaxed(|tx| tx.scan::<Row>())?;
         for aside in &rows.set_aside {
             tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
@@ -115,7 +116,7 @@ impl Networks {
         if let Err(error) = &settings {
             tracing::error!(%error, "no port can be published");
         }
-        let networks = Self {
+        let mut networks = Self {
             db,
             switch,
             settings,
@@ -126,34 +127,46 @@ impl Networks {
             creating: Mutex::default(),
         };
         // Without it, a container without a wish has no network; the engine works all the same.
-        if let Err(error) = blocking(|| networks.bring_up(instance)) {
+        if let Err(error) = blocking(|| networks.bring_up(instance, in_use)) {
             tracing::warn!(%error, "the default network could not be made; containers can run with `--network none`");
         }
         Ok(networks)
     }
 
-    fn bring_up(&self, instance: &str) -> Result<(), Fault> {
-        let missing = !self.lock().known.values().any(|network| network.name == DEFAULT);
-        if missing {
-            let link = if instance == "hull" { "hull0".to_owned() } else { format!("br-{}", &instance[5..]) };
-            let net = self.free_pool(&self.taken(true)?)?;
-            self.store(Definition {
-                id: random_id()?,
-                name: DEFAULT.to_owned(),
-                created: Timestamp::now(),
-                driver: Driver::Bridge,
-                link,
-                subnets: vec![Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }],
-                internal: false,
-                icc: true,
-                masquerade: true,
-                mtu: None,
-                publish_on: None,
-                labels: BTreeMap::new(),
-                options: BTreeMap::new(),
-            })?;
+    /// The default network, as the settings want it. Another subnet than before waits until none of its containers runs.
+    fn bring_up(&mut self, instance: &str, in_use: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
+        let stored = self.find(DEFAULT).ok();
+        let link = if instance == "hull" { "hull0".to_owned() } else { format!("br-{}", &instance[5..]) };
+        let wanted = match &self.settings {
+            Ok(settings) => {
+                let others = self.all().into_iter().filter(|other| other.name != DEFAULT).collect::<Vec<_>>();
+                settings::definition(&settings.default, stored.as_deref(), &others, link, || {
+                    self.free_pool(&self.taken(true)?)
+                })
+            }
+            // What is asked for is not known: as it was, or plain.
+            Err(_) => settings::definition(&Wish::default(), stored.as_deref(), &[], link, || {
+                self.free_pool(&self.taken(true)?)
+            }),
+        };
+        let mut wanted = wanted.inspect_err(|error| {
+            tracing::error!(%error, "no port can be published");
+            self.settings = Err(error.clone());
+        })?;
+        if let Some(stored) = stored.as_deref().filter(|stored| stored.subnets != wanted.subnets) {
+            if in_use(&stored.id) {
+                tracing::warn!(
+                    "the default network keeps its subnet: containers run on it. The next engine that finds none changes it"
+                );
+                wanted.subnets.clone_from(&stored.subnets);
+            } else {
+                self.switch.lower(stored)?;
+            }
         }
-        let default = self.find(DEFAULT)?;
+        let default = match stored {
+            Some(stored) if *stored == wanted => stored,
+            _ => self.store(wanted)?,
+        };
         self.switch.raise(&default)?;
         Ok(Switch::watch(&self.switch)?)
     }

@@ -47,7 +47,8 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     keeper.listen(move |item| inbox.deliver(item))?;
     let (durable, fleeting) = databases(&config.root, &config.run)?;
     let parts = parts(&config.root, instance.clone(), config.pools)?;
-    let networks = Networks::open(durable.clone(), &instance)?;
+    let in_use = |network: &str| recover::runs_on(&[&durable, &fleeting], &boot, network);
+    let networks = Networks::open(durable.clone(), &instance, &in_use)?;
     let images = blocking(|| images(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
     let transfers = Transfers::new(images.content(), &config.version);

@@ -73,6 +73,17 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether a container was left running on a network, as far as the records tell.
+pub(crate) fn runs_on(dbs: &[&Db], boot: &str, network: &str) -> bool {
+    dbs.iter().any(|db| {
+        // What cannot be read may be anything.
+        let Ok(states) = db.write_relaxed(|tx| tx.scan::<State>()) else { return true };
+        let runs = |state: &State| state.boot == boot && state.phase.is_live();
+        let on = |state: &State| state.given.endpoints.iter().any(|end| end.network == network);
+        states.rows.iter().any(|(_, state)| runs(state) && on(state))
+    })
+}
+
 /// Definitions with their states, and whether those are all. What cannot be read is named, and the
 /// others load.
 fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, Gap), Fault> {

@@ -34,7 +34,7 @@ impl Census {
         let (engine, keeper) = (host.engine_pid(), host.keeper_pid());
         Self {
             mounts: fs::read_to_string(format!("/proc/{engine}/mountinfo")).unwrap_or_default(),
-            links: inside(engine, &["ip", "-o", "addr"]),
+            links: unnumbered(&inside(engine, &["ip", "-o", "addr"])),
             nft: inside(engine, &["nft", "list", "ruleset"]),
             cgroups: Self::cgroups_named(host.path()).into_iter().filter(|g| !is_spare(g)).collect(),
             processes: children(keeper).len(),
@@ -123,6 +123,11 @@ fn instance(root: &Path) -> Option<String> {
     child.stdin.take()?.write_all(root.as_os_str().as_encoded_bytes()).ok()?;
     let text = String::from_utf8(child.wait_with_output().ok()?.stdout).ok()?;
     Some(format!("hull-{}", text.get(..8)?))
+}
+
+/// Without the numbers of the links: one that was made again has another.
+fn unnumbered(links: &str) -> String {
+    links.lines().map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest).to_owned() + "\n").collect()
 }
 
 fn inside(pid: u32, args: &[&str]) -> String {

@@ -13,10 +13,15 @@ use super::{BUILTIN, DEFAULT, random_id, shown};
 pub(super) use driver::check_parent;
 
 /// What an MTU is.
-const MTU_WORDS: &str = "an MTU from 68 to 65535";
+pub(super) const MTU_WORDS: &str = "an MTU from 68 to 65535";
 
 fn mtu(value: &str) -> Option<u32> {
-    value.parse().ok().filter(|mtu| (68..=65535).contains(mtu))
+    value.parse().ok().filter(|mtu| fits(*mtu))
+}
+
+/// Whether a link of IPv4 can have this MTU.
+pub(super) fn fits(mtu: u32) -> bool {
+    (68..=65535).contains(&mtu)
 }
 
 /// What a request asks for; `taken` are the networks and routes that a subnet must not overlap, `pool` finds one.
@@ -163,16 +168,22 @@ fn subnets(
         subnets.insert(0, whole(pool()?));
     }
     if request.enable_ipv6 == Some(true) && subnets.len() == 1 {
-        let mut random = [0; 5];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|errno| Fault::internal("no random bytes for an IPv6 network").cause(errno))?;
-        subnets.push(whole(ipam::local_v6(random)));
+        subnets.push(whole(local_v6()?));
     }
     subnets.sort_by_key(|subnet| subnet.net.address.is_ipv6());
     Ok(subnets)
 }
 
-fn whole(net: Net) -> Subnet {
+/// A random network of unique local addresses.
+pub(super) fn local_v6() -> Result<Net, Fault> {
+    let mut random = [0; 5];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| Fault::internal("no random bytes for an IPv6 network").cause(errno))?;
+    Ok(ipam::local_v6(random))
+}
+
+/// All of it, with its first address for the bridge.
+pub(super) fn whole(net: Net) -> Subnet {
     Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }
 }
 

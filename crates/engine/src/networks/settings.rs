@@ -3,8 +3,13 @@
 //! ```json
 //! /etc/hull/networks.json
 //! { "publish-on": "127.0.0.1", "obey-input-rules": true,
-//!   "default-address-pools": [{ "base": "10.128.0.0/12", "size": 24 }] }
+//!   "default-address-pools": [{ "base": "10.128.0.0/12", "size": 24 }],
+//!   "bip": "10.5.0.1/16", "fixed-cidr": "10.5.1.0/24", "mtu": 1450, "icc": false }
 //! ```
+//!
+//! What docker's daemon.json has of networks has the same name here.
+
+mod default;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -12,6 +17,8 @@ use std::path::Path;
 use hull_network::Net;
 use hull_types::Fault;
 use serde::Deserialize;
+
+pub(super) use default::{Wish, definition};
 
 /// The file's name.
 const FILE: &str = "networks.json";
@@ -28,6 +35,8 @@ pub(super) struct Settings {
     pub obeys: bool,
     /// Where networks without a subnet of their own are taken from; docker's if there are none.
     pub pools: Vec<Net>,
+    /// The default network.
+    pub default: Wish,
 }
 
 #[derive(Default, Deserialize)]
@@ -36,6 +45,15 @@ struct File {
     publish_on: Option<IpAddr>,
     obey_input_rules: bool,
     default_address_pools: Vec<Pool>,
+    bip: Option<Net>,
+    bip6: Option<Net>,
+    fixed_cidr: Option<Net>,
+    fixed_cidr_v6: Option<Net>,
+    ipv6: Option<bool>,
+    mtu: Option<u32>,
+    icc: Option<bool>,
+    ip_masq: Option<bool>,
+    ip: Option<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +90,8 @@ impl Settings {
             }
             pools.extend(parts(*base, *size).take(POOLS));
         }
-        Ok(Self { publish_on: file.publish_on, obeys: file.obey_input_rules, pools })
+        let default = Wish::read(&file).map_err(|why| wrong(&why))?;
+        Ok(Self { publish_on: file.publish_on, obeys: file.obey_input_rules, pools, default })
     }
 }
 
@@ -111,6 +130,18 @@ mod tests {
         assert_eq!(pools, ["10.1.0.0/17", "10.1.128.0/17", "10.9.9.0/24"]);
         for bad in [
             r#"{ "obey-input-rule": true }"#,
+            r#"{ "bip": "10.5.0.0/16" }"#,
+            r#"{ "bip": "10.5.255.255/16" }"#,
+            r#"{ "bip": "10.5.0.1/31" }"#,
+            r#"{ "bip": "fd00::1/64" }"#,
+            r#"{ "bip6": "10.5.0.1/16" }"#,
+            r#"{ "bip": "10.5.0.1/16", "fixed-cidr": "10.6.0.0/24" }"#,
+            r#"{ "bip": "10.5.0.1/16", "fixed-cidr": "10.0.0.0/8" }"#,
+            r#"{ "fixed-cidr": "10.5.0.1/24" }"#,
+            r#"{ "fixed-cidr-v6": "10.5.0.0/24" }"#,
+            r#"{ "mtu": 20 }"#,
+            r#"{ "icc": "no" }"#,
+            r#"{ "ip": "::1" }"#,
             r#"{ "publish-on": "here" }"#,
             r#"{ "publish-on": "::1" }"#,
             r#"{ "default-address-pools": [{ "base": "10.1.0.0/16", "size": 8 }] }"#,

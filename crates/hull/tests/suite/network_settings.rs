@@ -80,3 +80,39 @@ fn nothing_is_published_while_the_settings_cannot_be_read() {
     fs::write(etc.path().join("networks.json"), wrong).expect("write");
     host.hull(&["engine", "restart"]).ok();
 }
+
+#[test]
+fn the_default_network_is_as_the_host_says() {
+    let all = r#"{ "bip": "10.141.0.9/16", "fixed-cidr": "10.141.7.0/24", "fixed-cidr-v6": "fd41::/64", "mtu": 1400,
+        "icc": false, "ip": "127.0.0.1" }"#;
+    let (host, etc) = host(all);
+    let link = |host: &Host, who: &str| host.hull(&["exec", who, "ip", "addr", "show", "eth0"]).ok();
+    serve(&host, "web", &["-p", "8080:80"]);
+    serve(&host, "near", &[]);
+    let shown = link(&host, "web");
+    for expected in ["inet 10.141.7.", "/16 ", "inet6 fd41::", "mtu 1400"] {
+        assert!(shown.contains(expected), "{expected} in {shown}");
+    }
+    assert!(host.hull(&["port", "web"]).ok().contains("127.0.0.1:8080"));
+    let route = host.hull(&["exec", "web", "ip", "route"]).ok();
+    assert!(route.contains("default via 10.141.0.9 "), "{route}");
+    let inspect = |who: &str| host.inspect(who)["NetworkSettings"]["IPAddress"].as_str().unwrap_or_default().to_owned();
+    let near = inspect("near");
+    let apart = host.hull(&["exec", "web", "ping", "-c", "1", "-W", "1", &near]);
+    assert_ne!(apart.code, 0, "icc is off: {}", apart.stdout);
+    // Another subnet waits for an engine that finds no container on the network; the rest holds at once.
+    fs::write(etc.path().join("networks.json"), r#"{ "bip": "10.142.0.1/24" }"#).expect("write");
+    host.hull(&["engine", "restart"]).ok();
+    serve(&host, "later", &[]);
+    assert!(inspect("later").starts_with("10.141.7."), "{}", inspect("later"));
+    assert!(link(&host, "later").contains("mtu 1500"));
+    host.hull(&["rm", "-f", "web", "near", "later"]).ok();
+    host.hull(&["engine", "restart"]).ok();
+    serve(&host, "last", &[]);
+    assert!(inspect("last").starts_with("10.142.0."), "{}", inspect("last"));
+    let bridge = tool(&host, "ip -4 -o addr show type bridge").ok();
+    assert!(bridge.contains("10.142.0.1/24") && !bridge.contains("10.141."), "{bridge}");
+    host.hull(&["rm", "-f", "last"]).ok();
+    fs::write(etc.path().join("networks.json"), all).expect("write");
+    host.hull(&["engine", "restart"]).ok();
+}
