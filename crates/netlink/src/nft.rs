@@ -19,7 +19,7 @@ use crate::socket::Socket;
 pub use batch::{Batch, Chain, Hook, Rule};
 pub use expr::{Direction, Expr, Field, Register, Verdict};
 pub use log::Log;
-pub use seen::{SeenChain, SeenElement};
+pub use seen::{SeenChain, SeenElement, SeenRule};
 pub use set::{Data, Element, Set, Type};
 pub use watch::Watch;
 

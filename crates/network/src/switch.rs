@@ -8,6 +8,7 @@ mod inside;
 mod look;
 mod obey;
 mod pins;
+mod room;
 mod settings;
 mod sweep;
 mod upper;
@@ -233,8 +234,11 @@ impl Switch {
         let whole = |state: &mut State| {
             Ok::<bool, Error>(state.is_whole(&self.table, self.obeys)? && state.pins_are_whole(&self.table)?)
         };
-        if state.bridges().next().is_none() || whole(&mut state)? {
+        if state.bridges().next().is_none() {
             return Ok(false);
+        }
+        if whole(&mut state)? {
+            return Ok(state.make_room(&self.table));
         }
         state.install(&self.table, self.obeys).map(|()| true)
     }
@@ -328,7 +332,9 @@ impl State {
         };
         let (_, nft) = self.sockets()?;
         nft.commit(batch).map_err(kernel("write the nftables ruleset"))?;
-        self.install_pins(table)
+        self.install_pins(table)?;
+        self.make_room(table);
+        Ok(())
     }
 
     fn is_whole(&mut self, table: &Table, obeys: Option<u16>) -> Result<bool, Error> {

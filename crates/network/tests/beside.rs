@@ -117,3 +117,85 @@ fn five_thousand_ports_are_published_and_closed_again() {
     let left = world.tool("nft", &["list", "map", "inet", "hull-test", "any4"]);
     assert!(!left.contains("elements"), "{left}");
 }
+
+/// What docker 28's daemon makes of the table `filter`, without what concerns its own bridge alone.
+const DOCKER: &[&str] = &[
+    "-P FORWARD DROP",
+    "-N DOCKER",
+    "-N DOCKER-FORWARD",
+    "-N DOCKER-USER",
+    "-A FORWARD -j DOCKER-USER",
+    "-A FORWARD -j DOCKER-FORWARD",
+    "-A DOCKER-FORWARD -o docker0 -j DOCKER",
+    "-A DOCKER-FORWARD -i docker0 -j ACCEPT",
+    "-A DOCKER ! -i docker0 -o docker0 -j DROP",
+];
+
+#[test]
+fn a_forward_policy_that_drops_does_not_cut_containers_off() {
+    for before in [true, false] {
+        let world = World::new();
+        let lan = network("lan", &["10.1.0.0/24", "fd00:10:1::/64"]);
+        let iptables = |words: &str| world.tool("iptables-nft", &words.split(' ').collect::<Vec<_>>());
+        let docker = || DOCKER.iter().for_each(|words| drop(iptables(words)));
+        let mend = || within(&world.host, || world.switch.mend().unwrap());
+        if before {
+            docker();
+        }
+        world.raise(&lan);
+        if !before {
+            docker();
+            assert!(mend(), "the policy is seen");
+        }
+        let (a, b) = (
+            world.container(&lan, "a", &["10.1.0.2/24", "fd00:10:1::2/64"]),
+            world.container(&lan, "b", &["10.1.0.3/24", "fd00:10:1::3/64"]),
+        );
+        b.serve(80);
+        world.publish(&b, 80, "0.0.0.0", 8080);
+        let server = within(&world.outside, || TcpListener::bind(at(OUTSIDE, 90)).unwrap());
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.unwrap();
+                let peer = stream.peer_addr().unwrap().ip();
+                let _ = write!(stream, "{peer}");
+            }
+        });
+        let goes_on = || {
+            assert_eq!(reaches(&world.outside, at(HOST, 8080)), ip(OUTSIDE));
+            assert_eq!(reaches(&a.netns, at(OUTSIDE, 90)), ip(HOST), "out, and the answer back");
+            reaches(&a.netns, at("10.1.0.3", 80));
+            is_closed(&world.outside, at("10.1.0.3", 80));
+        };
+        goes_on();
+        assert!(!mend(), "nothing to do");
+        let listed = iptables("-S FORWARD");
+        for expected in ["-i br-lan", "-o br-lan"] {
+            assert!(listed.contains(expected), "iptables shows them: {listed}");
+        }
+        // Flushed, and set again.
+        iptables("-F FORWARD");
+        assert!(mend());
+        goes_on();
+        // What a rule of the host's owner drops stays dropped.
+        iptables("-I FORWARD -p tcp --dport 90 -j DROP");
+        assert!(!mend());
+        is_closed(&a.netns, at(OUTSIDE, 90));
+        reaches(&world.outside, at(HOST, 8080));
+        iptables("-D FORWARD 1");
+        // IPv6 has a table and a policy of its own.
+        world.tool("ip6tables-nft", &["-P", "FORWARD", "DROP"]);
+        assert!(mend());
+        world.publish(&b, 80, "::", 8080);
+        reaches(&world.outside, at("fd00:113::1", 8080));
+        iptables("-P FORWARD ACCEPT");
+        assert!(mend(), "not needed any more");
+        assert!(!iptables("-S FORWARD").contains("br-lan"));
+        iptables("-P FORWARD DROP");
+        assert!(mend());
+        within(&world.host, || world.switch.lower(&lan).unwrap());
+        for tool in ["iptables-nft", "ip6tables-nft"] {
+            assert!(!world.tool(tool, &["-S"]).contains("br-lan"), "they go with the network");
+        }
+    }
+}

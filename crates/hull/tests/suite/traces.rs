@@ -121,12 +121,15 @@ fn a_trace_tells_why_a_port_is_not_reached() {
     one_stop(&seen, "host net.ipv4.ip_forward: is 0");
     assert_eq!(from(&seen, "other machines"), "net.ipv4.ip_forward is 0");
     on_host(&host, "echo 1 >/proc/sys/net/ipv4/ip_forward").ok();
-    on_host(&host, "nft add table ip filter; nft 'add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'")
-        .ok();
+    on_host(
+        &host,
+        "nft add table ip fw; nft 'add chain ip fw forward { type filter hook forward priority 0; policy drop; }'",
+    )
+    .ok();
     let seen = trace(&host, "web", "80");
-    one_stop(&seen, "host ip filter FORWARD");
-    assert_eq!(from(&seen, "other machines"), "unless a rule of ip filter FORWARD lets it through");
-    on_host(&host, "nft delete table ip filter").ok();
+    one_stop(&seen, "host ip fw forward");
+    assert_eq!(from(&seen, "other machines"), "unless a rule of ip fw forward lets it through");
+    on_host(&host, "nft delete table ip fw").ok();
     // The wire, the interface, its address.
     let links = on_host(&host, "ip -o link | sed -n 's/.*: \\(veth[0-9a-f]*\\)@.*/\\1/p'").ok();
     on_host(&host, &format!("ip link set {links} down")).ok();

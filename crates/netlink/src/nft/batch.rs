@@ -110,6 +110,13 @@ impl Batch {
         self.push(message, || format!("add rule `{}` to chain {} of table {table}", rule.comment, rule.chain))
     }
 
+    /// Deletes one rule, by the kernel's number.
+    pub fn delete_rule(&mut self, table: &Table, chain: &str, handle: u64) -> &mut Self {
+        let mut message = Message::new(DELRULE, 0, &header(table.family as u8));
+        message.put_str(1, &table.name).put_str(2, chain).put(3, &handle.to_be_bytes());
+        self.push(message, || format!("delete rule {handle} of chain {chain} of table {table}"))
+    }
+
     /// Deletes all rules of a chain.
     pub fn flush_chain(&mut self, table: &Table, chain: &str) -> &mut Self {
         let mut message = Message::new(DELRULE, 0, &header(table.family as u8));

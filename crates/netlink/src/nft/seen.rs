@@ -1,6 +1,6 @@
 //! What is there, also of others: chains with their hooks, and what a map leads to.
 
-use super::{GETCHAIN, GETELEMENT, NEWCHAIN, Nft, Table, header, read_table_of, set};
+use super::{GETCHAIN, GETELEMENT, GETRULE, NEWCHAIN, NEWRULE, Nft, Table, header, read_table_of, set};
 use crate::error::Result;
 use crate::message::{Message, attribute, text};
 
@@ -25,7 +25,38 @@ pub struct SeenChain {
 /// A key, and the data that it leads to where that is a value.
 pub type SeenElement = (Vec<u8>, Option<Vec<u8>>);
 
+/// A rule, as far as it tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenRule {
+    /// The kernel's number, by which it is deleted.
+    pub handle: u64,
+    /// What nft(8) shows beside it.
+    pub comment: String,
+}
+
 impl Nft {
+    /// The rules of a chain that bear a comment.
+    ///
+    /// # Errors
+    /// The kernel's refusal; a chain that is not there is ENOENT or has none.
+    pub fn commented(&mut self, table: &Table, chain: &str) -> Result<Vec<SeenRule>> {
+        let mut message = Message::new(GETRULE, 0, &header(table.family as u8));
+        message.put_str(1, &table.name).put_str(2, chain);
+        let replies = self.socket.dump(&message, || format!("rules of chain {chain} of table {table}"))?;
+        let rule = |body: &[u8]| {
+            let attributes = body.get(4..)?;
+            let is = |kind, name: &str| attribute(attributes, kind).map(text).as_deref() == Some(name);
+            // Of the user's data, type 0 is a comment: type, length, text.
+            let [0, length, comment @ ..] = attribute(attributes, 7)? else { return None };
+            Some(SeenRule {
+                handle: u64::from_be_bytes(attribute(attributes, 3)?.try_into().ok()?),
+                comment: text(comment.get(..usize::from(*length))?),
+            })
+            .filter(|_| is(1, &table.name) && is(2, chain))
+        };
+        Ok(replies.iter().filter(|reply| reply.kind == NEWRULE).filter_map(|reply| rule(&reply.body)).collect())
+    }
+
     /// All base chains of the namespace.
     ///
     /// # Errors

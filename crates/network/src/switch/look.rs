@@ -8,15 +8,13 @@ use hull_netlink::route::{Link, Net, octets};
 use hull_netlink::{Route, Tolerate};
 use rustix::io::Errno;
 
+use super::room::{self, FORWARD};
 use super::{State, Switch, kernel};
 use crate::definition::{Definition, Driver, Endpoint};
 use crate::error::Error;
 use crate::look::{Seen, SeenLink, SeenRule};
 use crate::ports::Published;
 use crate::rules;
-
-/// `NF_INET_FORWARD`.
-const FORWARD: u32 = 2;
 
 impl Switch {
     /// What the kernel has of one end, and of ports that are published through it.
@@ -72,8 +70,11 @@ impl Switch {
             seen.rules.push(SeenRule { map, to: leads, open });
         }
         let chains = nft.chains().map_err(kernel("read the ruleset"))?;
-        let dropping = chains.iter().filter(|chain| chain.hook == FORWARD && chain.drops && chain.table != self.table);
-        seen.dropping = dropping.map(|chain| format!("{} {}", chain.table, chain.name)).collect();
+        for chain in chains.iter().filter(|chain| chain.hook == FORWARD && chain.drops && chain.table != self.table) {
+            if !room::is_made(nft, &self.table, chain, network)? {
+                seen.dropping.push(format!("{} {}", chain.table, chain.name));
+            }
+        }
         Ok(())
     }
 }
