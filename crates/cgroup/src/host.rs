@@ -232,7 +232,12 @@ impl Host {
         Ok(())
     }
 
-    fn parent(&self, name: &str) -> Result<Arc<Parent>, Error> {
+    /// The roots themselves.
+    pub(crate) fn top(&self) -> Arc<Parent> {
+        self.parent_or_root("")
+    }
+
+    pub(crate) fn parent(&self, name: &str) -> Result<Arc<Parent>, Error> {
         let name = parent::normalize(name)?;
         let mut parents = self.0.lock_parents();
         let found = parents.entry(name.clone()).or_insert_with(|| Arc::new(Parent::new(self.0.roots.clone(), name)));

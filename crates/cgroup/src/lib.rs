@@ -10,6 +10,7 @@
 //! * what a limit becomes is computed by pure functions (`v1`, `v2`, `program`), then written.
 #![forbid(unsafe_code)]
 
+mod abandoned;
 mod check;
 mod cpulist;
 mod devices;

@@ -37,7 +37,8 @@ impl EngineConfig {
     }
 }
 
-fn instance_of(root: &Path) -> String {
+/// As [`EngineConfig::instance`], of any root.
+pub(crate) fn instance_of(root: &Path) -> String {
     if root == Path::new("/var/lib/hull") {
         return "hull".to_owned();
     }

@@ -1,6 +1,7 @@
 //! Start-up is recovery: from the records, the keeper's listing and its exit records back to
 //! containers with tasks; then everything that no container owns is swept.
 
+mod abandoned;
 mod aside;
 mod decide;
 mod strays;
@@ -68,6 +69,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
         take_over(core, case, &mut listing);
     }
     blocking(|| core.networks.sweep());
+    abandoned::sweep(core);
     // ORDER: only now every name is known; what was asked before would have been answered wrongly.
     blocking(|| core.networks.resume());
     Ok(())

@@ -45,30 +45,19 @@ impl Census {
 
     /// The cgroups of the engine whose root is beneath `path`, without the parents themselves.
     pub fn cgroups_named(path: &Path) -> BTreeSet<PathBuf> {
-        let Some(instance) = instance(&path.join("root")) else { return BTreeSet::new() };
-        let mut found = BTreeSet::new();
-        let mut open = vec![PathBuf::from("/sys/fs/cgroup")];
-        while let Some(dir) = open.pop() {
-            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                if !entry.file_type().is_ok_and(|t| t.is_dir()) {
-                    continue;
-                }
-                let beneath = dir.components().any(|c| c.as_os_str() == instance.as_str());
-                if beneath {
-                    found.insert(entry.path());
-                }
-                if !entry.path().ends_with("process_api") {
-                    open.push(entry.path());
-                }
-            }
-        }
-        found
+        let beneath = |dir: &Path, instance: &str| dir.components().any(|c| c.as_os_str() == instance);
+        cgroups(path, |cgroup, instance| cgroup.parent().is_some_and(|above| beneath(above, instance)))
     }
 
-    /// Removes them, after a test that failed.
+    /// The same with the parents themselves: what an engine that has stopped leaves nothing of.
+    pub fn all_cgroups_named(path: &Path) -> BTreeSet<PathBuf> {
+        cgroups(path, |cgroup, instance| cgroup.components().any(|c| c.as_os_str() == instance))
+    }
+
+    /// Removes them, when nobody else will.
     pub(crate) fn remove_cgroups_named(path: &Path) {
-        // Deepest first; some are gone with their parent.
-        for cgroup in Self::cgroups_named(path).iter().rev() {
+        // Deepest first.
+        for cgroup in Self::all_cgroups_named(path).iter().rev() {
             let _ = fs::remove_dir(cgroup);
         }
     }
@@ -107,6 +96,27 @@ impl Census {
         assert_eq!(self.keeper_fds, after.keeper_fds, "the keeper holds descriptors that nobody needs");
         assert_eq!(self.files, after.files, "files of containers were left behind");
     }
+}
+
+/// Every cgroup that `wanted`, given the name of the engine whose root is beneath `path`, picks.
+fn cgroups(path: &Path, wanted: impl Fn(&Path, &str) -> bool) -> BTreeSet<PathBuf> {
+    let Some(instance) = instance(&path.join("root")) else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    let mut open = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            if wanted(&entry.path(), &instance) {
+                found.insert(entry.path());
+            }
+            if !entry.path().ends_with("process_api") {
+                open.push(entry.path());
+            }
+        }
+    }
+    found
 }
 
 /// A cgroup that is kept ready for the next container.

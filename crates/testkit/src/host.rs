@@ -37,6 +37,8 @@ pub struct Host {
     keeper: Option<Child>,
     before: Option<Census>,
     keeper_lost: bool,
+    /// Nobody but this host cleans up after it.
+    power_cut: bool,
 }
 
 impl Host {
@@ -50,7 +52,7 @@ impl Host {
         let dir = tempfile::Builder::new().prefix("hull-test-").tempdir().expect("a temporary directory");
         let path = dir.path().to_path_buf();
         fs::create_dir_all(path.join("run")).expect("mkdir");
-        let mut host = Self { dir: Some(dir), path, keeper: None, before: None, keeper_lost: false };
+        let mut host = Self { dir: Some(dir), path, keeper: None, before: None, keeper_lost: false, power_cut: false };
         if settings.no_engine {
             return host;
         }
@@ -68,6 +70,7 @@ impl Host {
         if let Err(log) = self.try_boot(settings) {
             panic!("the keeper ended or no engine answers; its log:\n{log}");
         }
+        self.power_cut = false;
         if self.before.is_some() {
             // Another mount namespace has other numbers.
             let mounts = Census::take(self).mounts;
@@ -285,6 +288,7 @@ impl Host {
         if let Some(mut keeper) = self.keeper.take() {
             let _ = keeper.wait();
         }
+        self.power_cut = true;
     }
 
     /// Ends the engine and the keeper, containers with them.
@@ -335,8 +339,11 @@ impl Drop for Host {
         }
         // Whatever the verdict is, nothing goes on running.
         verdict = verdict.and(catch_unwind(AssertUnwindSafe(|| self.shut_down())));
-        let left = Census::cgroups_named(&self.path);
-        if verdict.is_err() || std::thread::panicking() || !left.is_empty() {
+        let mut left = Census::all_cgroups_named(&self.path);
+        if self.power_cut || verdict.is_err() || std::thread::panicking() || !left.is_empty() {
+            if self.power_cut {
+                left.clear();
+            }
             self.cut_power();
             Census::remove_cgroups_named(&self.path);
         }

@@ -141,3 +141,21 @@ fn the_first_command_starts_an_engine() {
     let out = host.hull(&["engine", "status"]);
     assert_ne!(out.code, 0, "status does not start one: {}", out.stdout);
 }
+
+#[test]
+fn cgroups_of_engines_that_are_no_more_go_with_the_next_start() {
+    let left = |host: &Host| hull_testkit::Census::all_cgroups_named(host.path());
+    let (mut gone, mut cut, alive) = (Host::new(), Host::new(), Host::new());
+    for host in [&mut gone, &mut cut] {
+        host.sleeper(&[]);
+        host.cut_power();
+        assert!(!left(host).is_empty(), "nobody has cleaned up");
+    }
+    let (before, beside) = (left(&cut), left(&alive));
+    fs::remove_dir_all(gone.run_dir()).expect("rm");
+    let next = Host::new();
+    assert_eq!(left(&gone), std::collections::BTreeSet::new());
+    assert_eq!(left(&cut), before, "its run directory is there: its own next start cleans up");
+    assert_eq!(left(&alive), beside);
+    next.assert_clean();
+}
