@@ -82,6 +82,8 @@ pub struct VolumeWish {
     pub anonymous: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its driver's options.
+    pub options: BTreeMap<String, String>,
 }
 
 /// An update request, admitted.

@@ -174,7 +174,9 @@ fn with_root<T: Send>(
         ephemeral: definition.ephemeral(),
         userns: userns.as_ref(),
     };
-    prepare::in_room(&core.parts, &definition.spec, &rootfs, work)
+    let done = prepare::in_room(&core.parts, &definition.spec, &rootfs, work);
+    crate::volumes::release(core, &definition.spec, None);
+    done
 }
 
 /// The fault for a path at which nothing is.

@@ -1,6 +1,5 @@
 //! Creating: admission, volumes, the record; then the container's task.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hull_image::{Hold, Image};
@@ -133,8 +132,7 @@ fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> 
             name: &wish.name,
             anonymous: wish.anonymous,
             labels: &wish.labels,
-            options: &BTreeMap::new(),
-            device: None,
+            options: &wish.options,
             lasting,
         };
         let result = blocking(|| core.parts.volumes.create(&new));

@@ -80,7 +80,7 @@ fn arguments(core: &Core) -> Vec<OsString> {
 }
 
 fn legacy(core: &Core) -> Vec<(String, String, OwnedFd)> {
-    let mut all = Vec::new();
+    let mut all = crate::volumes::mounts::legacy(core);
     for container in core.registry.all() {
         let Some(live) = container.live() else { continue };
         let named = run::legacy(&live, container.spool.sources());

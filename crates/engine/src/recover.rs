@@ -24,6 +24,7 @@ use crate::core::{Core, blocking};
 use crate::create::log_bound;
 use crate::keeper::Listing;
 use crate::orphan;
+use crate::volumes;
 use decide::{Found, Verdict, decide};
 
 /// One container as it was found.
@@ -39,6 +40,8 @@ struct Case {
 /// Brings every recorded container back and sweeps the rest.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     let mut listing = core.keeper.list().await?;
+    volumes::mounts::report(core);
+    volumes::mounts::adopt(core, &mut listing);
     let mut records = sweep::exit_records(core);
     let mut strays = strays::handed_over(&mut listing);
     let mut cases = Vec::new();
@@ -57,6 +60,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
             }
         }
     }
+    volumes::mounts::sweep(core);
     // ORDER: all are known before the first is started, since one may join another's namespaces.
     sweep::sweep(core, &listing, &records, &owned);
     match gap {

@@ -2,9 +2,9 @@
 //!
 //! Who uses a volume is what the containers' records say; it is stored nowhere else.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+pub(crate) mod mounts;
 
+use hull_launch::spec::Spec;
 use hull_types::{ContainerId, Fault, Kind};
 use hull_volume::{NewVolume, Volume};
 use hull_wire as wire;
@@ -70,54 +70,16 @@ pub(crate) fn create(core: &Core, request: &wire::VolumeCreateRequest) -> Result
         let text = format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found");
         return Err(refuse(Fault::not_found(text)));
     }
-    let device = device(&request.driver_opts).map_err(refuse)?;
     let mut labels = request.labels.clone();
     if !named {
         labels.insert(ANONYMOUS.to_owned(), String::new());
     }
-    let wish = NewVolume {
-        name: &name,
-        anonymous: false,
-        labels: &labels,
-        options: &request.driver_opts,
-        device: device.as_deref(),
-        lasting: true,
-    };
+    let wish =
+        NewVolume { name: &name, anonymous: false, labels: &labels, options: &request.driver_opts, lasting: true };
     if blocking(|| core.parts.volumes.create(&wish)).map_err(|error| refuse(error.into()))? {
         core.events.volume("create", &name);
     }
     inspect(core, &name)
-}
-
-/// What the options of docker's local driver mean: the directory to show. COMPAT(docker 28): its words.
-fn device(options: &BTreeMap<String, String>) -> Result<Option<PathBuf>, Fault> {
-    if let Some(unknown) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device" | "size")) {
-        let shown: String = unknown.chars().take(64).flat_map(char::escape_debug).collect();
-        return Err(Fault::invalid(format!("invalid option: \"{shown}\"")));
-    }
-    if options.is_empty() {
-        return Ok(None);
-    }
-    if options.contains_key("size") {
-        return Err(Fault::unsupported("a volume's size cannot be bounded: the option `size` is not supported"));
-    }
-    let text = |key: &str| options.get(key).map_or("", String::as_str);
-    for required in ["device", "type"] {
-        if text(required).is_empty() {
-            return Err(Fault::invalid(format!("missing required option: \"{required}\"")));
-        }
-    }
-    let (kind, flags) = (text("type"), text("o"));
-    if !matches!(kind, "none" | "bind") || flags != "bind" {
-        let shown: String = format!("type={kind},o={flags}").chars().take(64).flat_map(char::escape_debug).collect();
-        return Err(Fault::unsupported(format!("volumes with the options `{shown}` are not supported"))
-            .hint("`type=none,o=bind,device=/a/directory` is"));
-    }
-    let path = PathBuf::from(text("device"));
-    if !path.is_absolute() || text("device").contains('\0') {
-        return Err(Fault::invalid("the option `device` must be an absolute path"));
-    }
-    Ok(Some(path))
 }
 
 /// `DELETE /volumes/{name}`.
@@ -186,6 +148,22 @@ fn size(core: &Core, volume: &Volume) -> u64 {
     })
 }
 
+/// Unmounts the file systems of those of a container's volumes that no other one that runs uses.
+pub(crate) fn release(core: &Core, spec: &Spec, except: Option<ContainerId>) {
+    let volumes = &core.parts.volumes;
+    for name in volumes.mounted().iter().filter(|name| spec.mounts_volume(name)) {
+        blocking(|| volumes.release_unless(name, || is_in_use(core, name, except)));
+    }
+}
+
+/// Whether a container runs, or is about to, that mounts it.
+fn is_in_use(core: &Core, name: &str, except: Option<ContainerId>) -> bool {
+    core.registry.all().iter().filter(|container| Some(container.id) != except).any(|container| {
+        let view = container.view();
+        view.state.phase.is_live() && view.definition.spec.mounts_volume(name)
+    })
+}
+
 /// The ids of the containers that mount it.
 fn users(core: &Core, name: &str) -> Vec<String> {
     let all = core.registry.all();
@@ -208,30 +186,5 @@ fn document(core: &Core, volume: &Volume) -> wire::Volume {
         options: volume.options.clone(),
         scope: "local".into(),
         usage_data: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_those_of_dockers_local_driver() {
-        let options = |text: &str| {
-            let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
-            device(&pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
-        };
-        assert_eq!(options(""), Ok(None));
-        assert_eq!(options("type=none o=bind device=/srv"), Ok(Some(PathBuf::from("/srv"))));
-        for (text, sentence) in [
-            ("foo=bar", "invalid option: \"foo\""),
-            ("type=none", "missing required option: \"device\""),
-            ("device=/tmp", "missing required option: \"type\""),
-            ("o=bind", "missing required option: \"device\""),
-            ("type=tmpfs device=tmpfs", "volumes with the options `type=tmpfs,o=` are not supported"),
-            ("type=none o=bind device=srv", "the option `device` must be an absolute path"),
-        ] {
-            assert_eq!(options(text).map_err(|fault| fault.summary), Err(sentence.to_owned()), "{text}");
-        }
     }
 }

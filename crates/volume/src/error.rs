@@ -15,6 +15,47 @@ pub enum Error {
     /// No such volume.
     #[error("get {0}: no such volume")]
     Missing(String),
+    /// An option that the driver does not have.
+    #[error("invalid option: \"{0}\"")]
+    UnknownOption(String),
+    /// An option that goes with the others is not there.
+    #[error("missing required option: \"{0}\"")]
+    MissingOption(&'static str),
+    /// An option has a value that it cannot have.
+    #[error("the option `{option}` cannot have `{value}`")]
+    BadOption {
+        /// Which one.
+        option: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// A directory of the host is not named by its whole path.
+    #[error("the option `device` must be an absolute path, not `{0}`")]
+    Relative(String),
+    /// A bound for what a volume takes.
+    #[error("a volume's size cannot be bounded: the option `size` is not supported")]
+    Bounded,
+    /// The kernel has no such file system.
+    #[error("the kernel has no file system `{0}`")]
+    NoFileSystem(String),
+    /// Its file system cannot be mounted.
+    #[error("error while mounting volume '{name}': failed to mount local volume: mount {device}: {source}")]
+    Mount {
+        /// Which volume.
+        name: String,
+        /// What was to be mounted.
+        device: String,
+        /// The kernel's answer.
+        source: hull_sys::Error,
+    },
+    /// Its content cannot be lent out.
+    #[error("cannot mount volume `{name}`")]
+    Bind {
+        /// Which volume.
+        name: String,
+        /// The kernel's answer.
+        source: hull_mount::Error,
+    },
     /// What it shows is not there.
     #[error("failed to mount local volume `{name}`: {}", device.display())]
     Device {
@@ -57,9 +98,18 @@ impl Error {
     /// Its class.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Name(_) | Self::Depth { .. } | Self::Device { .. } => Kind::Invalid,
+            Self::Name(_)
+            | Self::Depth { .. }
+            | Self::Device { .. }
+            | Self::UnknownOption(_)
+            | Self::MissingOption(_)
+            | Self::BadOption { .. }
+            | Self::Relative(_)
+            | Self::NoFileSystem(_)
+            | Self::Mount { .. } => Kind::Invalid,
+            Self::Bounded => Kind::Unsupported,
             Self::Missing(_) => Kind::NotFound,
-            Self::Io { .. } | Self::Store { .. } => Kind::Internal,
+            Self::Bind { .. } | Self::Io { .. } | Self::Store { .. } => Kind::Internal,
         }
     }
 }

@@ -3,23 +3,26 @@
 //! ```text
 //! <root>/volumes/<name>/volume.json     written once, before the volume is visible
 //! <root>/volumes/<name>/_data/          what containers see
-//! <root>/volumes/<name>/device          the directory of the host that it shows instead of its own
+//! <root>/volumes/<name>/device          that it shows something else instead: what, its options say
 //! <root>/volumes/<name>/filling         an image's content is being copied in
 //! <root>/volumes/<name>/used            it has been mounted once: it is never filled again
 //! <root>/volumes/.new-…, .gone-…        on the way in and out; swept when the engine starts
 //! ```
 //!
 //! The directory is the record. Who uses a volume is derived from the containers' records by the
-//! engine and stored nowhere. Knows neither images nor mounts: a source of content is a directory fd.
+//! engine and stored nowhere. Knows no images: a source of content is a directory fd.
 #![forbid(unsafe_code)]
 
 mod copy;
 mod error;
+mod mounted;
 mod name;
+mod options;
 mod store;
 
 pub use error::Error;
 pub use name::check_name;
+pub use options::{Content, FileSystem, Shown, content};
 pub use store::{NewVolume, Volume, Volumes};
 
 /// The result of this crate's operations.

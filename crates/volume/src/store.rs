@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hull_mount::MountFd;
 use hull_types::{ContainerId, Timestamp};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::copy;
 use crate::error::Error;
+use crate::mounted::{self, Mounted};
+use crate::options::{Content, FileSystem, Shown, content};
 use crate::{Result, check_name};
+
+mod first_use;
 
 /// What is known about a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +46,13 @@ pub struct NewVolume<'a> {
     pub anonymous: bool,
     /// Its labels.
     pub labels: &'a BTreeMap<String, String>,
-    /// docker's driver options.
+    /// docker's driver options: what it shows.
     pub options: &'a BTreeMap<String, String>,
-    /// The directory of the host that it shows, instead of one of its own.
-    pub device: Option<&'a Path>,
     /// On the disk when it is acknowledged; else it survives a killed process, not a power cut.
     pub lasting: bool,
 }
 
-/// The file that names the directory that a volume shows.
+/// The file that says that a volume has no directory of its own to show.
 const DEVICE: &str = "device";
 
 /// The file beside an anonymous volume's content that says that it goes with its container.
@@ -63,6 +64,7 @@ pub struct Volumes {
     directory: PathBuf,
     /// Held by whoever is about to use volumes, and alone by who removes what is not used.
     uses: RwLock<()>,
+    mounted: Mounted,
 }
 
 impl Volumes {
@@ -72,7 +74,7 @@ impl Volumes {
     /// [`Error::Store`].
     pub fn open(root: &Path) -> Result<Self> {
         let directory = root.join("volumes");
-        let store = Self { directory, uses: RwLock::default() };
+        let store = Self { directory, uses: RwLock::default(), mounted: Mounted::default() };
         store.prepare().map_err(|source| Error::Store { path: store.directory.display().to_string(), source })?;
         Ok(store)
     }
@@ -101,6 +103,12 @@ impl Volumes {
     pub fn create(&self, wish: &NewVolume<'_>) -> Result<bool> {
         let NewVolume { name, lasting, .. } = *wish;
         check_name(name)?;
+        match content(wish.options)? {
+            Content::Mounted(wanted) if !mounted::is_known(&wanted.kind) => {
+                return Err(Error::NoFileSystem(wanted.kind));
+            }
+            _ => {}
+        }
         if self.directory.join(name).is_dir() {
             return Ok(false);
         }
@@ -169,12 +177,12 @@ impl Volumes {
         self.directory.join(name).join("_data")
     }
 
-    /// The directory of the host that it shows instead of its own.
-    fn device(&self, name: &str) -> Result<Option<PathBuf>> {
-        match fs::read(self.directory.join(name).join(DEVICE)) {
-            Ok(path) => Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(path)))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read the device", name, error)),
+    /// What it shows.
+    fn content(&self, name: &str) -> Result<Content> {
+        match self.directory.join(name).join(DEVICE).try_exists() {
+            Ok(false) => Ok(Content::Own),
+            Ok(true) => content(&self.inspect(name)?.options),
+            Err(error) => Err(failed("look for the device", name, error)),
         }
     }
 
@@ -185,9 +193,13 @@ impl Volumes {
     pub fn data(&self, name: &str) -> Result<OwnedFd> {
         check_name(name)?;
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        if let Some(device) = self.device(name)? {
-            let opened = rustix::fs::open(&device, flags, Mode::empty());
-            return opened.map_err(|error| Error::Device { name: name.to_owned(), device, source: error.into() });
+        match self.content(name)? {
+            Content::Own => {}
+            Content::Shown(Shown { path: device, .. }) => {
+                let opened = rustix::fs::open(&device, flags, Mode::empty());
+                return opened.map_err(|error| Error::Device { name: name.to_owned(), device, source: error.into() });
+            }
+            Content::Mounted(wish) => return self.mounted.root(name, &wish).map_err(not_mounted(name, &wish)),
         }
         let flags = flags | OFlags::NOFOLLOW;
         match rustix::fs::open(self.mountpoint(name), flags, Mode::empty()) {
@@ -197,73 +209,48 @@ impl Volumes {
         }
     }
 
-    /// Marks the volume as used. At its first use it gets what `image` has: content, owner and mode.
-    /// `unshift` turns owners as seen through `image` into owners on disk. Tells whether it was filled.
+    /// A detached mount of `place`, a descriptor in the volume's content as [`Volumes::data`] opens it.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Depth`], [`Error::Io`]. It is then as empty as before.
-    pub fn first_use(
-        &self,
-        name: &str,
-        image: Option<BorrowedFd<'_>>,
-        unshift: &dyn Fn(u32, bool) -> u32,
-    ) -> Result<bool> {
-        let home = self.directory.join(name);
-        if home.join("used").exists() {
-            return Ok(false);
+    /// [`Error::Mount`], [`Error::Bind`].
+    pub fn bind(&self, name: &str, place: &OwnedFd) -> Result<MountFd> {
+        let refused = |source| Error::Bind { name: name.to_owned(), source };
+        match self.content(name)? {
+            Content::Own => hull_mount::bind_shared(place, false).map_err(refused),
+            Content::Shown(shown) => {
+                let mount = hull_mount::bind_shared(place, shown.recursive).map_err(refused)?;
+                if shown.attrs != 0 {
+                    mount.set_attrs(shown.attrs, 0, shown.recursive).map_err(refused)?;
+                }
+                Ok(mount)
+            }
+            Content::Mounted(wish) => self.mounted.bind(name, &wish, place).map_err(not_mounted(name, &wish)),
         }
-        let data = self.data(name)?;
-        let io = |attempt| move |source: io::Error| failed(attempt, name, source);
-        let lock = File::open(&home).map_err(io("lock the directory"))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|error| failed("lock the directory", name, error.into()))?;
-        if home.join("used").exists() {
-            return Ok(false);
-        }
-        let filled = self.fill(name, data.as_fd(), image, unshift)?;
-        if filled {
-            // ORDER: after a power cut, what is marked as used is whole.
-            rustix::fs::syncfs(&data).map_err(|error| failed("sync the content", name, error.into()))?;
-        }
-        File::create(home.join("used")).map_err(io("mark the use"))?;
-        // Best effort: beside `used` it means nothing.
-        let _ = fs::remove_file(home.join("filling"));
-        Ok(filled)
     }
 
-    fn fill(
-        &self,
-        name: &str,
-        data: BorrowedFd<'_>,
-        image: Option<BorrowedFd<'_>>,
-        unshift: &dyn Fn(u32, bool) -> u32,
-    ) -> Result<bool> {
-        let filling = self.directory.join(name).join("filling");
-        let io = |attempt| move |source: io::Error| failed(attempt, name, source);
-        let place = self.device(name)?;
-        let foreign = place.is_some();
-        let place = place.unwrap_or_else(|| self.mountpoint(name));
-        if filling.exists() && !foreign {
-            // A crash in the middle: begin again.
-            copy::empty(&place).map_err(io("empty the directory"))?;
-        }
-        let Some(image) = image else { return Ok(false) };
-        if !copy::is_empty(&place).map_err(io("read the directory"))? {
-            return Ok(false);
-        }
-        File::create(&filling).map_err(io("mark the filling"))?;
-        let copied = copy::tree(image, data, unshift);
-        if let Err(error) = copied {
-            if !foreign {
-                // Best effort: `filling` makes the next use begin again.
-                let _ = copy::empty(&place);
-            }
-            return Err(match error {
-                copy::Failure::Depth => Error::Depth { name: name.to_owned(), limit: copy::DEEPEST },
-                copy::Failure::Io(source) => failed("fill the directory", name, source),
-            });
-        }
-        Ok(true)
+    /// Has `listener` told of each volume's mount namespace when its file system is mounted, and of its end.
+    pub fn report_mounts_to(&self, listener: impl Fn(&str, Option<&OwnedFd>) + Send + Sync + 'static) {
+        self.mounted.report_to(Box::new(listener));
+    }
+
+    /// Takes over a mount namespace that an earlier engine had reported.
+    pub fn adopt_mount(&self, name: &str, namespace: OwnedFd) {
+        self.mounted.adopt(name, namespace);
+    }
+
+    /// The names of volumes whose file systems are mounted.
+    pub fn mounted(&self) -> Vec<String> {
+        self.mounted.names()
+    }
+
+    /// The mount namespace of a volume whose file system is mounted.
+    pub fn mount_namespace(&self, name: &str) -> Option<OwnedFd> {
+        self.mounted.namespace(name)
+    }
+
+    /// Unmounts a volume's file system unless somebody uses it, which is asked while nobody can mount it.
+    pub fn release_unless(&self, name: &str, is_used: impl FnOnce() -> bool) {
+        self.mounted.release_unless(name, is_used);
     }
 
     /// From now on an anonymous volume outlives the container that it was made for. Takes no room, so that it
@@ -319,6 +306,7 @@ impl Volumes {
             }
             renamed => renamed.map_err(|source| failed("move the directory", name, source))?,
         }
+        self.mounted.release_unless(name, || false);
         fs::remove_dir_all(&gone).map_err(|source| failed("remove the content", name, source))
     }
 }
@@ -337,9 +325,8 @@ fn build(fresh: &Path, wish: &NewVolume<'_>) -> io::Result<()> {
     if anonymous {
         File::create(fresh.join(BOUND))?;
     }
-    if let Some(device) = wish.device {
-        let mut file = File::create(fresh.join(DEVICE))?;
-        io::Write::write_all(&mut file, device.as_os_str().as_encoded_bytes())?;
+    if !wish.options.is_empty() {
+        let file = File::create(fresh.join(DEVICE))?;
         if lasting {
             file.sync_all()?;
         }
@@ -351,6 +338,10 @@ fn build(fresh: &Path, wish: &NewVolume<'_>) -> io::Result<()> {
         File::open(fresh)?.sync_all()?;
     }
     Ok(())
+}
+
+fn not_mounted<'a>(name: &'a str, wish: &'a FileSystem) -> impl FnOnce(hull_sys::Error) -> Error + 'a {
+    |source| Error::Mount { name: name.to_owned(), device: wish.device.clone(), source }
 }
 
 fn failed(attempt: &'static str, name: &str, source: io::Error) -> Error {

@@ -23,9 +23,12 @@ pub(super) fn all(
         list.add(binds::parse(entry, context.host.lsm.selinux)?)?;
     }
     for mount in &host.mounts {
-        let labels = mount.volume_options.as_ref().map(|options| options.labels.clone());
+        let known = list.volumes.len();
         list.add(one(mount)?)?;
-        list.label_last(labels.unwrap_or_default());
+        if let (Some(volume), Some(options)) = (list.volumes.get_mut(known), &mount.volume_options) {
+            volume.labels.clone_from(&options.labels);
+            volume.options = options.driver_config.clone().unwrap_or_default().options;
+        }
     }
     for (target, options) in &host.tmpfs {
         list.add(MountWish { target: binds::target(target)?, kind: tmpfs::from_text(options)? })?;
@@ -58,7 +61,7 @@ impl List {
             && !self.volumes.iter().any(|volume| volume.name == *name)
         {
             let (name, anonymous) = (name.clone(), *anonymous);
-            self.volumes.push(VolumeWish { name, anonymous, labels: BTreeMap::new() });
+            self.volumes.push(VolumeWish { name, anonymous, labels: BTreeMap::new(), options: BTreeMap::new() });
         }
         self.mounts.push(wish);
         Ok(())
@@ -66,14 +69,6 @@ impl List {
 
     fn has(&self, target: &std::path::Path) -> bool {
         self.mounts.iter().any(|mount| mount.target == target)
-    }
-
-    fn label_last(&mut self, labels: BTreeMap<String, String>) {
-        if let Some(volume) = self.volumes.last_mut()
-            && !labels.is_empty()
-        {
-            volume.labels = labels;
-        }
     }
 
     /// Another container's mount; it stays that one's, so it is never anonymous here.
@@ -235,11 +230,10 @@ fn readonly(mount: &wire::Mount, options: &wire::BindOptions, propagation: Propa
 fn named(mount: &wire::Mount) -> Result<MountKind, Fault> {
     let options = mount.volume_options.clone().unwrap_or_default();
     let driver = options.driver_config.unwrap_or_default();
-    if !matches!(driver.name.as_str(), "" | "local") || !driver.options.is_empty() {
-        return Err(Fault::unsupported(
-            "volume drivers and their options are not supported: `local` without options is the only one",
-        ));
+    if !matches!(driver.name.as_str(), "" | "local") {
+        return Err(Fault::unsupported("volume drivers are not supported: `local` is the only one"));
     }
+    hull_volume::content(&driver.options)?;
     let path = PathBuf::from(&options.subpath);
     let down = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
     if !path.components().all(down) {

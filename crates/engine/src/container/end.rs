@@ -40,6 +40,7 @@ impl Task {
         self.exits += 1;
         self.release();
         self.sweep_cgroup();
+        crate::volumes::release(&self.core, &self.definition.spec, Some(self.definition.id));
         let ran = self.state.finished.nanos().saturating_sub(self.state.started.nanos());
         let run = Run {
             exit_code: self.state.exit_code,

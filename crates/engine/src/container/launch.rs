@@ -218,6 +218,7 @@ impl Task {
         self.exits += 1;
         self.trouble = Some(fault);
         self.sweep_cgroup();
+        crate::volumes::release(&self.core, &self.definition.spec, Some(self.definition.id));
         Input::LaunchFailed { auto_remove: self.definition.ephemeral(), started_before: self.state.ever_started }
     }
 }

@@ -153,13 +153,13 @@ pub(super) fn outside_root(maps: &IdMaps) -> Option<(u32, u32)> {
 pub(super) fn volume(parts: &Parts, name: &str, subpath: Option<&Path>) -> Result<(MountFd, bool), Fault> {
     let data = parts.volumes.data(name)?;
     let Some(subpath) = subpath else {
-        return Ok((hull_mount::bind_shared(&data, false)?, true));
+        return Ok((parts.volumes.bind(name, &data)?, true));
     };
     let place = files::find_beneath(data.as_fd(), subpath)?.ok_or_else(|| {
         Fault::invalid(format!("cannot access path {} in volume {name}: no such file or directory", subpath.display()))
     })?;
     let directory = files::is_directory(&files::stat(&place)?);
-    Ok((hull_mount::bind_shared(&place, false)?, directory))
+    Ok((parts.volumes.bind(name, &place)?, directory))
 }
 
 /// COMPAT(runc): a tmpfs over an existing directory keeps its mode.

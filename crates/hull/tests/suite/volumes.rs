@@ -72,7 +72,12 @@ fn what_cannot_be_a_volume_is_refused() {
         (json!({"Name": "v2", "DriverOpts": {"foo": "bar"}}), 400, "create v2: invalid option: \"foo\""),
         (json!({"Name": "v2", "DriverOpts": {"type": "none"}}), 400, "create v2: missing required option: \"device\""),
         (json!({"Name": "v2", "DriverOpts": {"device": "/tmp"}}), 400, "create v2: missing required option: \"type\""),
-        (json!({"Name": "v2", "DriverOpts": {"type": "tmpfs", "device": "tmpfs"}}), 501, "type=tmpfs,o="),
+        (
+            json!({"Name": "v2", "DriverOpts": {"type": "nosuch", "device": "x"}}),
+            400,
+            "the kernel has no file system `nosuch`",
+        ),
+        (json!({"Name": "v2", "DriverOpts": {"type": "tmpfs", "device": "x", "size": "1m"}}), 501, "cannot be bounded"),
         (json!({"Name": "a/b"}), 400, "create a/b: \"a/b\" includes invalid characters for a local volume name"),
         (json!({"Name": "../../x"}), 400, "includes invalid characters"),
         (json!({"Name": "v2", "ClusterVolumeSpec": {}}), 501, "cluster volumes"),
@@ -94,4 +99,74 @@ fn what_cannot_be_a_volume_is_refused() {
         assert!(answer.message().contains(sentence), "{target}: {}", answer.message());
     }
     assert_eq!(host.hull(&["volume", "ls", "-q"]).ok(), "");
+}
+
+/// What a container sees mounted at /x, or nothing.
+const MOUNTED: &str = "grep ' /x ' /proc/mounts || true";
+
+#[test]
+fn a_file_system_is_mounted_while_somebody_uses_the_volume() {
+    let host = Host::new();
+    let options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=7,noexec"];
+    host.hull(&[&["volume", "create"], &options[..], &["memory"]].concat()).ok();
+    let table = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
+    let before = table(host.engine_pid());
+    host.sleeper(&["--name", "first", "-v", "memory:/x"]);
+    host.hull(&["exec", "first", "sh", "-c", "echo shared > /x/file"]).ok();
+    assert_eq!(table(host.engine_pid()), before, "the host sees it");
+    let seen = host.sh(&["-v", "memory:/x:ro"], &format!("cat /x/file; stat -c %u /x; {MOUNTED}"));
+    assert!(seen.starts_with("shared\n7\ntmpfs /x tmpfs ro,"), "{seen}");
+    assert!(seen.contains("noexec") && seen.contains("size=1024k"), "{seen}");
+    // Its engine may end.
+    let engine = host.engine_pid();
+    hull_testkit::run(std::process::Command::new("kill").args(["-9", &engine.to_string()]), b"").ok();
+    hull_testkit::eventually("the next engine answers", || host.answers() && host.engine_pid() != engine);
+    assert_eq!(host.sh(&["-v", "memory:/x"], "cat /x/file"), "shared");
+    assert_eq!(host.hull(&["cp", "first:/x/file", "-"]).code, 0);
+    host.hull(&["rm", "-f", "first"]).ok();
+    assert_eq!(host.sh(&["-v", "memory:/x"], "ls /x"), "", "nobody used it: its content went with it");
+    host.hull(&["create", "--name", "still", "-v", "memory:/x", "busybox", "true"]).ok();
+    assert_eq!(host.hull(&["cp", "still:/x", "-"]).code, 0, "mounted for the copy");
+    host.hull(&["rm", "still"]).ok();
+    host.hull(&["volume", "rm", "memory"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_keeper_that_is_killed_takes_no_mounted_volume_with_it() {
+    let mut host = Host::new();
+    let mount = "type=volume,source=memory,target=/x,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-label=a=b";
+    host.sleeper(&["--name", "first", "--mount", mount]);
+    host.hull(&["exec", "first", "sh", "-c", "echo kept > /x/file"]).ok();
+    assert_eq!(host.hull(&["volume", "inspect", "-f", "{{.Options.type}} {{.Labels.a}}", "memory"]).ok(), "tmpfs b");
+    let (keeper, engine) = (host.keeper_pid(), host.engine_pid());
+    hull_testkit::run(std::process::Command::new("kill").args(["-9", &keeper.to_string()]), b"").ok();
+    host.keeper_was_killed();
+    hull_testkit::eventually("the next keeper has an engine", || host.answers() && host.engine_pid() != engine);
+    assert_eq!(host.sh(&["-v", "memory:/x"], "cat /x/file"), "kept");
+    host.hull(&["rm", "-f", "first"]).ok();
+    host.hull(&["volume", "rm", "memory"]).ok();
+}
+
+#[test]
+fn a_file_system_that_cannot_be_mounted_says_why() {
+    let host = Host::new();
+    for (options, sentence) in [
+        (["type=tmpfs", "device=tmpfs", "o=bogus=3"], "Unknown parameter"),
+        (["type=ext4", "device=/nosuch/device", "o="], "No such file or directory"),
+    ] {
+        let [kind, device, words] = options;
+        host.hull(&["volume", "create", "-o", kind, "-o", device, "-o", words, "wrong"]).ok();
+        let refused = host.hull(&["run", "--rm", "-v", "wrong:/x", "busybox", "true"]).fails(125);
+        let told = refused.contains("error while mounting volume 'wrong': failed to mount local volume: mount");
+        assert!(told && refused.to_lowercase().contains(&sentence.to_lowercase()), "{refused}");
+        host.hull(&["volume", "rm", "wrong"]).ok();
+    }
+    let shown = host.path().join("shown");
+    std::fs::create_dir(&shown).expect("mkdir");
+    let device = format!("device={}", shown.display());
+    host.hull(&["volume", "create", "-o", "type=none", "-o", "o=bind,ro", "-o", &device, "fixed"]).ok();
+    host.hull(&["run", "--rm", "-v", "fixed:/x", "busybox", "touch", "/x/new"]).fails(1);
+    host.hull(&["volume", "rm", "fixed"]).ok();
+    host.assert_clean();
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::*;
+use crate::copy;
 
 fn store() -> (tempfile::TempDir, Volumes) {
     let root = tempfile::tempdir().unwrap();
@@ -18,7 +19,7 @@ fn none() -> BTreeMap<String, String> {
 
 fn wish<'a>(name: &'a str, anonymous: bool, labels: &'a BTreeMap<String, String>) -> NewVolume<'a> {
     static NO_OPTIONS: BTreeMap<String, String> = BTreeMap::new();
-    NewVolume { name, anonymous, labels, options: &NO_OPTIONS, device: None, lasting: true }
+    NewVolume { name, anonymous, labels, options: &NO_OPTIONS, lasting: true }
 }
 
 fn image() -> tempfile::TempDir {
@@ -164,7 +165,9 @@ fn a_volume_can_show_a_directory_of_the_host_and_leaves_it_when_it_goes() {
     let (_root, volumes) = store();
     let (shown, none) = (tempfile::tempdir().unwrap(), none());
     let place = shown.path().join("place");
-    volumes.create(&NewVolume { device: Some(&place), ..wish("data", false, &none) }).unwrap();
+    let pairs = [("type", "none"), ("o", "bind"), ("device", place.to_str().unwrap())];
+    let options: BTreeMap<_, _> = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    volumes.create(&NewVolume { options: &options, ..wish("data", false, &none) }).unwrap();
     assert!(matches!(volumes.data("data"), Err(Error::Device { .. })));
     fs::create_dir(&place).unwrap();
     fs::write(place.join("mine"), "kept").unwrap();
