@@ -14,6 +14,7 @@ mod conn;
 mod containers;
 mod error;
 mod exec;
+mod explain;
 mod frames;
 mod images;
 mod networks;

@@ -24,6 +24,7 @@ mod syscalls;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 mod verdict;
 
 pub use cache::Cache;

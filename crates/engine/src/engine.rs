@@ -1,6 +1,7 @@
 //! [`Engine`]: the façade. One method per operation of the API; each is a line or two of delegation.
 
 mod archive;
+mod explain;
 mod networks;
 mod volumes;
 

@@ -55,7 +55,12 @@ pub struct CommitRequest {
 /// `GET /containers/{id}/changes`.
 pub(crate) fn changes(core: &Core, container: &Container) -> Result<Vec<wire::FilesystemChange>, Fault> {
     let view = container.view();
-    let changes = blocking(|| Tree::of(core, &view)?.with(|changed| Ok(core.parts.snapshots.changes(changed)?)))?;
+    blocking(|| changes_of(core, &view))
+}
+
+/// What a container has changed in its root file system.
+pub(crate) fn changes_of(core: &Core, view: &View) -> Result<Vec<wire::FilesystemChange>, Fault> {
+    let changes = Tree::of(core, view)?.with(|changed| Ok(core.parts.snapshots.changes(changed)?))?;
     let kind = |kind| match kind {
         ChangeKind::Modified => 0,
         ChangeKind::Added => 1,

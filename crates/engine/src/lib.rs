@@ -20,6 +20,7 @@ mod events;
 mod exec;
 mod exec_output;
 mod exec_tree;
+mod explain;
 mod files;
 mod images;
 mod info;

@@ -3,7 +3,7 @@
 //! Nothing of the container is executed, and no `ps` of the host either.
 
 mod columns;
-mod process;
+pub(crate) mod process;
 
 use std::collections::BTreeMap;
 

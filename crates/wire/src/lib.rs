@@ -15,6 +15,7 @@ mod container;
 mod decode;
 mod events;
 mod exec;
+mod explain;
 mod filters;
 mod host;
 mod image;
@@ -38,6 +39,11 @@ pub use container::{
 pub use decode::{Empty, Error, decode};
 pub use events::{Actor, EventMessage};
 pub use exec::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdResponse};
+pub use explain::{
+    ExplainedConfinement, ExplainedFact, ExplainedGroup, ExplainedIds, ExplainedInterface, ExplainedLayer,
+    ExplainedLimit, ExplainedLimits, ExplainedMount, ExplainedNamespace, ExplainedNetwork, ExplainedProcess,
+    ExplainedRoot, ExplainedTask, Explanation,
+};
 pub use filters::Filters;
 pub use host::{
     DeviceMapping, DeviceRequest, HostConfig, LogConfig, Resources, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,

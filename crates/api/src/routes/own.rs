@@ -13,6 +13,11 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
             let port = call.target.query.text("port").unwrap_or_default();
             json(200, &engine.network_trace(object("container", who)?, &port)?)
         }
+        (Method::Get, ["containers", who, "explain"]) => {
+            let syscalls = call.target.query.text("syscalls").unwrap_or_default();
+            let names: Vec<String> = syscalls.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            json(200, &engine.explain(object("container", who)?, &names)?)
+        }
         (method, rest) => missing::refuse(method, &[&["hull"], rest].concat()),
     }
 }

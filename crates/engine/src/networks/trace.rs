@@ -5,7 +5,7 @@ mod judge;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use hull_network::look::{Listener, Seen, sockets};
@@ -83,18 +83,29 @@ fn is_names(listener: &Listener) -> bool {
 fn gather(core: &Core, view: &View, pid: i32) -> Result<(Vec<Place>, Vec<Waiting>), Fault> {
     let of = rustix::process::Pid::from_raw(pid).ok_or_else(|| Fault::internal("the container has no process"))?;
     let netns = hull_sys::namespace::of(of, "net")?;
-    let given = &view.state.given;
-    let mut places = Vec::new();
-    for endpoint in &given.endpoints {
-        let network = core.networks.find(&endpoint.network)?;
-        let ports: &[Published] = if endpoint.gateway { &given.ports } else { &[] };
-        let seen = core.networks.switch.look(&network, endpoint, ports, netns.as_fd())?;
-        places.push(Place { network, endpoint: endpoint.clone(), seen });
-    }
+    let looked = look(core, view, netns.as_fd())?.into_iter();
+    let mut places: Vec<Place> = looked.map(|(network, endpoint, seen)| Place { network, endpoint, seen }).collect();
     // That with the default route first: ports are published through it.
     places.sort_by_key(|place| !place.endpoint.gateway);
     let pids = core.cgroup(view)?.pids()?;
     Ok((places, waiting(pid, &pids)))
+}
+
+/// Each network of a container whose PID 1 is `pid`, as it is.
+pub(crate) fn places(core: &Core, view: &View, pid: i32) -> Result<Vec<(Arc<Definition>, Endpoint, Seen)>, Fault> {
+    let of = rustix::process::Pid::from_raw(pid).ok_or_else(|| Fault::internal("the container has no process"))?;
+    look(core, view, hull_sys::namespace::of(of, "net")?.as_fd())
+}
+
+fn look(core: &Core, view: &View, netns: BorrowedFd<'_>) -> Result<Vec<(Arc<Definition>, Endpoint, Seen)>, Fault> {
+    let given = &view.state.given;
+    let one = |endpoint: &Endpoint| {
+        let network = core.networks.find(&endpoint.network)?;
+        let ports: &[Published] = if endpoint.gateway { &given.ports } else { &[] };
+        let seen = core.networks.switch.look(&network, endpoint, ports, netns)?;
+        Ok((network, endpoint.clone(), seen))
+    };
+    given.endpoints.iter().map(one).collect()
 }
 
 /// Who listens in the network namespace of `pid`.

@@ -5,7 +5,7 @@ use std::fs;
 
 /// What is the same for all processes.
 #[derive(Debug, Default)]
-pub(super) struct Host {
+pub(crate) struct Host {
     pub ticks: u64,
     /// Seconds since 1970 at boot.
     pub boot: i64,
@@ -57,7 +57,7 @@ fn names(path: &str) -> HashMap<u32, String> {
 
 /// One process.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pub pid: i32,
     pub comm: String,
     pub args: String,
@@ -83,7 +83,7 @@ pub(super) struct Process {
 }
 
 /// Reads a process; `None` if it is gone.
-pub(super) fn read(pid: i32) -> Option<Process> {
+pub(crate) fn read(pid: i32) -> Option<Process> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let mut process = parse_stat(&String::from_utf8_lossy(&stat))?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -28,6 +28,7 @@ mod diff;
 mod engine;
 mod events;
 mod exec;
+mod explain;
 mod export;
 mod history;
 mod images;

@@ -115,6 +115,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },
     Entry::Verb(Verb::of::<events::Events>()),
     Entry::Verb(Verb::of::<exec::Exec>()),
+    Entry::Verb(Verb::of::<explain::Explain>()),
     Entry::Verb(Verb::of::<export::Export>()),
     Entry::Verb(Verb::of::<history::History>()),
     Entry::Group { name: "image", about: "Manage images", entries: IMAGE },

@@ -48,7 +48,7 @@ fn page(trace: &NetworkTrace) -> String {
     trace.ports.iter().map(|port| one(&trace.name, port)).collect::<Vec<_>>().join("\n")
 }
 
-fn one(name: &str, port: &PortTrace) -> String {
+pub(in crate::cli) fn one(name: &str, port: &PortTrace) -> String {
     let mut rows = String::new();
     for hop in &port.hops {
         let mark = if hop.passes { "" } else { "✗ " };

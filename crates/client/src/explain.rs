@@ -1,0 +1,15 @@
+//! What docker has nothing like: what a container is.
+
+use hull_wire::Explanation;
+
+use crate::Client;
+use crate::error::Error;
+use crate::request::Request;
+
+impl Client {
+    /// What a running container is; the seccomp filter's verdict is told for each of `syscalls`.
+    pub fn container_explain(&self, who: &str, syscalls: &[String]) -> Result<Explanation, Error> {
+        let request = Request::new("GET", &["hull", "containers", who, "explain"]);
+        self.call(if syscalls.is_empty() { request } else { request.query("syscalls", syscalls.join(",")) })?.json()
+    }
+}

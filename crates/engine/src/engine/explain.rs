@@ -1,0 +1,14 @@
+//! The façade's operations that docker has nothing like: what a container is.
+
+use hull_wire as wire;
+
+use super::{Engine, Result};
+use crate::explain;
+
+impl Engine {
+    /// `GET /hull/containers/{id}/explain`: what a running container is, read from the kernel now. The seccomp filter's verdict
+    /// is told for each of `syscalls`.
+    pub fn explain(&self, who: &str, syscalls: &[String]) -> Result<wire::Explanation> {
+        explain::explain(&self.core, &*self.container(who)?, syscalls)
+    }
+}
