@@ -1,16 +1,22 @@
-//! `cargo xtask install`: the binary and everything that belongs to it, beneath a prefix.
+//! `cargo xtask install [PREFIX] [--dockerd]`: the binary and everything that belongs to it, beneath a prefix; with
+//! `--dockerd` a link by which docker's scripts start it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{release, sh};
 
 /// Installs beneath the first argument, `/usr/local` by default.
 pub fn run(args: &[String]) -> Result<()> {
-    let prefix = PathBuf::from(args.first().map_or("/usr/local", String::as_str));
+    let (flags, places): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with("--"));
+    let dockerd = flags.iter().any(|flag| *flag == "--dockerd");
+    if let Some(unknown) = flags.iter().find(|flag| **flag != "--dockerd") {
+        bail!("`install` has no {unknown}");
+    }
+    let prefix = PathBuf::from(places.first().map_or("/usr/local", |place| place.as_str()));
     let binary = release::binary()?;
     let installed = prefix.join("bin/hull");
     put(&fs::read(&binary)?, &installed, 0o755)?;
@@ -30,8 +36,21 @@ pub fn run(args: &[String]) -> Result<()> {
         let text = text.replace("/usr/local/bin/hull", &installed.to_string_lossy());
         put(text.as_bytes(), &prefix.join("lib/systemd/system").join(unit), 0o644)?;
     }
+    if dockerd {
+        link(&prefix.join("bin/dockerd"))?;
+    }
     println!("installed {}", installed.display());
     Ok(())
+}
+
+/// Made beside the binary; what is there and is no link is not taken away.
+fn link(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_symlink()) {
+        bail!("{} is there and is no link: it is not taken away", path.display());
+    }
+    let part = path.with_extension("part");
+    std::os::unix::fs::symlink("hull", &part)?;
+    Ok(fs::rename(part, path)?)
 }
 
 /// Written beside and renamed, so that a running binary is never truncated.

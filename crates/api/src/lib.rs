@@ -8,6 +8,7 @@ pub mod http;
 mod query;
 mod routes;
 mod status;
+mod tls;
 
 use std::future::Future;
 use std::os::unix::net::UnixListener;
@@ -16,6 +17,7 @@ use hull_engine::Engine;
 use hull_types::{Fault, Kind};
 
 pub use routes::Access;
+pub use tls::{Identity, serve_tls};
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]

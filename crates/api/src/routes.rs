@@ -48,7 +48,8 @@ impl Api {
     pub fn new(engine: Engine, access: Access) -> Self {
         let (major, minor) = hull_wire::API_VERSION;
         let common = format!(
-            "Api-Version: {major}.{minor}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Hull/{} (linux)\r\n",
+            "Api-Version: {major}.{minor}\r\nDocker-Experimental: {}\r\nOstype: linux\r\nServer: Hull/{} (linux)\r\n",
+            engine.settings().experimental,
             env!("CARGO_PKG_VERSION")
         );
         // One string for the life of the process: every answer bears it.

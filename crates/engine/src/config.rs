@@ -21,6 +21,8 @@ pub struct EngineConfig {
     pub keeper_pid: Option<u32>,
     /// The listening socket, for a successor of the keeper.
     pub listener: Option<OwnedFd>,
+    /// What the host's owner wants, or why that is not known.
+    pub settings: Result<crate::Settings, hull_types::Fault>,
     /// The version to report.
     pub version: String,
     /// The commit it was built from, or empty.

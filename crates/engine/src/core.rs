@@ -21,6 +21,7 @@ use crate::keeper::{Keeper, LaunchError};
 use crate::networks::Networks;
 use crate::prepare::{Parts, Peer, Peers};
 use crate::registry::Registry;
+use crate::settings::Current;
 use crate::transfer::Transfers;
 
 /// What the parts of the engine share.
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     /// `<run>/state.db`: containers that end with their run.
     pub fleeting: Db,
     pub registry: Registry,
+    pub settings: Current,
     pub networks: Networks,
     pub keeper: Arc<Keeper>,
     pub events: Events,

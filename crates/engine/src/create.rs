@@ -21,13 +21,20 @@ pub(crate) async fn create(
     core: &Arc<Core>,
     name: Option<String>,
     platform: Option<String>,
-    request: wire::ContainerCreateRequest,
+    mut request: wire::ContainerCreateRequest,
 ) -> Result<wire::ContainerCreateResponse, Fault> {
+    let settings = core.settings.for_creation()?;
     let name = name.filter(|n| !n.is_empty()).map(|n| admit::name(&n)).transpose()?;
     let id = ContainerId::new_random();
     // Held until the record says who uses it: a removal meanwhile leaves the layers.
     let (image, _held) = image(core, &request.config.image, platform.as_deref())?;
+    settings.fill(&mut request);
+    let named = request.host_config.security_opt.clone();
+    let more = settings.security(&request.host_config);
+    request.host_config.security_opt.extend(more);
     let mut admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
+    admitted.host_config.security_opt = named;
+    settings.finish(&mut admitted);
     links::resolve(core, &mut admitted.network)?;
     let name = reserve(core, name, id)?;
     // Everything from here on is undone if it fails.

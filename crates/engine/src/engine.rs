@@ -3,6 +3,7 @@
 mod archive;
 mod explain;
 mod networks;
+mod settings;
 mod volumes;
 
 use std::io::Read;

@@ -74,6 +74,11 @@ impl Events {
         self.tell("network", action.to_owned(), id, String::new(), attributes);
     }
 
+    /// An event of the engine itself.
+    pub fn daemon(&self, action: &str, id: &str, attributes: BTreeMap<String, String>) {
+        self.tell("daemon", action.to_owned(), id, String::new(), attributes);
+    }
+
     fn tell(&self, kind: &str, action: String, id: &str, from: String, attributes: BTreeMap<String, String>) {
         let now = Timestamp::now();
         let old_style = kind == "container" || kind == "image";
@@ -172,7 +177,7 @@ fn matches(filters: &Filters, event: &EventMessage) -> bool {
         && object("image")
         && object("volume")
         && object("network")
-        && filters.get("daemon").is_empty()
+        && object("daemon")
 }
 
 fn without_tag(reference: &str) -> &str {

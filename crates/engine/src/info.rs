@@ -19,6 +19,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         }
     }
     let support = core.parts.cgroups.support();
+    let settings = core.settings.now();
     let uname = rustix::system::uname();
     let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
     let release = os_release();
@@ -49,7 +50,15 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         n_fd: i64::try_from(std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)).unwrap_or(0),
         oom_kill_disable: support.oom_kill_disable,
         system_time: Timestamp::now().to_string(),
-        logging_driver: "json-file".into(),
+        logging_driver: if settings.log_driver.is_empty() { "json-file".into() } else { settings.log_driver.clone() },
+        debug: settings.debug,
+        labels: settings.labels.clone(),
+        experimental_build: settings.experimental,
+        registry_config: Some(core.transfers.shown()),
+        index_server_address: "https://index.docker.io/v1/".into(),
+        http_proxy: proxy("http_proxy"),
+        https_proxy: proxy("https_proxy"),
+        no_proxy: proxy("no_proxy"),
         cgroup_driver,
         cgroup_version,
         n_events_listener: i64::try_from(core.events.listeners()).unwrap_or(0),
@@ -70,6 +79,15 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         security_options: security(core),
         warnings: warnings(core),
         ..Default::default()
+    }
+}
+
+/// What the registries' client goes by; a password in it is not shown.
+fn proxy(name: &str) -> String {
+    let value = std::env::var(name.to_uppercase()).or_else(|_| std::env::var(name)).unwrap_or_default();
+    match (value.split_once("://"), value.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://xxxxx:xxxxx@{host}"),
+        _ => value,
     }
 }
 
@@ -143,7 +161,7 @@ pub(crate) fn version(core: &Core) -> wire::SystemVersion {
         os: host.os,
         arch: host.architecture,
         kernel_version: kernel,
-        experimental: false,
+        experimental: core.settings.now().experimental,
         build_time: facts.built.clone(),
     }
 }

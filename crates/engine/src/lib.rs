@@ -40,6 +40,7 @@ mod ready;
 mod recover;
 mod registry;
 mod resize;
+mod settings;
 mod stats;
 mod top;
 mod transfer;
@@ -57,5 +58,6 @@ pub use options::{
     AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions,
     StdStream, WaitCondition,
 };
+pub use settings::{Registries, Settings};
 pub use transfer::{PullOptions, PushOptions};
 pub use wait::Waiting;

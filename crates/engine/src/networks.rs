@@ -92,20 +92,34 @@ pub(crate) struct Given {
     pub joining: Option<String>,
 }
 
+/// Whether these settings of networks can be used together with those of networks.json.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_settings(over: &serde_json::Map<String, serde_json::Value>) -> Result<(), Fault> {
+    let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| hull_registry::HULL_ETC.into());
+    Settings::read(Path::new(&etc), over).map(drop)
+}
+
 impl Networks {
     /// Reads the records; the default network is made at the first start of an engine. `in_use`: whether containers run on
     /// a network, by its id.
     ///
     /// # Errors
     /// The records cannot be read.
-    pub fn open(db: Db, instance: &str, in_use: &dyn Fn(&str) -> bool) -> Result<Self, Fault> {
+    pub fn open(
+        db: Db,
+        instance: &str,
+        over: &serde_json::Map<String, serde_json::Value>,
+        in_use: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Fault> {
         let rows = db.write_relaxed(|tx| tx.scan::<Row>())?;
         for aside in &rows.set_aside {
             tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
         }
         let known = rows.rows.into_iter().map(|(id, Row(network))| (id, Arc::new(network))).collect();
         let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| hull_registry::HULL_ETC.into());
-        let mut settings = Settings::read(Path::new(&etc));
+        let mut settings = Settings::read(Path::new(&etc), over);
         let switch = Switch::new(instance);
         // What is asked for is not known if the file cannot be read: then the stricter way.
         let obeys = settings.as_ref().map_or(true, |settings| settings.obeys);

@@ -21,6 +21,7 @@ use crate::networks::Networks;
 use crate::prepare::{HostFacts, IdRanges, Parts};
 use crate::recover;
 use crate::registry::Registry;
+use crate::settings::Current;
 use crate::transfer::Transfers;
 
 /// Root file systems of each kind, and network namespaces, that are kept ready.
@@ -48,10 +49,11 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let (durable, fleeting) = databases(&config.root, &config.run)?;
     let parts = parts(&config.root, instance.clone(), config.pools)?;
     let in_use = |network: &str| recover::runs_on(&[&durable, &fleeting], &boot, network);
-    let networks = Networks::open(durable.clone(), &instance, &in_use)?;
+    let settings = Current::new(config.settings);
+    let networks = Networks::open(durable.clone(), &instance, &settings.now().networks, &in_use)?;
     let images = blocking(|| images(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
-    let transfers = Transfers::new(images.content(), &config.version);
+    let transfers = Transfers::new(images.content(), &config.version, settings.now().registries.as_ref());
     let core = Arc::new(Core {
         facts: Facts {
             root: config.root,
@@ -73,6 +75,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         durable,
         fleeting,
         registry: Registry::default(),
+        settings,
         networks,
         keeper,
         events: Events::new(),

@@ -13,13 +13,15 @@ mod messages;
 mod pull;
 mod push;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use hull_registry::{Client, Config, DOCKER_ETC, HULL_ETC};
 use hull_types::{Digest, Fault, ImageRef};
+use hull_wire as wire;
 
+use crate::settings::Registries;
 use download::Downloads;
 
 pub(crate) use ask::{distribution, login, manifest, search};
@@ -30,27 +32,54 @@ pub(crate) use push::push;
 
 /// The client and what is on its way.
 pub(crate) struct Transfers {
-    client: Result<Client, Fault>,
+    client: RwLock<Result<Arc<Client>, Fault>>,
+    /// How the client calls itself.
+    agent: String,
     downloads: Arc<Downloads>,
     making: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Transfers {
     /// Reads the configuration. What is wrong with it is said when a registry is needed.
-    pub fn new(content: hull_content::Store, version: &str) -> Self {
-        let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| HULL_ETC.into());
-        let config = Config::read(Path::new(&etc), Path::new(DOCKER_ETC)).map_err(Fault::from);
-        let client = config.map(|config| Client::new(config, format!("hull/{version}")));
+    pub fn new(content: hull_content::Store, version: &str, wanted: Option<&Registries>) -> Self {
+        let agent = format!("hull/{version}");
+        let client = client(&agent, wanted);
         if let Ok(client) = &client
             && let Some(default) = &client.config().default
         {
             hull_types::set_default_registry(default);
         }
-        Self { client, downloads: Arc::new(Downloads::new(content)), making: Mutex::default() }
+        let downloads = Arc::new(Downloads::new(content));
+        Self { client: RwLock::new(client), agent, downloads, making: Mutex::default() }
     }
 
-    fn client(&self) -> Result<&Client, Fault> {
-        self.client.as_ref().map_err(Clone::clone)
+    /// Reads the configuration again. What is on its way goes on as it was.
+    pub fn reload(&self, wanted: Option<&Registries>) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client(&self.agent, wanted);
+    }
+
+    /// As `info` shows it.
+    pub fn shown(&self) -> wire::RegistryConfig {
+        let client = self.client();
+        let config = client.as_ref().ok().map(|client| client.config());
+        let mirrors = config.map(Config::docker_mirrors).unwrap_or_default().to_vec();
+        let secure = |name: &str, secure: bool, mirrors: &[String]| {
+            (
+                name.to_owned(),
+                serde_json::json!({"Name": name, "Mirrors": mirrors, "Secure": secure, "Official": secure}),
+            )
+        };
+        let insecure = config.map(Config::insecure).unwrap_or_default();
+        let (nets, hosts): (Vec<&String>, Vec<&String>) = insecure.iter().partition(|entry| entry.contains('/'));
+        let mut index_configs = BTreeMap::from([secure("docker.io", true, &mirrors)]);
+        index_configs.extend(hosts.into_iter().map(|host| secure(host, false, &[])));
+        let loopback = ["::1/128", "127.0.0.0/8"].map(str::to_owned);
+        let insecure_registry_cidrs = nets.into_iter().cloned().chain(loopback).collect();
+        wire::RegistryConfig { insecure_registry_cidrs, index_configs, mirrors }
+    }
+
+    fn client(&self) -> Result<Arc<Client>, Fault> {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whoever makes the image `id` holds this: others wait, and then find it made.
@@ -64,6 +93,17 @@ impl Transfers {
         making.insert(id, Arc::downgrade(&lock));
         lock
     }
+}
+
+/// docker's daemon.json counts where the settings do not say what is wanted instead.
+fn client(agent: &str, wanted: Option<&Registries>) -> Result<Arc<Client>, Fault> {
+    let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| HULL_ETC.into());
+    let etc = Path::new(&etc);
+    let config = match wanted {
+        None => Config::read(etc, Path::new(DOCKER_ETC))?,
+        Some(wanted) => Config::read_with(etc, Path::new(DOCKER_ETC), &wanted.mirrors, &wanted.insecure)?,
+    };
+    Ok(Arc::new(Client::new(config, agent.to_owned())))
 }
 
 /// What a registry is asked for: the digest if there is one, else the tag.

@@ -26,6 +26,9 @@ fn main() {
     if let Some(words) = role::oci(&called, &args) {
         exit(hull_oci::main(words.to_vec()));
     }
+    if role::daemon::is_called(&called) {
+        exit(i32::from(role::daemon::dockerd(args)));
+    }
     let word = |at: usize| args.get(at).and_then(|arg| arg.to_str());
     let code = match (word(0), word(1)) {
         (Some("keeper"), _) => role::keeper(&args[1..]),

@@ -2,6 +2,7 @@
 //!
 //! Composition root: nothing here decides anything but which parts are put together.
 
+pub(crate) mod daemon;
 mod engine;
 pub(crate) mod sockets;
 
@@ -70,12 +71,16 @@ impl Places {
 
 /// The group that may use the socket: `HULL_GROUP`, by number or by name.
 fn group() -> Option<u32> {
-    let wanted = std::env::var("HULL_GROUP").ok()?;
+    group_named(&std::env::var("HULL_GROUP").ok()?)
+}
+
+/// A group of the host by its number or name.
+fn group_named(wanted: &str) -> Option<u32> {
     if let Ok(number) = wanted.parse() {
         return Some(number);
     }
     let groups = std::fs::read_to_string("/etc/group").ok()?;
-    let line = groups.lines().find(|line| line.split(':').next() == Some(wanted.as_str()))?;
+    let line = groups.lines().find(|line| line.split(':').next() == Some(wanted))?;
     line.split(':').nth(2)?.parse().ok()
 }
 
@@ -84,7 +89,9 @@ pub(crate) fn keeper(args: &[OsString]) -> u8 {
     match Places::parse(args) {
         Ok(places) => {
             // fails if it leads a process group already (systemd): then it is detached, too
-            let _ = rustix::process::setsid();
+            if std::env::var_os(daemon::FOREGROUND).is_none() {
+                let _ = rustix::process::setsid();
+            }
             hull_launch::keeper::run(places.keeper())
         }
         Err(fault) => {

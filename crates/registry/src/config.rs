@@ -62,10 +62,18 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] names the file and what is wrong with it.
     pub fn read(hull: &Path, docker: &Path) -> Result<Self> {
-        let own: Own = read(&hull.join("registries.json"))?;
         let daemon: Daemon = read(&docker.join("daemon.json"))?;
+        Self::read_with(hull, docker, &daemon.registry_mirrors, &daemon.insecure_registries)
+    }
+
+    /// As [`Config::read`], with these mirrors of docker.io and insecure registries in place of daemon.json's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the file and what is wrong with it.
+    pub fn read_with(hull: &Path, docker: &Path, docker_mirrors: &[String], insecure: &[String]) -> Result<Self> {
+        let own: Own = read(&hull.join("registries.json"))?;
         let mut mirrors = own.mirrors;
-        mirrors.entry("docker.io".to_owned()).or_default().extend(daemon.registry_mirrors);
+        mirrors.entry("docker.io".to_owned()).or_default().extend(docker_mirrors.iter().cloned());
         let wrong = |why: String| Error::Config { path: hull.join("registries.json").display().to_string(), why };
         for mirror in mirrors.values().flatten() {
             let rest = mirror.strip_prefix("https://").or_else(|| mirror.strip_prefix("http://"));
@@ -81,11 +89,21 @@ impl Config {
         Ok(Self {
             default: own.default,
             mirrors,
-            insecure: [own.insecure, daemon.insecure_registries].concat(),
+            insecure: [own.insecure, insecure.to_vec()].concat(),
             realms: own.auth_realms,
             patience: own.patience.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.max(1))),
             certificates: vec![hull.join("certs.d"), docker.join("certs.d")],
         })
+    }
+
+    /// Mirrors of docker.io, as they are asked.
+    pub fn docker_mirrors(&self) -> &[String] {
+        self.mirrors.get("docker.io").map_or(&[], Vec::as_slice)
+    }
+
+    /// Hosts and networks that are spoken to without TLS, besides those of this machine.
+    pub fn insecure(&self) -> &[String] {
+        &self.insecure
     }
 
     /// Whether `host[:port]` may be spoken to without TLS or with a certificate that nobody vouches for.

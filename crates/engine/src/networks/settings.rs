@@ -17,6 +17,7 @@ use std::path::Path;
 use hull_network::Net;
 use hull_types::Fault;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 pub(super) use default::{Wish, definition};
 
@@ -64,22 +65,24 @@ struct Pool {
 }
 
 impl Settings {
-    /// Reads `networks.json` in this directory, which may be absent.
+    /// Reads `networks.json` in this directory, which may be absent; what `over` says goes before it.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(etc: &Path) -> Result<Self, Fault> {
+    pub fn read(etc: &Path, over: &Map<String, Value>) -> Result<Self, Fault> {
         let path = etc.join(FILE);
         let wrong = |why: &dyn std::fmt::Display| {
             Fault::invalid(format!("{} cannot be used: {why}", path.display()))
                 .hint("mend it, then `hull engine restart`; until then nothing is published")
         };
-        let file: File = match std::fs::read(&path) {
-            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => File::default(),
+        let mut file: Map<String, Value> = match std::fs::read(&path) {
+            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Map::new(),
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(error) => return Err(wrong(&error)),
         };
+        file.extend(over.clone());
+        let file: File = serde_json::from_value(Value::Object(file)).map_err(|error| wrong(&error))?;
         if file.publish_on.is_some_and(|address| !address.is_ipv4()) {
             return Err(wrong(&"`publish-on` is no address of IPv4"));
         }
@@ -115,12 +118,12 @@ mod tests {
     fn read(text: &str) -> Result<Settings, Fault> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), text).unwrap();
-        Settings::read(dir.path())
+        Settings::read(dir.path(), &Map::new())
     }
 
     #[test]
     fn the_file_is_read_or_refused() {
-        assert_eq!(Settings::read(Path::new("/does/not/exist")), Ok(Settings::default()));
+        assert_eq!(Settings::read(Path::new("/does/not/exist"), &Map::new()), Ok(Settings::default()));
         assert_eq!(read(" "), Ok(Settings::default()));
         let all = r#"{ "publish-on": "127.0.0.1", "obey-input-rules": true,
             "default-address-pools": [{ "base": "10.1.0.0/16", "size": 17 }, { "base": "10.9.9.0/24", "size": 24 }] }"#;

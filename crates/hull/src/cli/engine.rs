@@ -1,7 +1,7 @@
 //! `hull engine start|stop|status|restart`: keeper and engine by hand.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::io;
 use super::parse::Spoken;
 use super::{each, spawn};
 use crate::output::format;
-use crate::role::sockets;
+use crate::role::{daemon, sockets};
 
 /// How long keeper and engine may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +30,9 @@ pub(crate) struct Start {
     /// Listen at docker's usual place, too
     #[arg(long)]
     docker_socket: bool,
+    /// Settings of the engine and of new containers, instead of /etc/hull/daemon.json
+    #[arg(long, value_name = "file")]
+    config_file: Option<PathBuf>,
 }
 
 impl Spoken for Start {
@@ -46,14 +49,17 @@ impl Spoken for Start {
         let specs = specs.join(";");
         let asked = sockets::parse(&specs).map_err(Failure::usage)?;
         let client = match context.running()? {
-            Some(_) if !asked.is_empty() => {
-                let fault = Fault::conflict("an engine runs already, and gets no further sockets");
+            Some(_) if !asked.is_empty() || self.config_file.is_some() => {
+                let fault = Fault::conflict("an engine runs already, and gets no further sockets or settings");
                 return Err(fault.hint("`hull engine stop` it first").into());
             }
             Some(client) => client,
             None => {
                 asked.iter().try_for_each(sockets::Socket::check)?;
-                spawn::start_with(context, &specs)?
+                let config = self.config_file.map(std::path::absolute).transpose();
+                let config = config.map_err(|e| Fault::invalid("`--config-file` is no usable path").cause(e))?;
+                daemon::check_own(config.as_deref())?;
+                spawn::start_with(context, &specs, config.as_deref())?
             }
         };
         client.ping().map_err(Fault::from)?;
@@ -119,7 +125,7 @@ impl Spoken for Restart {
             return Err(Fault::internal("the engine's process was not found").into());
         };
         // What the next engine can take over stays, such as bridges.
-        signal(engine, Signal::HUP)?;
+        signal(engine, Signal::USR2)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             // the keeper keeps the socket: a new connection waits for the new engine

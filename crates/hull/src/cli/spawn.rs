@@ -1,5 +1,6 @@
 //! Starting keeper and engine when none answers: once, however many commands ask at the same time.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -13,6 +14,7 @@ use hull_types::{Digest, Fault, Kind};
 use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
+use crate::role::daemon::FILE_VARIABLE;
 use crate::role::sockets::VARIABLE;
 
 mod systemd;
@@ -22,11 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Starts an engine and connects to it; connects to the one that another command started first.
 pub(crate) fn start(context: &Context) -> Result<Client, Fault> {
-    start_with(context, "")
+    start_with(context, "", None)
 }
 
-/// As [`start`], with further sockets (see [`crate::role::sockets`]).
-pub(crate) fn start_with(context: &Context, sockets: &str) -> Result<Client, Fault> {
+/// As [`start`], with further sockets (see [`crate::role::sockets`]) and a file of settings.
+pub(crate) fn start_with(context: &Context, sockets: &str, config: Option<&Path>) -> Result<Client, Fault> {
     let failed = |what: &str, error: io::Error| {
         let fault = Fault::new(Kind::Unavailable, format!("cannot start the engine: {what}")).cause(&error);
         if error.kind() == io::ErrorKind::PermissionDenied {
@@ -47,26 +49,28 @@ pub(crate) fn start_with(context: &Context, sockets: &str) -> Result<Client, Fau
         return Ok(client);
     }
     let log = context.run.join("engine.log");
-    let child = launch(context, &log, sockets).map_err(|e| failed("its process cannot be made", e))?;
+    let mut more: Vec<(&str, OsString)> = config.map(|file| (FILE_VARIABLE, file.into())).into_iter().collect();
+    more.extend((!sockets.is_empty()).then(|| (VARIABLE, sockets.into())));
+    let child = launch(context, &log, &more).map_err(|e| failed("its process cannot be made", e))?;
     await_socket(context, child, &log)
 }
 
 /// The keeper as a process of its own (it calls `setsid` itself), under systemd as a unit.
-fn launch(context: &Context, log: &Path, sockets: &str) -> io::Result<Child> {
+fn launch(context: &Context, log: &Path, more: &[(&str, OsString)]) -> io::Result<Child> {
     let own = std::env::current_exe()?;
     let mut command = match Path::new("/run/systemd/system").is_dir() {
-        true if systemd::is_installed(context) && !sockets.is_empty() => {
-            return Err(io::Error::other(format!("hull.service has an environment of its own: set {VARIABLE} there")));
+        true if systemd::is_installed(context) && !more.is_empty() => {
+            let names: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
+            let what = format!("hull.service has an environment of its own: set {} there", names.join(" and "));
+            return Err(io::Error::other(what));
         }
         true if systemd::is_installed(context) => return systemd::start_installed().spawn(),
-        true => systemd::unit(context, log, &own, sockets)?,
+        true => systemd::unit(context, log, &own, more)?,
         false => Command::new(&own),
     };
     let output = OpenOptions::new().create(true).append(true).mode(0o640).open(log)?;
-    if !sockets.is_empty() {
-        command.env(VARIABLE, sockets);
-    }
     command
+        .envs(more.iter().cloned())
         .arg("keeper")
         .arg("--root")
         .arg(&context.root)

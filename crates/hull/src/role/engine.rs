@@ -2,16 +2,21 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hull_engine::{Engine, EngineConfig};
+use hull_engine::{Engine, EngineConfig, Settings};
 use hull_launch::keeper::{KEEPER_FD, LISTEN_FD};
 use hull_sys::fds;
 use hull_types::Fault;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use super::Places;
+use super::daemon::{self, Endpoints};
 use super::sockets::{self, Bound};
 use crate::cli::VERSION;
 use crate::cli::failure::report;
@@ -29,7 +34,9 @@ pub(crate) fn engine(args: &[OsString]) -> u8 {
 
 fn serve(args: &[OsString]) -> Result<(), Fault> {
     let places = Places::parse(args)?;
-    log();
+    let wanted = daemon::read(true);
+    let level = wanted.as_ref().ok().and_then(|wanted| Some(wanted.as_ref()?.level.clone()));
+    let log = log(level);
     let inherited = |name: &str| {
         let found = fds::adopt_from_env(name).map_err(|e| Fault::internal(format!("{name} is unusable")).cause(e))?;
         found.ok_or_else(|| {
@@ -37,7 +44,14 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         })
     };
     let listener = inherited(LISTEN_FD)?;
+    let (settings, endpoints) = match wanted {
+        Ok(Some(wanted)) => (Ok(wanted.settings), Some(wanted.endpoints)),
+        Ok(None) => (Ok(Settings::default()), None),
+        Err(fault) => (Err(fault), None),
+    };
+    let socket = PathBuf::from(places.host.trim_start_matches("unix://"));
     let config = EngineConfig {
+        settings,
         root: places.root,
         run: places.run,
         host: places.host,
@@ -58,10 +72,16 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
     let served = runtime.block_on(async {
         let engine = Engine::open(config).await?;
         let _sockets = further(&engine);
+        over_tcp(endpoints.unwrap_or_default(), &socket);
+        tokio::spawn(reload_when_told(engine.clone(), log));
         let followed = AtomicBool::new(false);
         let asked = async { followed.store(asked_to_end().await == Asked::Again, Ordering::Relaxed) };
         hull_api::serve(engine.clone(), UnixListener::from(listener), asked).await?;
-        engine.close(followed.into_inner()).await;
+        let followed = followed.into_inner();
+        engine.close(followed).await;
+        if !followed {
+            daemon::tidy();
+        }
         Ok(())
     });
     // crash-only: what still runs need not be waited for
@@ -89,20 +109,65 @@ fn further(engine: &Engine) -> Vec<Bound> {
     bound
 }
 
+/// Listens on TCP, with mutual TLS. What cannot be is told in the log: the engine goes on without it.
+fn over_tcp(endpoints: Endpoints, socket: &Path) {
+    let Some((addresses, identity)) = endpoints.tcp else { return };
+    for address in addresses {
+        let served =
+            daemon::listen(address).and_then(|listener| hull_api::serve_tls(listener, &identity, socket.to_owned()));
+        if let Err(fault) = served {
+            report(&fault);
+        }
+    }
+}
+
+/// SIGHUP: flags and file are read again. What cannot be leaves all as it is.
+async fn reload_when_told(engine: Engine, log: Level) {
+    let Ok(mut hup) = signal(SignalKind::hangup()) else { return };
+    while hup.recv().await.is_some() {
+        match tokio::task::block_in_place(|| daemon::read(false)) {
+            Ok(wanted) => {
+                let (settings, level) = wanted.map_or_else(Default::default, |wanted| (wanted.settings, wanted.level));
+                set(&log, &level);
+                engine.reload(settings);
+                tracing::info!("the configuration was read again");
+            }
+            Err(fault) => tracing::error!(%fault, "the configuration stays as it was"),
+        }
+    }
+}
+
 /// Two to four: the engine waits far more than it computes, and each thread costs memory.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 4)
 }
 
-fn log() {
-    let level = match std::env::var("HULL_LOG").as_deref() {
-        Ok("trace") => LevelFilter::TRACE,
-        Ok("debug") => LevelFilter::DEBUG,
-        Ok("warn") => LevelFilter::WARN,
-        Ok("error") => LevelFilter::ERROR,
+/// The log's level, which may change.
+type Level = reload::Handle<LevelFilter, Registry>;
+
+/// At this level, or at that of `HULL_LOG`.
+fn log(level: Option<String>) -> Level {
+    let (filter, handle) = reload::Layer::new(filter(&level.unwrap_or_default()));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    handle
+}
+
+fn set(log: &Level, level: &str) {
+    // Gone only with the log itself.
+    let _ = log.modify(|now| *now = filter(level));
+}
+
+fn filter(level: &str) -> LevelFilter {
+    let variable = std::env::var("HULL_LOG").unwrap_or_default();
+    // `info` is what is meant where nothing is said.
+    match if level.is_empty() || level == "info" { &variable } else { level } {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
-    };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    }
 }
 
 /// What an engine is asked for by a signal.
@@ -110,19 +175,19 @@ fn log() {
 enum Asked {
     /// SIGTERM or SIGINT.
     End,
-    /// SIGHUP: the keeper starts the next one at once.
+    /// SIGUSR2: the keeper starts the next one at once.
     Again,
 }
 
 async fn asked_to_end() -> Asked {
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    let (Ok(mut term), Ok(mut int), Ok(mut again)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::user_defined2()))
     else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = term.recv() => Asked::End,
         _ = int.recv() => Asked::End,
-        _ = hup.recv() => Asked::Again,
+        _ = again.recv() => Asked::Again,
     }
 }

@@ -13,6 +13,7 @@ mod confinement;
 mod copy;
 mod costs;
 mod docker_cli;
+mod dockerd;
 mod explain;
 mod faults;
 mod faults_disk;

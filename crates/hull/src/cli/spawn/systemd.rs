@@ -3,7 +3,7 @@
 //! As in contrib/systemd, the containers live in a unit of their own, with one process that sleeps beside theirs:
 //! the engine's unit can then be started again while they run (docs/adr/0004).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,7 +38,7 @@ pub(super) fn start_installed() -> Command {
 
 /// `systemd-run` up to the program: a unit that ends with the keeper. The unit for the containers is
 /// started before, and stopped after it if nothing runs in it any more.
-pub(super) fn unit(context: &Context, log: &Path, program: &Path, sockets: &str) -> io::Result<Command> {
+pub(super) fn unit(context: &Context, log: &Path, program: &Path, more: &[(&str, OsString)]) -> io::Result<Command> {
     let name = instance(&context.root);
     // Of the default root with other places than the installed unit has.
     let name = if knows(&format!("{name}.service")) { format!("{name}-by-hand") } else { name };
@@ -64,8 +64,8 @@ pub(super) fn unit(context: &Context, log: &Path, program: &Path, sockets: &str)
         command.arg("--property").arg(property);
     }
     command.args(environment().iter().map(|name| format!("--setenv={name}")));
-    if !sockets.is_empty() {
-        command.arg(format!("--setenv={}={sockets}", crate::role::sockets::VARIABLE));
+    for (name, value) in more {
+        command.arg(format!("--setenv={name}={}", value.to_string_lossy()));
     }
     command.arg(program);
     Ok(command)
