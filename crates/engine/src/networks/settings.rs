@@ -72,7 +72,8 @@ impl Settings {
     pub fn read(etc: &Path, over: &Map<String, Value>) -> Result<Self, Fault> {
         let path = etc.join(FILE);
         let wrong = |why: &dyn std::fmt::Display| {
-            Fault::invalid(format!("{} cannot be used: {why}", path.display()))
+            let also = if over.is_empty() { "" } else { ", together with daemon.json and flags," };
+            Fault::invalid(format!("{}{also} cannot be used: {why}", path.display()))
                 .hint("mend it, then `hull engine restart`; until then nothing is published")
         };
         let mut file: Map<String, Value> = match std::fs::read(&path) {

@@ -180,7 +180,7 @@ fn what_dockerd_cannot_do_is_refused_before_anything_starts() {
         (r#"{"frob": 1}"#, &[], "don't match any configuration option: frob"),
         (r#"{"shutdown-timeout": 5}"#, &[], "--shutdown-timeout cannot be 5"),
         (r#"{"default-address-pools": [{"base": "10.1.0.0/16", "size": 8}]}"#, &[], "10.1.0.0/16"),
-        ("{}", &["--bip", "10.1.0.0"], "bip"),
+        ("{}", &["--bip", "10.1.0.0"], "`10.1.0.0` is not an address with a prefix"),
         ("{}", &["--ip", "here"], "cannot be used"),
     ] {
         let refused = with_file(text, args).fails(1);
