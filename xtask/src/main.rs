@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod busybox;
 mod check;
+mod clients;
 mod demo;
 mod docs;
 mod engine;
@@ -14,6 +15,7 @@ mod fuzz;
 mod install;
 mod oracle;
 mod release;
+mod services;
 mod sh;
 mod test;
 mod tour;
@@ -33,6 +35,7 @@ cargo xtask <command>
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
                     peers: Debian unstable's crun and runc, for the benchmarks)
+  clients           fetch what the tests use as clients (PyPI, npm) and as services (Debian's nginx, redis, PostgreSQL)
   vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)
   docs              regenerate docs/cli and man pages
   install [PREFIX]  binary, completion, man pages, systemd units (default /usr/local)
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
         Some("bench") => bench::run(rest),
         Some("vm") => vm::run(rest),
         Some("oracle") => oracle::run(rest),
+        Some("clients") => clients::fetch().and_then(|()| services::fetch()),
         Some("docs") => docs::run(),
         Some("install") => install::run(rest),
         Some("help" | "--help" | "-h") | None => {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::{apt, oracle, sh, vm};
+use crate::{apt, clients, oracle, services, sh, vm};
 
 /// What the tests need besides a Rust toolchain.
 const NEEDS: &[apt::Need] = &[
@@ -68,6 +68,11 @@ pub fn run(args: &[String]) -> Result<()> {
     let rest: Vec<String> = args.iter().filter(|a| *a != "--no-vm").cloned().collect();
     if let Err(error) = oracle::fetch() {
         eprintln!("error: {error:#}\nhint:  the tests of hull under Docker's daemon will fail for want of it");
+    }
+    if let Err(error) = clients::fetch().and_then(|()| services::fetch()) {
+        eprintln!(
+            "error: {error:#}\nhint:  the tests of other clients, and of a stack of real services, will fail for want of it"
+        );
     }
     sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;
     let mut total = Total::default();

@@ -8,4 +8,5 @@ mod containerd;
 mod docker;
 mod networks;
 mod podman;
+mod stack;
 mod words;
