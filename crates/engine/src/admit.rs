@@ -32,7 +32,9 @@ use hull_wire as wire;
 use crate::networks::plan::{self, Find, Plan};
 use crate::prepare::HostFacts;
 
+pub(crate) use command::clean;
 pub use exec::exec;
+pub(crate) use log::target as log_target;
 pub use update::update;
 
 /// What admission asks about other containers.

@@ -179,6 +179,7 @@ impl Engine {
                 stdout: options.stdout,
                 stderr: options.stderr,
                 timestamps: options.timestamps,
+                details: options.details.then(|| crate::logging::details(&view.definition)),
                 since: options.since.filter(|t| !t.is_never()).map(Timestamp::nanos),
                 until: options.until.filter(|t| !t.is_never() && t.nanos() != 0).map(Timestamp::nanos),
                 tail: options.tail,

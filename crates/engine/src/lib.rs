@@ -29,6 +29,7 @@ mod inspect;
 mod janitor;
 mod keeper;
 mod list;
+mod logging;
 mod names;
 pub mod networks;
 mod open;

@@ -107,16 +107,19 @@ pub struct Stop {
 /// Where the output of a container goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogWish {
-    /// The driver's name as asked for: `json-file`, `local` (both are hull's own spool) or `none`.
+    /// The driver's name as asked for. Whatever it is, output goes to hull's own spool first.
     pub driver: String,
     /// Bytes kept at most (`max-size` × `max-file`); `None` keeps all.
     pub max_bytes: Option<u64>,
+    /// What the driver hands on is not kept to be read here.
+    #[serde(default)]
+    pub cache_disabled: bool,
 }
 
 impl LogWish {
     /// Whether output is kept at all.
     pub fn keeps(&self) -> bool {
-        self.driver != "none"
+        self.driver != "none" && !self.cache_disabled
     }
 }
 

@@ -16,6 +16,7 @@ mod collector;
 mod entry;
 mod error;
 mod files;
+pub mod forward;
 mod lines;
 mod reader;
 mod spool;

@@ -18,6 +18,8 @@ pub struct LineOptions {
     pub stderr: bool,
     /// Each line begins with its time.
     pub timestamps: bool,
+    /// Each line begins with this, after its time.
+    pub details: Option<String>,
     /// Nanoseconds since 1970 from which on.
     pub since: Option<i64>,
     /// Nanoseconds since 1970 up to which.
@@ -29,6 +31,11 @@ pub struct LineOptions {
 }
 
 impl LineOptions {
+    /// Bytes are shown as they came.
+    fn is_plain(&self) -> bool {
+        !self.timestamps && self.details.is_none()
+    }
+
     fn wants(&self, stream: Stream) -> bool {
         match stream {
             Stream::Stdout => self.stdout,
@@ -42,7 +49,7 @@ impl LineOptions {
 pub struct Lines {
     reader: Reader,
     options: LineOptions,
-    /// Unfinished lines, used with timestamps only.
+    /// Unfinished lines, used where lines begin with something.
     parts: [Part; 2],
     over: bool,
     flushed: usize,
@@ -75,7 +82,7 @@ impl Lines {
                 None => self.over = true,
                 Some(chunk) if self.options.until.is_some_and(|until| chunk.time > until) => self.over = true,
                 Some(chunk) if !self.options.wants(chunk.stream) => {}
-                Some(chunk) if !self.options.timestamps => return Some((chunk.stream, chunk.bytes)),
+                Some(chunk) if self.options.is_plain() => return Some((chunk.stream, chunk.bytes)),
                 Some(chunk) => {
                     let out = self.stamp(&chunk);
                     if !out.is_empty() {
@@ -89,13 +96,14 @@ impl Lines {
 
     /// Whole lines of the stream, each with its time in front; the rest waits.
     fn stamp(&mut self, chunk: &Chunk) -> Vec<u8> {
+        let options = &self.options;
         let part = &mut self.parts[chunk.stream.index()];
         let mut out = Vec::new();
         for piece in chunk.bytes.split_inclusive(|b| *b == b'\n') {
             part.time = chunk.time;
             part.bytes.extend_from_slice(piece);
             if piece.ends_with(b"\n") || part.bytes.len() >= PART {
-                part.print(&mut out);
+                part.print(options, &mut out);
             }
         }
         out
@@ -108,7 +116,7 @@ impl Lines {
             let part = &mut self.parts[stream.index()];
             if !part.bytes.is_empty() {
                 let mut out = Vec::new();
-                part.print(&mut out);
+                part.print(&self.options, &mut out);
                 return Some((*stream, out));
             }
         }
@@ -117,9 +125,15 @@ impl Lines {
 }
 
 impl Part {
-    fn print(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(Timestamp::from_nanos(self.time).fixed().as_bytes());
-        out.push(b' ');
+    fn print(&mut self, options: &LineOptions, out: &mut Vec<u8>) {
+        if options.timestamps {
+            out.extend_from_slice(Timestamp::from_nanos(self.time).fixed().as_bytes());
+            out.push(b' ');
+        }
+        if let Some(details) = &options.details {
+            out.extend_from_slice(details.as_bytes());
+            out.push(b' ');
+        }
         out.append(&mut self.bytes);
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn directory(path: &str) -> Result<String, Fault> {
 }
 
 /// Go's `path.Clean` for absolute paths.
-pub(super) fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

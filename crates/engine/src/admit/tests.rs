@@ -328,7 +328,7 @@ fn malformed_requests_are_refused_in_one_sentence() {
         json!({"HostConfig": {"Ulimits": [{"Name": "nope", "Soft": 1, "Hard": 1}]}}),
         json!({"HostConfig": {"Annotations": {"hull.tim": "private"}}}),
         json!({"HostConfig": {"Annotations": {"hull.time": "host,monotonic=1s"}}}),
-        json!({"HostConfig": {"LogConfig": {"Type": "syslog"}}}),
+        json!({"HostConfig": {"LogConfig": {"Type": "gelf"}}}),
         json!({"HostConfig": {"IpcMode": "container:nobody"}}),
     ];
     for mut request in rows {

@@ -143,6 +143,7 @@ impl Task {
             self.container.set_live(Some(Arc::new(live)));
         }
         if let Some(sources) = split.sources {
+            crate::logging::follow(&self.core, &self.container, &self.definition);
             self.log = Some(self.core.collector.begin(&self.container.spool, sources)?);
         }
         Ok(())

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::missing;
+use crate::admit::clean;
 
 /// How many links of links are followed.
 const LINKS: usize = 40;
@@ -112,21 +113,6 @@ fn link_target(root: BorrowedFd<'_>, path: &str) -> String {
         path = if text.starts_with('/') { clean(&text) } else { clean(&format!("{above}/{text}")) };
     }
     path
-}
-
-/// Absolute, without `.`, `..` and doubled slashes.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 /// Go's `os.FileMode` of a `st_mode`.

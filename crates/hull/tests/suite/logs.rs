@@ -62,3 +62,125 @@ fn a_flood_is_bounded_and_the_engine_answers() {
     assert!(kib < 8 * 1024, "{kib} KiB are kept");
     assert_eq!(host.hull(&["logs", "--tail", "1", &id]).ok(), "the end");
 }
+
+/// A service of datagrams at a path of the test's.
+fn service(path: &std::path::Path) -> std::os::unix::net::UnixDatagram {
+    let socket = std::os::unix::net::UnixDatagram::bind(path).expect("bind");
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a timeout");
+    socket
+}
+
+fn message(socket: &std::os::unix::net::UnixDatagram) -> String {
+    let mut buffer = vec![0; 65536];
+    let length = socket.recv(&mut buffer).expect("a message");
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[test]
+fn lines_are_handed_on_to_syslog_and_kept_to_be_read() {
+    let host = Host::new();
+    let path = host.path().join("syslog.sock");
+    let socket = service(&path);
+    let address = format!("syslog-address=unixgram://{}", path.display());
+    let flags = ["--log-driver", "syslog", "--log-opt", &address, "--log-opt", "tag={{.Name}}"];
+    let run = |name: &str, script: &str| {
+        let line = [&["run", "-d", "--name", name], &flags[..], &["busybox", "sh", "-c", script]].concat();
+        host.hull(&line).ok();
+        host.hull(&["wait", name]).ok()
+    };
+    run("talker", "echo one; printf last >&2");
+    let (one, last) = (message(&socket), message(&socket));
+    assert!(one.starts_with("<30>") && one.contains(" talker[") && one.ends_with("]: one\n"), "{one}");
+    assert!(last.starts_with("<27>") && last.ends_with("]: last\n"), "{last}");
+    let read = host.hull(&["logs", "talker"]);
+    assert_eq!((read.stdout.as_str(), read.stderr.as_str()), ("one\n", "last"));
+    // Nobody reads the socket, which takes a few messages: the container ends all the same, and its log is whole.
+    assert_eq!(run("flood", "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done"), "0");
+    assert_eq!(host.hull(&["logs", "flood"]).ok().lines().count(), 5000);
+    // The service goes, and another comes.
+    drop(socket);
+    std::fs::remove_file(&path).expect("rm");
+    let refused = host.hull(&[&["create"], &flags[..], &["busybox", "true"]].concat()).fails(1);
+    assert!(refused.contains("no such file or directory"), "{refused}");
+    let socket = service(&path);
+    host.hull(
+        &[
+            &["run", "-d", "--name", "steady"],
+            &flags[..],
+            &["busybox", "sh", "-c", "while :; do echo tick; sleep 0.1; done"],
+        ]
+        .concat(),
+    )
+    .ok();
+    assert!(message(&socket).ends_with("tick\n"));
+    drop(socket);
+    std::fs::remove_file(&path).expect("rm");
+    let ticks = || host.hull(&["logs", "steady"]).ok().lines().count();
+    let before = ticks();
+    hull_testkit::eventually("it goes on without the service", || ticks() > before + 2);
+    let socket = service(&path);
+    assert!(message(&socket).ends_with("tick\n"), "the service is found again");
+    let unkept =
+        [&["run", "-d", "--name", "unkept", "--log-opt", "cache-disabled=true"], &flags[..], &["busybox", "true"]]
+            .concat();
+    host.hull(&unkept).ok();
+    assert!(host.hull(&["logs", "unkept"]).fails(1).contains("configured logging driver does not support reading"));
+    host.assert_clean();
+}
+
+#[test]
+fn lines_are_handed_on_to_the_journal() {
+    let setup = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal";
+    let host = Host::with(&hull_testkit::Settings { setup: setup.to_owned(), ..Default::default() });
+    let journal = ["--log-driver", "journald", "--label", "tier=web", "--log-opt", "labels=tier"];
+    let refused = host.hull(&[&["create"], &journal[..], &["busybox", "true"]].concat()).fails(1);
+    assert!(refused.contains("journald is not enabled on this host"), "{refused}");
+    let path = format!("/proc/{}/root/run/systemd/journal/socket", host.engine_pid());
+    let socket = service(std::path::Path::new(&path));
+    host.hull(&[&["run", "--name", "talker"], &journal[..], &["busybox", "echo", "hello"]].concat()).ok();
+    let entry = message(&socket);
+    for field in ["MESSAGE=hello\n", "PRIORITY=6\n", "CONTAINER_NAME=talker\n", "IMAGE_NAME=busybox\n", "TIER=web\n"] {
+        assert!(entry.contains(field), "{field}: {entry}");
+    }
+    assert_eq!(host.hull(&["logs", "talker"]).ok(), "hello");
+}
+
+/// What docker 28.5 prints.
+#[test]
+fn details_are_the_labels_and_variables_that_the_options_name() {
+    let host = Host::new();
+    let run = |name: &str, flags: &[&str]| {
+        host.hull(&[&["run", "--name", name], flags, &["busybox", "sh", "-c", "echo hi; echo; printf x"]].concat()).ok()
+    };
+    run("marked", &["--label", "a=1", "-e", "E1=a b,c=d", "--log-opt", "labels=a,nope", "--log-opt", "env=E1"]);
+    let shown = host.hull(&["logs", "--details", "marked"]).stdout;
+    assert_eq!(shown, "E1=a+b%2Cc%3Dd,a=1 hi\nE1=a+b%2Cc%3Dd,a=1 \nE1=a+b%2Cc%3Dd,a=1 x");
+    let stamped = host.hull(&["logs", "--details", "-t", "marked"]).stdout;
+    assert!(stamped.lines().all(|line| line.get(30..).is_some_and(|rest| rest.starts_with(" E1="))), "{stamped}");
+    run("tagged", &["--log-opt", "tag={{.Name}}/{{.ImageName}}"]);
+    assert!(host.hull(&["logs", "--details", "tagged"]).stdout.starts_with("tag=tagged%2Fbusybox hi\n"));
+    run("plain", &[]);
+    assert_eq!(host.hull(&["logs", "--details", "plain"]).stdout, " hi\n \n x");
+}
+
+#[test]
+fn a_log_is_read_while_its_front_is_given_up() {
+    let host = Host::new();
+    let script =
+        "i=0; while [ $i -lt 20000 ]; do echo $i-0123456789012345678901234567890123456789; i=$((i+1)); done; echo end";
+    let bounds = ["--log-opt", "max-size=50k", "--log-opt", "max-file=2"];
+    host.hull(&[&["run", "-d", "--name", "long"], &bounds[..], &["busybox", "sh", "-c", script]].concat()).ok();
+    // Whatever is given up meanwhile: what is shown is in order, and the end is there.
+    let followed = host.hull(&["logs", "-f", "long"]).ok();
+    assert!(followed.ends_with("end"), "{}", followed.len());
+    let numbers: Vec<u32> = followed.lines().filter_map(|line| line.split('-').next()?.parse().ok()).collect();
+    assert!(numbers.windows(2).filter(|pair| pair[0] >= pair[1]).count() <= 1, "out of order");
+    assert_eq!(host.hull(&["wait", "long"]).ok(), "0");
+    let kept = host.hull(&["logs", "long"]).ok();
+    assert!(kept.ends_with("end") && kept.len() < 200_000 && kept.len() > 50_000, "{}", kept.len());
+    let tail = host.hull(&["logs", "--tail", "3", "long"]).ok();
+    let wanted: Vec<&str> = kept.lines().rev().take(3).collect();
+    assert_eq!(tail.lines().rev().collect::<Vec<_>>(), wanted);
+    assert_eq!(host.hull(&["logs", "--until", "2000-01-01T00:00:00Z", "long"]).ok(), "");
+    assert_eq!(host.hull(&["logs", "--since", "1h", "--tail", "1", "long"]).ok(), "end");
+}

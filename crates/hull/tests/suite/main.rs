@@ -9,6 +9,7 @@ mod api_paths;
 mod cgroups;
 mod claims;
 mod cli;
+mod cli_parity;
 mod confinement;
 mod copy;
 mod costs;

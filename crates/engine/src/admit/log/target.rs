@@ -1,0 +1,84 @@
+//! The log service that a driver hands lines on to, and whether it is there.
+
+use std::path::{Path, PathBuf};
+
+use hull_logs::forward::{Format, JOURNAL, Server, Syslog, Target, facility};
+use hull_types::Fault;
+use hull_wire as wire;
+
+/// Where a local syslog daemon listens.
+const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+
+/// The port of a server that names none.
+const PORT: &str = "514";
+
+/// Whom the driver tells; `None`: nobody.
+///
+/// # Errors
+/// It is not here, or is not named as docker names it.
+pub(crate) fn target(asked: &wire::LogConfig) -> Result<Option<Target>, Fault> {
+    match asked.kind.as_str() {
+        "syslog" => {}
+        "journald" if Path::new(JOURNAL).exists() => return Ok(Some(Target::Journal)),
+        "journald" => return Err(Fault::invalid("journald is not enabled on this host")),
+        _ => return Ok(None),
+    }
+    let text = |key: &str| asked.config.get(key).map_or("", String::as_str);
+    let server = server(text("syslog-address"))?;
+    let facility = facility(text("syslog-facility")).ok_or_else(|| Fault::invalid("invalid syslog facility"))?;
+    let format = Format::parse(text("syslog-format")).ok_or_else(|| Fault::invalid("Invalid syslog format"))?;
+    Ok(Some(Target::Syslog(Syslog { server, facility, format })))
+}
+
+fn server(address: &str) -> Result<Server, Fault> {
+    if address.is_empty() {
+        let found = LOCAL.iter().map(Path::new).find(|path| path.exists());
+        return found.map(|path| Server::Unix(path.to_owned())).ok_or_else(|| {
+            Fault::invalid("Unix syslog delivery error: no syslog daemon listens here")
+                .hint("name a server: `--log-opt syslog-address=udp://host:514`")
+        });
+    }
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let with_port = || {
+        let bare = rest.rsplit_once(':').is_none_or(|(host, port)| host.ends_with(':') || port.ends_with(']'));
+        if bare { format!("{rest}:{PORT}") } else { rest.to_owned() }
+    };
+    match scheme {
+        "unix" | "unixgram" => {
+            let path = PathBuf::from(rest);
+            if path.exists() {
+                return Ok(Server::Unix(path));
+            }
+            let shown: String = rest.chars().take(200).flat_map(char::escape_debug).collect();
+            Err(Fault::invalid(format!("stat {shown}: no such file or directory")))
+        }
+        "udp" if !rest.is_empty() => Ok(Server::Udp(with_port())),
+        "tcp" if !rest.is_empty() => Ok(Server::Tcp(with_port())),
+        "udp" | "tcp" => Err(Fault::invalid("the log option `syslog-address` names no host")),
+        "tcp+tls" => {
+            Err(Fault::unsupported("syslog over TLS is not supported").hint("`tcp://`, `udp://` and `unix://` are"))
+        }
+        other => {
+            let other: String = other.chars().take(64).flat_map(char::escape_debug).collect();
+            Err(Fault::invalid(format!("unsupported scheme: '{other}'")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_added_where_none_is() {
+        for (address, wanted) in [
+            ("udp://host", Server::Udp("host:514".into())),
+            ("udp://host:1514", Server::Udp("host:1514".into())),
+            ("tcp://[::1]", Server::Tcp("[::1]:514".into())),
+            ("tcp://[::1]:6514", Server::Tcp("[::1]:6514".into())),
+        ] {
+            assert_eq!(server(address), Ok(wanted), "{address}");
+        }
+        assert!(server("udp://").is_err());
+    }
+}
