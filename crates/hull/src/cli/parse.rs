@@ -117,6 +117,8 @@ fn pflag(arg: Arg) -> Arg {
                 .value_name("")
                 .value_parser(boolean())
         }
+        // Its value may be left out.
+        ArgAction::Set if arg.is_require_equals_set() => arg,
         ArgAction::Set | ArgAction::Append => arg.allow_hyphen_values(true).num_args(1),
         _ => arg,
     }

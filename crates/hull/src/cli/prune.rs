@@ -119,17 +119,12 @@ impl Spoken for System {
 /// Networks hold no data: nothing is freed.
 pub(super) fn networks(client: &Client, wanted: &Filters) -> Result<(), Failure> {
     let report = client.network_prune(wanted).map_err(Fault::from)?;
-    if !report.networks_deleted.is_empty() {
-        io::say(format_args!("Deleted Networks:\n{}\n", report.networks_deleted.join("\n")))?;
-    }
-    Ok(())
+    deleted("Networks", &report.networks_deleted)
 }
 
 pub(super) fn volumes(client: &Client, wanted: &Filters) -> Result<u64, Failure> {
     let report = client.volume_prune(wanted).map_err(Fault::from)?;
-    if !report.volumes_deleted.is_empty() {
-        io::say(format_args!("Deleted Volumes:\n{}\n", report.volumes_deleted.join("\n")))?;
-    }
+    deleted("Volumes", &report.volumes_deleted)?;
     Ok(report.space_reclaimed)
 }
 
@@ -147,9 +142,7 @@ pub(super) fn confirm(force: bool, warning: &str) -> Result<(), Failure> {
 
 fn containers(client: &Client, wanted: &Filters) -> Result<u64, Failure> {
     let report = client.container_prune(wanted).map_err(Fault::from)?;
-    if !report.containers_deleted.is_empty() {
-        io::say(format_args!("Deleted Containers:\n{}\n", report.containers_deleted.join("\n")))?;
-    }
+    deleted("Containers", &report.containers_deleted)?;
     Ok(report.space_reclaimed)
 }
 
@@ -164,6 +157,13 @@ fn images(client: &Client, mut wanted: Filters, all: bool) -> Result<u64, Failur
         io::say(format_args!("Deleted Images:\n{}", report.images_deleted.iter().map(line).collect::<String>()))?;
     }
     Ok(report.space_reclaimed)
+}
+
+fn deleted(kind: &str, names: &[String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    io::say(format_args!("Deleted {kind}:\n{}\n", names.join("\n")))
 }
 
 pub(super) fn reclaimed(bytes: u64) -> Outcome {

@@ -4,7 +4,8 @@ use hull_types::Fault;
 use serde_json::Value;
 
 use super::table;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::io;
 use crate::template::{Error, Template};
 
 /// A listing's shape: the default template and the heading of each field.
@@ -40,6 +41,16 @@ impl Listing {
             out.push('\n');
         }
         Ok(if body.is_some() { table::layout(&out) } else { out })
+    }
+
+    /// Prints all rows; with `quiet` and no format, only that field of each.
+    pub(crate) fn print(&self, format: Option<&str>, quiet: Option<&str>, rows: &[Value]) -> Outcome {
+        let format = format.unwrap_or_default();
+        let text = match quiet.filter(|_| format.is_empty()) {
+            Some(field) => rows.iter().map(|row| format!("{}\n", row[field].as_str().unwrap_or_default())).collect(),
+            None => self.render(format, rows).map_err(refused)?,
+        };
+        io::print(&text).map(|()| 0)
     }
 
     /// The headings as data, so that the row's template prints them.

@@ -6,7 +6,6 @@ use hull_testkit::{Host, Settings};
 const DOCKER: &str = include_str!("docker_flags.txt");
 
 const SWARM: &str = "an engine stands alone: there is no swarm, and no cluster volumes";
-const ONE_IPAM: &str = "networks have one IPAM driver, without options";
 
 /// The verb's last words (empty: all of them), the flag, and why hull has it not.
 const WITHOUT: &[(&str, &str, &str)] = &[
@@ -22,12 +21,6 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("volume create", "--type", SWARM),
     ("volume ls", "--cluster", SWARM),
     ("volume update", "", SWARM),
-    ("network create", "--ingress", SWARM),
-    ("network create", "--scope", SWARM),
-    ("network create", "--config-from", SWARM),
-    ("network create", "--config-only", SWARM),
-    ("network create", "--ipam-driver", ONE_IPAM),
-    ("network create", "--ipam-opt", ONE_IPAM),
 ];
 
 fn reason(verb: &str, flag: &str) -> Option<&'static str> {

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::failure::Outcome;
 use crate::cli::filters::filters;
-use crate::cli::io;
 use crate::cli::parse::Spoken;
-use crate::output::format::{self, Listing};
+use crate::output::format::Listing;
 
 const LISTING: Listing = Listing {
     default: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
@@ -51,14 +50,8 @@ impl Spoken for Ls {
     fn run(self, context: &Context) -> Outcome {
         let wanted = filters(&self.filter)?;
         let list = context.client()?.networks(&wanted).map_err(Fault::from)?;
-        let format = self.format.as_deref().unwrap_or_default();
-        if self.quiet && format.is_empty() {
-            let lines = list.iter().map(|network| format!("{}\n", self.id(network)));
-            return io::print(&lines.collect::<String>()).map(|()| 0);
-        }
         let rows: Vec<Value> = list.iter().map(|network| self.row(network)).collect();
-        let text = LISTING.render(format, &rows).map_err(format::refused)?;
-        io::print(&text).map(|()| 0)
+        LISTING.print(self.format.as_deref(), self.quiet.then_some("ID"), &rows)
     }
 }
 

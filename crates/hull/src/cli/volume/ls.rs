@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::failure::Outcome;
 use crate::cli::filters::filters;
-use crate::cli::io;
 use crate::cli::parse::Spoken;
-use crate::output::format::{self, Listing};
+use crate::output::format::Listing;
 
 const LISTING: Listing = Listing {
     default: "{{.Driver}}\t{{.Name}}",
@@ -44,14 +43,8 @@ impl Spoken for Ls {
     fn run(self, context: &Context) -> Outcome {
         let wanted = filters(&self.filter)?;
         let list = context.client()?.volumes(&wanted).map_err(Fault::from)?.volumes;
-        let format = self.format.as_deref().unwrap_or_default();
-        if self.quiet && format.is_empty() {
-            let lines = list.iter().map(|volume| format!("{}\n", volume.name));
-            return io::print(&lines.collect::<String>()).map(|()| 0);
-        }
         let rows: Vec<Value> = list.iter().map(row).collect();
-        let text = LISTING.render(format, &rows).map_err(format::refused)?;
-        io::print(&text).map(|()| 0)
+        LISTING.print(self.format.as_deref(), self.quiet.then_some("Name"), &rows)
     }
 }
 
