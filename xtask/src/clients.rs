@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{apt, sh};
 
 const PYTHON: [&str; 2] = ["docker==7.1.0", "testcontainers==4.15.0"];
-const NODE: [&str; 3] = ["dockerode@5.0.1", "testcontainers@12.0.4", "@devcontainers/cli@0.89.0"];
+const NODE: [&str; 3] = ["dockerode@5.0.1", "testcontainers@11.14.0", "@devcontainers/cli@0.89.0"];
 const NEEDS: &[apt::Need] = &[("python3", "python3"), ("pip3", "python3-pip"), ("node", "nodejs"), ("npm", "npm")];
 
 /// Installs what is missing: the whole of each or nothing.

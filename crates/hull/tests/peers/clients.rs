@@ -1,0 +1,88 @@
+//! Libraries that others wrote for Docker, as clients of hull: docker-py, testcontainers, dockerode and the dev containers' CLI.
+//!
+//! Each runs a script of what people do with it (in `clients/`), in a network namespace of its own: it has the engine's socket and nothing
+//! else. `cargo xtask clients` brings them from PyPI and npm.
+
+use std::path::Path;
+use std::process::Command;
+
+use hull_testkit::{Host, run};
+
+use crate::stack::fetched;
+
+/// Runs a program away from every network, led to the engine and to the libraries.
+fn apart(host: &Host, program: &str) -> Command {
+    let mut command = host.command("unshare");
+    command
+        .args(["--net", "--", program])
+        .env("PYTHONPATH", fetched("clients/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONWARNINGS", "ignore")
+        .env("CLIENTS", fetched("clients/node"))
+        // COMPAT(testcontainers): its reaper is an image at Docker Hub, and hosts without it are asked to say so.
+        .env("TESTCONTAINERS_RYUK_DISABLED", "true")
+        .env("HOME", host.path())
+        .current_dir(host.path());
+    // A version manager's python3 looks for its versions at home.
+    if let Some(home) = std::env::var_os("HOME") {
+        command.env("PYENV_ROOT", std::env::var_os("PYENV_ROOT").unwrap_or(Path::new(&home).join(".pyenv").into()));
+    }
+    command
+}
+
+/// The script ends well, says so, and leaves nothing.
+#[track_caller]
+fn is_content(program: &str, script: &str, words: &str) {
+    let host = Host::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/clients").join(script);
+    let out = run(apart(&host, program).arg(script), b"");
+    assert!(out.ok().ends_with(words), "{out:?}");
+    assert_eq!(host.hull(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "");
+    assert_eq!(host.hull(&["volume", "ls", "-q"]).ok(), "");
+    assert_eq!(host.hull(&["network", "ls", "-q", "--filter", "type=custom"]).ok(), "");
+}
+
+#[test]
+fn docker_py_works_with_hull() {
+    is_content("python3", "docker_py.py", "docker-py is content");
+}
+
+#[test]
+fn testcontainers_for_python_works_with_hull() {
+    is_content("python3", "testcontainers_py.py", "testcontainers is content");
+}
+
+#[test]
+fn dockerode_works_with_hull() {
+    is_content("node", "dockerode.mjs", "dockerode is content");
+}
+
+#[test]
+fn testcontainers_for_node_works_with_hull() {
+    is_content("node", "testcontainers.mjs", "testcontainers is content");
+}
+
+const DEV_CONTAINER: &str = r#"{
+    "image": "busybox", "overrideCommand": true, "updateRemoteUserUID": false, "remoteEnv": {"A": "b"},
+    "postCreateCommand": "echo made >/tmp/made"
+}"#;
+
+#[test]
+fn the_dev_containers_cli_works_with_hull() {
+    let host = Host::new();
+    let work = host.path().join("work");
+    std::fs::create_dir_all(work.join(".devcontainer")).expect("mkdir");
+    std::fs::write(work.join(".devcontainer/devcontainer.json"), DEV_CONTAINER).expect("write");
+    std::fs::write(work.join("source"), "mine").expect("write");
+    let program = fetched("clients/node/node_modules/@devcontainers/cli/devcontainer.js");
+    let docker = crate::docker::oracle().join("usr/bin/docker");
+    let told = |verb: &str, words: &[&str]| {
+        let mut command = apart(&host, "node");
+        command.arg(&program).arg(verb).arg("--workspace-folder").arg(&work).arg("--docker-path").arg(&docker);
+        run(command.args(words), b"").ok()
+    };
+    assert!(told("up", &[]).contains(r#""outcome":"success""#));
+    let script = "echo $A; cat /tmp/made source; echo theirs >made-inside";
+    assert_eq!(told("exec", &["sh", "-c", script]), "b\nmade\nmine");
+    assert_eq!(std::fs::read_to_string(work.join("made-inside")).expect("it is there"), "theirs\n");
+}
