@@ -19,6 +19,11 @@ impl Cgroup {
         Ok(kernfs::value_of(&text, "oom_kill").unwrap_or(0))
     }
 
+    /// The most memory in bytes that was used at once. `None`: the kernel does not keep it (v2 before 5.19).
+    pub fn memory_peak(&self) -> Result<Option<u64>, Error> {
+        self.number("memory", if self.is_v2() { "memory.peak" } else { "memory.max_usage_in_bytes" })
+    }
+
     /// A non-blocking descriptor that becomes readable when the group runs out of memory (or is
     /// removed). Read it empty, then compare [`Cgroup::oom_kills`]. An eventfd on v1, an inotify
     /// descriptor on v2.

@@ -1,6 +1,6 @@
 //! What docker has nothing like: what a container is.
 
-use hull_wire::Explanation;
+use hull_wire::{Explanation, Postmortem};
 
 use crate::Client;
 use crate::error::Error;
@@ -11,5 +11,10 @@ impl Client {
     pub fn container_explain(&self, who: &str, syscalls: &[String]) -> Result<Explanation, Error> {
         let request = Request::new("GET", &["hull", "containers", who, "explain"]);
         self.call(if syscalls.is_empty() { request } else { request.query("syscalls", syscalls.join(",")) })?.json()
+    }
+
+    /// Why a container ended; also for a while after it was removed.
+    pub fn container_postmortem(&self, who: &str) -> Result<Postmortem, Error> {
+        self.call(Request::new("GET", &["hull", "containers", who, "postmortem"]))?.json()
     }
 }

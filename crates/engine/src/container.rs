@@ -5,6 +5,7 @@
 
 mod change;
 mod connect;
+pub(crate) mod death;
 pub(crate) mod end;
 pub(crate) mod health;
 pub(crate) mod launch;

@@ -42,6 +42,8 @@ pub(crate) struct Core {
     pub collector: Arc<hull_logs::Collector>,
     pub execs: Execs,
     pub janitor: Janitor,
+    /// Why removed containers ended.
+    pub remembered: crate::why::Remembered,
     pub runtime: tokio::runtime::Handle,
 }
 

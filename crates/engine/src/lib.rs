@@ -47,6 +47,7 @@ mod top;
 mod transfer;
 mod volumes;
 mod wait;
+mod why;
 
 pub use config::EngineConfig;
 pub use copy::CopyInto;

@@ -81,6 +81,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         events: Events::new(),
         collector: hull_logs::Collector::start()?,
         execs: Execs::default(),
+        remembered: crate::why::Remembered::default(),
         janitor,
         runtime: tokio::runtime::Handle::current(),
     });

@@ -238,6 +238,11 @@ pub fn exit_code(status: i32) -> i32 {
     if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
+/// The signal that a raw wait status tells of, and whether a memory image was left; `None`: it ended by itself.
+pub fn ended_by(status: i32) -> Option<(i32, bool)> {
+    libc::WIFSIGNALED(status).then(|| (libc::WTERMSIG(status), libc::WCOREDUMP(status)))
+}
+
 /// `setns`: a namespace fd with its kind (0: any), or a pidfd with a set of `CLONE_NEW*`.
 pub fn setns(fd: impl AsFd, namespaces: u32) -> Result<()> {
     // SAFETY: a plain system call on an open descriptor.

@@ -20,6 +20,21 @@ wire! {
         network: ExplainedNetwork,
     }
 
+    /// `GET /hull/containers/{id}/postmortem`: why a container ended. `Why` is one paragraph, `Hint` what to do, `LastLines` its
+    /// last output.
+    struct Postmortem {
+        id: String,
+        name: String,
+        image: String,
+        status: String,
+        removed: bool,
+        exit_code: i64,
+        why: String,
+        hint: String,
+        evidence: Vec<ExplainedFact>,
+        last_lines: Vec<String>,
+    }
+
     /// A fact of the kernel.
     struct ExplainedFact {
         name: String,

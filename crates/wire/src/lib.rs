@@ -42,7 +42,7 @@ pub use exec::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdRe
 pub use explain::{
     ExplainedConfinement, ExplainedFact, ExplainedGroup, ExplainedIds, ExplainedInterface, ExplainedLayer,
     ExplainedLimit, ExplainedLimits, ExplainedMount, ExplainedNamespace, ExplainedNetwork, ExplainedProcess,
-    ExplainedRoot, ExplainedTask, Explanation,
+    ExplainedRoot, ExplainedTask, Explanation, Postmortem,
 };
 pub use filters::Filters;
 pub use host::{

@@ -1,5 +1,6 @@
 //! Ends and removal: the exit's accounting, the last bytes of the log, and what is taken away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hull_launch::keeper::ExitRecord;
@@ -7,11 +8,12 @@ use hull_launch::spec::{MountKind, NamespaceWish};
 use hull_types::{Fault, Timestamp};
 use tokio::sync::oneshot;
 
-use super::Ending;
+use super::death::{Death, Oom};
 use super::policy::{self, Run};
 use super::record::{Definition, State};
 use super::step::Input;
 use super::task::Task;
+use super::{Ending, View};
 use crate::core::blocking;
 use crate::janitor::Job;
 
@@ -62,28 +64,38 @@ impl Task {
 
     fn account(&mut self, ending: &Ending) {
         let state = &mut self.state;
+        let mut death = Death { started: state.started, sent: self.sent.take(), ..Death::default() };
         state.pid = 0;
         match ending {
             Ending::Known(ExitRecord { status, at_ns, .. }) => {
+                (death.signal, death.dumped) = hull_sys::process::ended_by(*status).unwrap_or_default();
                 state.exit_code = i64::from(hull_sys::process::exit_code(*status));
                 state.finished = Timestamp::from_nanos(*at_ns);
             }
             Ending::Unknown { why, at_ns } => {
                 state.exit_code = UNKNOWN_EXIT;
                 state.error.clone_from(why);
+                death.unseen.clone_from(why);
                 state.finished = Timestamp::from_nanos(*at_ns);
             }
         }
+        (death.code, death.finished) = (state.exit_code, state.finished);
         // Only an unhappy end can be one by lack of memory; asking costs a file.
-        if self.state.exit_code != 0 && self.out_of_memory() {
+        if death.code != 0 {
+            death.oom = self.out_of_memory();
+        }
+        if death.oom.is_some() {
             self.state.oom_killed = true;
             self.core.announce(&self.definition, "oom", &[]);
         }
+        let unhappy = death.code != 0 || death.sent.is_some();
+        self.state.death = unhappy.then(|| Arc::new(death));
     }
 
-    fn out_of_memory(&self) -> bool {
-        let cgroup = self.core.cgroup(&self.container.view()).ok();
-        cgroup.and_then(|cgroup| cgroup.oom_kills().ok()).is_some_and(|kills| kills > 0)
+    /// ORDER: asked before the cgroup goes, which takes the counters with it.
+    fn out_of_memory(&self) -> Option<Oom> {
+        let cgroup = self.core.cgroup(&self.container.view()).ok()?;
+        blocking(|| Oom::of(&cgroup))
     }
 
     /// Without a pid namespace of its own, PID 1's end does not end the others.
@@ -150,6 +162,9 @@ impl Task {
             self.trouble = Some(Fault::internal(format!("cannot remove container `{name}`")).cause(error));
             return Input::NotDestroyed { started_before: self.state.ever_started };
         }
+        // ORDER: before its log is closed. What was published is older than the end of a run that takes it along.
+        let view = View { definition: Arc::clone(&self.definition), state: self.state.clone() };
+        crate::why::remember(&self.core, &self.container, &view);
         if with_volumes {
             self.remove_anonymous_volumes();
         }

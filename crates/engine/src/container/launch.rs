@@ -201,6 +201,7 @@ impl Task {
         state.error.clear();
         state.oom_killed = false;
         state.ever_started = true;
+        self.sent = None;
         if self.last_delay.is_some() {
             state.restarts += 1;
         }

@@ -12,9 +12,10 @@ use hull_wire as wire;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::death::Sent;
 use super::health::{Check, Found, Health, OUTPUT, OnFailure, Status};
 use super::step::{Input, Phase};
-use super::task::Task;
+use super::task::{Task, UNHEALTHY};
 use super::{Container, Message};
 use crate::core::Core;
 use crate::exec::{self, Exec};
@@ -107,6 +108,7 @@ impl Task {
             OnFailure::None => None,
             // Nobody ended it: the restart policy goes on.
             OnFailure::Kill => {
+                self.sent = Some(Sent { signal: Signal::KILL.number(), why: UNHEALTHY.into() });
                 if let Err(error) = self.signal(Signal::KILL, true) {
                     tracing::error!(container = %self.definition.name, %error, "unhealthy, and could not be killed");
                 }

@@ -10,6 +10,7 @@ use hull_types::{ContainerId, Name, Timestamp};
 use hull_wire as wire;
 use serde::{Deserialize, Serialize};
 
+use super::death::Death;
 use super::health::Health;
 use super::step::Phase;
 use crate::networks::{Given, Plan};
@@ -114,6 +115,9 @@ pub(crate) struct State {
     /// What its health checks found; absent if there was none to do yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Arc<Health>>,
+    /// How its latest run ended, if there is more to say of it than success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<Arc<Death>>,
 }
 
 impl Record for State {
@@ -137,6 +141,7 @@ impl State {
             terminal: (0, 0),
             given: Given::default(),
             health: None,
+            death: None,
         }
     }
 }

@@ -9,11 +9,15 @@ use hull_types::{Fault, Signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::death::Sent;
 use super::probe::Checks;
 use super::record::{Definition, State};
 use super::step::{Action, After, Answer, Goal, Input, Phase, step};
 use super::{Container, Message, Reply};
 use crate::core::Core;
+
+/// The wish of a health check.
+pub(super) const UNHEALTHY: &str = "its health check found it unhealthy";
 
 /// The owner of one container.
 pub(crate) struct Task {
@@ -52,6 +56,10 @@ pub(crate) struct Task {
     pub(super) given_up: i32,
     /// The health checks of the current run, if it has any.
     pub(super) checks: Option<Box<Checks>>,
+    /// Whose wish is being followed, in words.
+    pub(super) wish: &'static str,
+    /// The latest signal to this run.
+    pub(super) sent: Option<Sent>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +93,8 @@ impl Task {
             undoing: None,
             given_up: 0,
             checks: None,
+            wish: "",
+            sent: None,
         }
     }
 
@@ -131,15 +141,18 @@ impl Task {
                 self.feed(Input::Start, Some(reply)).await;
             }
             Message::Stop { signal, timeout, reply } => {
+                self.wish = "a client asked it to stop";
                 self.stop = StopWish { signal, timeout };
                 self.feed(Input::Stop, Some(reply)).await;
             }
             Message::Restart { signal, timeout, reply } => {
+                self.wish = "a client asked it to start anew";
                 self.stop = StopWish { signal, timeout };
                 self.begin_by_hand();
                 self.feed(Input::Restart, Some(reply)).await;
             }
             Message::Kill { signal, reply } => {
+                self.wish = "a client sent it (`kill`)";
                 self.given = Some(signal);
                 self.trouble = None;
                 let ends = self.ends_it(signal);
@@ -148,6 +161,7 @@ impl Task {
             Message::Pause { reply } => self.feed(Input::Pause, Some(reply)).await,
             Message::Unpause { reply } => self.feed(Input::Unpause, Some(reply)).await,
             Message::Remove { options, reply } => {
+                self.wish = "a client removed it by force";
                 self.remove_volumes |= options.volumes;
                 self.feed(Input::Remove { force: options.force }, Some(reply)).await;
             }
@@ -158,6 +172,7 @@ impl Task {
             Message::Probed { number, result } => {
                 if let Some(input) = self.on_probed(number, result) {
                     self.stop = StopWish::default();
+                    self.wish = UNHEALTHY;
                     self.feed(input, None).await;
                 }
             }
@@ -231,10 +246,17 @@ impl Task {
         match action {
             Action::Launch => return Ok(Some(self.launch().await)),
             Action::Destroy => return Ok(Some(self.destroy().await)),
-            Action::SignalStop => self.signal(self.stop_signal(), true)?,
-            Action::SignalKill => self.signal(Signal::KILL, true)?,
+            Action::SignalStop => {
+                self.note_sent(self.stop_signal());
+                self.signal(self.stop_signal(), true)?;
+            }
+            Action::SignalKill => {
+                self.note_sent(Signal::KILL);
+                self.signal(Signal::KILL, true)?;
+            }
             Action::SignalGiven => {
                 let signal = self.given.take().unwrap_or(Signal::KILL);
+                self.note_sent(signal);
                 self.signal(signal, true)?;
             }
             Action::Freeze => self.freeze(true)?,
@@ -256,6 +278,21 @@ impl Task {
             Action::Announce(notice) => self.announce(notice),
         }
         Ok(None)
+    }
+
+    /// Remembers what is about to be sent, for whoever asks why it ended.
+    fn note_sent(&mut self, signal: Signal) {
+        let seconds = self.stop.timeout.unwrap_or(self.definition.spec.stop.timeout);
+        let asked = self.sent.take().filter(|sent| sent.signal != signal.number());
+        let why = match asked.filter(|_| signal == Signal::KILL && matches!(self.state.phase, Phase::Stopping(_))) {
+            Some(asked) => {
+                let first =
+                    Signal::from_number(asked.signal).map_or_else(|_| asked.signal.to_string(), |s| s.to_string());
+                format!("{}, and {seconds} s after {first} it had not ended", self.wish)
+            }
+            None => self.wish.to_owned(),
+        };
+        self.sent = Some(Sent { signal: signal.number(), why });
     }
 
     fn stop_signal(&self) -> Signal {

@@ -3,12 +3,17 @@
 use hull_wire as wire;
 
 use super::{Engine, Result};
-use crate::explain;
+use crate::{explain, why};
 
 impl Engine {
     /// `GET /hull/containers/{id}/explain`: what a running container is, read from the kernel now. The seccomp filter's verdict
     /// is told for each of `syscalls`.
     pub fn explain(&self, who: &str, syscalls: &[String]) -> Result<wire::Explanation> {
         explain::explain(&self.core, &*self.container(who)?, syscalls)
+    }
+
+    /// `GET /hull/containers/{id}/postmortem`: why a container ended, also for a while after it was removed.
+    pub fn postmortem(&self, who: &str) -> Result<wire::Postmortem> {
+        why::why(&self.core, who)
     }
 }

@@ -64,6 +64,7 @@ mod update;
 mod version;
 mod volume;
 mod wait;
+mod why;
 
 use hull_types::Fault;
 

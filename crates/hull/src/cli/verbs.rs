@@ -157,6 +157,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<version::Version>()),
     Entry::Group { name: "volume", about: "Manage volumes", entries: VOLUME },
     Entry::Verb(Verb::of::<wait::Wait>()),
+    Entry::Verb(Verb::of::<why::Why>()),
     Entry::Hidden(Verb::of::<docs::Docs>()),
     Entry::Hidden(Verb::of::<docs::Man>()),
 ];

@@ -53,3 +53,4 @@ mod store;
 mod systemd;
 mod traces;
 mod volumes;
+mod why;

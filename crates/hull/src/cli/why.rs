@@ -1,0 +1,57 @@
+//! `hull why`: why a container ended, in one paragraph, and the evidence.
+
+use hull_types::Fault;
+use hull_wire::Postmortem;
+
+use super::context::Context;
+use super::failure::Outcome;
+use super::io;
+use super::parse::Spoken;
+use crate::output::table::layout_with;
+
+/// Flags of `why`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Why {
+    /// Print the findings as a JSON document
+    #[arg(long)]
+    json: bool,
+    #[arg(value_name = "CONTAINER", hide = true)]
+    container: String,
+}
+
+impl Spoken for Why {
+    const NAME: &'static str = "why";
+    const ABOUT: &'static str = "Say why a container ended, also after it was removed";
+    const USAGE: &'static str = "[OPTIONS] CONTAINER";
+
+    fn run(self, context: &Context) -> Outcome {
+        let found = context.client()?.container_postmortem(&self.container).map_err(Fault::from)?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&found)
+                .map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
+            return io::say(text).map(|()| 0);
+        }
+        io::print(&page(&found)).map(|()| 0)
+    }
+}
+
+fn page(found: &Postmortem) -> String {
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
+    let mut text = format!("{}\n", clean(&found.why));
+    if !found.hint.is_empty() {
+        text.push_str(&format!("  hint: {}\n", clean(&found.hint)));
+    }
+    let row = |fact: &hull_wire::ExplainedFact| {
+        let by = if fact.by.is_empty() { String::new() } else { format!("\t({})", clean(&fact.by)) };
+        format!("  {}\t{}{by}\n", clean(&fact.name), clean(&fact.now))
+    };
+    let rows: String = found.evidence.iter().map(row).collect();
+    if !rows.is_empty() {
+        text.push_str(&format!("\n{}", layout_with(&rows, 4)));
+    }
+    if !found.last_lines.is_empty() {
+        text.push_str("\nits last output:\n");
+        found.last_lines.iter().for_each(|line| text.push_str(&format!("  {}\n", clean(line))));
+    }
+    text
+}

@@ -1,0 +1,170 @@
+//! `why`: deaths are staged, with hull's own command line and with docker's, and each is named rightly.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use hull_testkit::Host;
+use serde_json::Value;
+
+fn why(host: &Host, who: &str) -> Value {
+    serde_json::from_str(&host.hull(&["why", "--json", who]).ok()).expect("JSON")
+}
+
+/// That the paragraph on `who` says all of `words`.
+#[track_caller]
+fn says(host: &Host, who: &str, words: &[&str]) -> Value {
+    let found = why(host, who);
+    let text = found["Why"].as_str().expect("a paragraph");
+    for word in words {
+        assert!(text.contains(word), "{who}: {word}: {found:#}");
+    }
+    found
+}
+
+/// A client: hull's command line or docker's.
+type Client = fn(&Host, &[&str]) -> hull_testkit::Out;
+
+const CLIENTS: [(&str, Client); 2] = [("hull", Host::hull), ("docker", Host::docker)];
+
+/// Starts a container that shall end, and waits for its end.
+fn ran(host: &Host, client: Client, name: &str, flags: &[&str], command: &[&str]) {
+    let args = [&["run", "-d", "--network", "none", "--name", name], flags, &["busybox"], command].concat();
+    let out = client(host, &args);
+    if out.code == 0 {
+        host.hull(&["wait", name]).ok();
+    }
+}
+
+#[test]
+fn what_ends_by_itself_is_told_apart() {
+    let host = Host::new();
+    for (via, client) in CLIENTS {
+        let name = |of: &str| format!("{of}-{via}");
+        ran(&host, client, &name("good"), &[], &["true"]);
+        ran(&host, client, &name("bad"), &[], &["sh", "-c", "echo first; echo disk on fire >&2; exit 3"]);
+        ran(&host, client, &name("child"), &[], &["sh", "-c", "sh -c 'kill -9 $$'; exit $?"]);
+        ran(&host, client, &name("missing"), &[], &["nosuchcommand"]);
+        says(&host, &name("good"), &["by itself", "success"]);
+        let bad = says(&host, &name("bad"), &["by itself", "`sh` returned exit code 3"]);
+        assert_eq!(bad["LastLines"][1], "disk on fire");
+        says(&host, &name("child"), &["exit code 137", "a command of its own was ended by SIGKILL"]);
+        says(&host, &name("missing"), &["did not start", "nosuchcommand"]);
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_executed_is_told_with_its_cause() {
+    let host = Host::new();
+    let file = |name: &str, content: &[u8]| {
+        let path = host.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}:/x", path.display())
+    };
+    // The head of an ELF file for s390x.
+    let mut foreign = b"\x7fELF\x02\x02\x01".to_vec();
+    foreign.resize(64, 0);
+    foreign[16..20].copy_from_slice(&[0, 2, 0, 22]);
+    let (foreign, script) = (file("foreign", &foreign), file("script", b"#!/no/such/interpreter\n"));
+    for (via, client) in CLIENTS {
+        let name = |of: &str| format!("{of}-{via}");
+        ran(&host, client, &name("foreign"), &["-v", &foreign], &["/x"]);
+        ran(&host, client, &name("script"), &["-v", &script], &["/x"]);
+        says(&host, &name("foreign"), &["did not start", "exec format error"]);
+        says(&host, &name("script"), &["did not start", "/no/such/interpreter"]);
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn who_sent_a_signal_is_told() {
+    let host = Host::new();
+    let deaf = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"];
+    for (via, client) in CLIENTS {
+        let start = |of: &str, command: &[&str]| {
+            let name = format!("{of}-{via}");
+            let args = [&["run", "-d", "--network", "none", "--name", &name, "busybox"], command].concat();
+            client(&host, &args).ok();
+            host.ready(&name);
+            name
+        };
+        let killed = start("killed", &deaf);
+        client(&host, &["kill", &killed]).ok();
+        says(&host, &killed, &["SIGKILL", "which hull sent", "a client sent it (`kill`)"]);
+        let stopped = start("stopped", &deaf);
+        client(&host, &["stop", "-t", "1", &stopped]).ok();
+        let found = says(&host, &stopped, &["SIGKILL", "asked it to stop", "1 s after SIGTERM it had not ended"]);
+        assert!(found["Hint"].as_str().unwrap().contains("--init"), "{found:#}");
+        let obeyed = start("obeyed", &["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"]);
+        client(&host, &["stop", &obeyed]).ok();
+        says(&host, &obeyed, &["by itself", "after hull had sent SIGTERM", "asked it to stop"]);
+        let foreign = start("foreign", &deaf);
+        let pid = host.pid(&foreign).to_string();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        host.hull(&["wait", &foreign]).ok();
+        says(&host, &foreign, &["SIGKILL", "hull did not send it", "137"]);
+        // A PID 1 of a namespace of its own ignores such signals.
+        let fault = format!("fault-{via}");
+        ran(&host, client, &fault, &["--pid", "host"], &["sh", "-c", "kill -SEGV $$"]);
+        says(&host, &fault, &["SIGSEGV", "a fault of its program"]);
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn limits_filters_and_foreign_files_are_named() {
+    let host = Host::new();
+    let profile = host.path().join("profile.json");
+    let rules = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_KILL_PROCESS"}]}"#;
+    fs::write(&profile, rules).unwrap();
+    let seccomp = format!("seccomp={}", profile.display());
+    let closed = host.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let bind = format!("{}:/data", closed.display());
+    for (via, client) in CLIENTS {
+        let name = |of: &str| format!("{of}-{via}");
+        ran(&host, client, &name("hungry"), &["--memory", "16m", "--memory-swap", "16m"], &["tail", "/dev/zero"]);
+        let hungry = says(&host, &name("hungry"), &["for want of memory", "16.8MB", "--memory", "137"]);
+        assert!(
+            hungry["Evidence"].as_array().unwrap().iter().any(|fact| fact["Name"] == "killed for memory"),
+            "{hungry:#}"
+        );
+        ran(&host, client, &name("filtered"), &["--security-opt", &seccomp], &["mkdir", "/new"]);
+        says(&host, &name("filtered"), &["SIGSYS", "seccomp filter"]);
+        ran(&host, client, &name("closed"), &["--user", "1000", "-v", &bind], &["touch", "/data/x"]);
+        let found = says(&host, &name("closed"), &["by itself", "exit code 1"]);
+        let fact = found["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "bind mount /data");
+        let now = fact.unwrap_or_else(|| panic!("{found:#}"))["Now"].as_str().unwrap().to_owned();
+        assert!(now.contains("belongs to 0:0, mode 0700") && now.contains("ran as 1000"), "{now}");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn health_checks_policies_and_removed_containers_are_told() {
+    let host = Host::new();
+    let health = ["--health-cmd", "echo no answer; false", "--health-interval", "100ms", "--health-retries", "1"];
+    ran(&host, Host::hull, "sick", &[&health[..], &["--health-on-failure", "kill"]].concat(), &["sleep", "1000"]);
+    let sick = says(&host, "sick", &["SIGKILL", "its health check found it unhealthy"]);
+    let last = sick["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "last health check").unwrap();
+    assert!(last["Now"].as_str().unwrap().contains("no answer"), "{sick:#}");
+    host.hull(&["run", "-d", "--name", "again", "--restart", "on-failure:1", "busybox", "false"]).ok();
+    hull_testkit::eventually("the policy gives up", || {
+        why(&host, "again")["Why"].as_str().unwrap().contains("leaves it, after 1 restarts")
+    });
+    host.hull(&["run", "--rm", "--name", "brief", "busybox", "sh", "-c", "echo gone; exit 5"]);
+    let brief = says(&host, "brief", &["exit code 5"]);
+    assert_eq!((&brief["Removed"], &brief["LastLines"][0]), (&true.into(), &"gone".into()));
+    host.sleeper(&["--name", "lives"]);
+    says(&host, "lives", &["is running"]);
+    host.hull(&["create", "--name", "fresh", "busybox", "true"]).ok();
+    says(&host, "fresh", &["was never started"]);
+    let page = host.hull(&["why", "sick"]).ok();
+    assert!(page.starts_with("`sick` was ended by SIGKILL") && page.contains("last health check"), "{page}");
+    let nobody = host.hull(&["why", "nobody"]);
+    assert!(nobody.code == 1 && nobody.stderr.contains("No such container: nobody"), "{}", nobody.stderr);
+    host.assert_clean();
+}
