@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hull_image::{Hold, Image};
+use hull_launch::spec::{MountKind, Spec};
 use hull_types::{ContainerId, Fault, Kind, Name, Timestamp};
 use hull_volume::NewVolume;
 use hull_wire as wire;
@@ -35,6 +36,7 @@ pub(crate) async fn create(
     let mut admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
     admitted.host_config.security_opt = named;
     settings.finish(&mut admitted);
+    let _held_too = image_mounts(core, &mut admitted.spec)?;
     links::resolve(core, &mut admitted.network)?;
     let name = reserve(core, name, id)?;
     // Everything from here on is undone if it fails.
@@ -43,6 +45,29 @@ pub(crate) async fn create(
         core.registry.release(&name);
     }
     made
+}
+
+/// Finds the images that are mounted. Not with the answer for a container's own that is missing, which clients would pull.
+fn image_mounts(core: &Core, spec: &mut Spec) -> Result<Vec<Hold>, Fault> {
+    let mut held = Vec::new();
+    for mount in &mut spec.mounts {
+        let MountKind::Image { reference, id, layers, .. } = &mut mount.kind else { continue };
+        let shown: String = reference.chars().take(200).flat_map(char::escape_debug).collect();
+        let refused = |why: String| Fault::invalid(format!("invalid mount config for type \"image\": {why}"));
+        let (image, hold) = core.images.resolve_held(reference).map_err(|error| match Fault::from(error) {
+            fault if fault.kind == Kind::NotFound => {
+                refused(format!("no such image: {shown}")).hint(format!("`hull pull {shown}` brings it"))
+            }
+            fault => fault,
+        })?;
+        let hull_snapshot::Base::Layers(chain) = image.base() else {
+            return Err(refused(format!("`{shown}` is the machine itself and cannot be mounted")));
+        };
+        *id = image.id.to_string();
+        *layers = chain;
+        held.push(hold);
+    }
+    Ok(held)
 }
 
 fn image(core: &Core, reference: &str, platform: Option<&str>) -> Result<(Image, Hold), Fault> {

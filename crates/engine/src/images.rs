@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use hull_image::{Image, Loaded, Progress, Removed, Use};
+use hull_launch::spec::MountKind;
 use hull_types::{Fault, Timestamp};
 use hull_wire as wire;
 use tokio::sync::mpsc;
@@ -154,15 +155,22 @@ pub(crate) fn history(core: &Core, name: &str) -> Result<Vec<wire::HistoryItem>,
 /// Who uses which image and which layers, derived from the containers' records.
 pub(crate) fn uses(core: &Core) -> Vec<Use> {
     let all = core.registry.all();
-    let uses = all.iter().filter_map(|container| {
+    let uses = all.iter().flat_map(|container| {
         let view = container.view();
         let layers = match &view.definition.base {
             Base::Layers(chain) => chain.clone(),
             Base::Host => Vec::new(),
         };
-        let image = view.definition.image.parse().ok()?;
+        let own = (view.definition.image.clone(), layers);
+        let mounts = view.definition.spec.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Image { id, layers, .. } => Some((id.clone(), layers.clone())),
+            _ => None,
+        });
         let running = view.state.phase.is_live() || view.state.phase == crate::container::step::Phase::Backoff;
-        Some(Use { container: container.id.to_string(), image, layers, running })
+        let used = |(image, layers): (String, Vec<hull_types::Digest>)| {
+            Some(Use { container: container.id.to_string(), image: image.parse().ok()?, layers, running })
+        };
+        std::iter::once(own).chain(mounts).filter_map(used).collect::<Vec<_>>()
     });
     uses.collect()
 }

@@ -175,6 +175,14 @@ fn mount(core: &Core, wish: &MountWish) -> wire::MountPoint {
             rw: *readonly == Readonly::No,
             ..Default::default()
         },
+        MountKind::Image { reference, .. } => wire::MountPoint {
+            kind: "image".into(),
+            name: reference.clone(),
+            destination,
+            rw: false,
+            propagation: "rprivate".into(),
+            ..Default::default()
+        },
         MountKind::Tmpfs { .. } => {
             wire::MountPoint { kind: "tmpfs".into(), destination, rw: true, ..Default::default() }
         }

@@ -115,7 +115,7 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
                 let name = match &mount.kind {
                     hull_launch::spec::MountKind::Volume { name, .. } => name.as_str(),
                     hull_launch::spec::MountKind::Bind { source, .. } => source.to_str().unwrap_or_default(),
-                    hull_launch::spec::MountKind::Tmpfs { .. } => "",
+                    hull_launch::spec::MountKind::Image { .. } | hull_launch::spec::MountKind::Tmpfs { .. } => "",
                 };
                 name == wanted || mount.target.as_os_str() == wanted
             })

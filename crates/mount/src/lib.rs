@@ -10,6 +10,7 @@ mod overlay;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use hull_sys::Named;
 use hull_sys::mount::{self, FsContext, SetAttr};
 
 pub use error::{Error, Result};
@@ -31,6 +32,9 @@ pub const STRICTATIME: u64 = 0x20;
 pub const NODIRATIME: u64 = 0x80;
 /// `MOUNT_ATTR_NOSYMFOLLOW`.
 pub const NOSYMFOLLOW: u64 = 0x20_0000;
+
+/// `CLONE_NEWNS`.
+const NEW_MOUNT_NAMESPACE: u32 = 0x0002_0000;
 
 /// How mounts and unmounts travel between peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,21 @@ pub fn bind(source: impl AsFd, recursive: bool) -> Result<MountFd> {
     let clone = bind_shared(source, recursive)?;
     clone.propagation(Propagation::Private, recursive)?;
     Ok(clone)
+}
+
+/// A detached mount of what lies at `path` beneath a detached mount, links resolved inside it.
+pub fn beneath(mount: &MountFd, path: &std::path::Path) -> Result<MountFd> {
+    // KERNEL(6.15): before, only what is attached in the caller's namespace can be cloned.
+    let clone = hull_sys::namespace::on_own_thread(|| {
+        hull_sys::process::unshare_fs()?;
+        hull_sys::process::unshare(NEW_MOUNT_NAMESPACE)?;
+        mount::make_all_private()?;
+        let root =
+            rustix::fs::open("/", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty());
+        mount::attach(mount, root.named(|| "open(\"/\")".to_owned())?)?;
+        mount::clone_tree(hull_sys::resolve::open_in_root(mount, path, rustix::fs::OFlags::PATH)?, false)
+    })?;
+    Ok(MountFd(clone))
 }
 
 /// As [`bind`], but still in the peer group of the source, if that is shared: for `rslave` and

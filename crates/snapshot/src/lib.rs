@@ -28,6 +28,7 @@ mod slots;
 mod store;
 mod usage;
 mod verify;
+mod view;
 
 pub use changes::{ChangeKind, Changed, Owner};
 pub use error::Error;

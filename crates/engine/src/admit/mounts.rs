@@ -147,9 +147,10 @@ fn one(mount: &wire::Mount) -> Result<MountWish, Fault> {
         "bind" => bind(mount)?,
         "volume" => named(mount)?,
         "tmpfs" => in_memory(mount)?,
-        "image" | "npipe" | "cluster" => {
+        "image" => image(mount)?,
+        "npipe" | "cluster" => {
             return Err(Fault::unsupported(format!("mounts of type {} are not supported", shown(&mount.kind)))
-                .hint("use `bind`, `volume` or `tmpfs`"));
+                .hint("use `bind`, `volume`, `image` or `tmpfs`"));
         }
         _ => return Err(invalid(mount, "mount type unknown")),
     };
@@ -249,6 +250,20 @@ fn named(mount: &wire::Mount) -> Result<MountKind, Fault> {
         *subpath = (!options.subpath.is_empty()).then_some(path);
     }
     Ok(kind)
+}
+
+/// Which image that is, and what is in it, is found out with the container's own.
+fn image(mount: &wire::Mount) -> Result<MountKind, Fault> {
+    if mount.source.is_empty() {
+        return Err(invalid(mount, "field Source must not be empty"));
+    }
+    let path = PathBuf::from(&mount.image_options.clone().unwrap_or_default().subpath);
+    let down = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    if !path.components().all(down) {
+        return Err(invalid(mount, "subpath must be a relative path within the volume"));
+    }
+    let subpath = (!path.as_os_str().is_empty()).then_some(path);
+    Ok(MountKind::Image { reference: mount.source.clone(), id: String::new(), layers: Vec::new(), subpath })
 }
 
 fn in_memory(mount: &wire::Mount) -> Result<MountKind, Fault> {

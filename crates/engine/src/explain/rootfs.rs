@@ -167,7 +167,8 @@ fn wished(wish: &MountWish) -> String {
         MountKind::Bind { source, .. } => format!("-v {}:{to}", source.display()),
         MountKind::Volume { name, anonymous: true, .. } => format!("the image's VOLUME or -v {to}: volume {name}"),
         MountKind::Volume { name, .. } => format!("-v {name}:{to}"),
-        _ => format!("--tmpfs {to}"),
+        MountKind::Image { reference, .. } => format!("--mount type=image,source={reference},target={to}"),
+        MountKind::Tmpfs { .. } => format!("--tmpfs {to}"),
     }
 }
 

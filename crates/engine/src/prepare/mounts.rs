@@ -8,7 +8,7 @@ use hull_launch::compile::MountFact;
 use hull_launch::plan::{IdMaps, IdRange};
 use hull_launch::spec::{Idmap, MountKind, MountWish, Propagation};
 use hull_mount::MountFd;
-use hull_types::Fault;
+use hull_types::{Digest, Fault};
 use rustix::fs::OFlags;
 
 use super::fds::Fds;
@@ -41,6 +41,10 @@ pub(super) fn gather(
             }
             let (mount, directory) = volume(parts, name, subpath.as_deref())?;
             shift(input, &mount, idmap, user, false, &parts.volumes.mountpoint(name))?;
+            Ok(MountFact::Detached { mount: fds.push(mount.into_fd())?, directory })
+        }
+        MountKind::Image { reference, layers, subpath, .. } => {
+            let (mount, directory) = image(parts, reference, layers, subpath.as_deref(), user.map(|user| &user.fd))?;
             Ok(MountFact::Detached { mount: fds.push(mount.into_fd())?, directory })
         }
         MountKind::Tmpfs { .. } => Ok(MountFact::Made { mode: covered_mode(root, &wish.target)? }),
@@ -160,6 +164,24 @@ pub(super) fn volume(parts: &Parts, name: &str, subpath: Option<&Path>) -> Resul
     })?;
     let directory = files::is_directory(&files::stat(&place)?);
     Ok((parts.volumes.bind(name, &place)?, directory))
+}
+
+/// An image's files, and whether that is a directory.
+pub(super) fn image(
+    parts: &Parts,
+    reference: &str,
+    layers: &[Digest],
+    subpath: Option<&Path>,
+    userns: Option<&OwnedFd>,
+) -> Result<(MountFd, bool), Fault> {
+    let whole = parts.snapshots.view(layers, userns)?;
+    let Some(subpath) = subpath else { return Ok((whole, true)) };
+    let place = files::find_beneath(whole.as_fd(), subpath)?.ok_or_else(|| {
+        let path = subpath.display();
+        Fault::invalid(format!("cannot access path {path} in image {reference}: no such file or directory"))
+    })?;
+    let directory = files::is_directory(&files::stat(&place)?);
+    Ok((hull_mount::beneath(&whole, subpath)?, directory))
 }
 
 /// COMPAT(runc): a tmpfs over an existing directory keeps its mode.

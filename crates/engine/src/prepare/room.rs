@@ -71,6 +71,10 @@ fn extras(parts: &Parts, spec: &Spec) -> Result<Vec<Extra>, Fault> {
                 let (mount, directory) = mounts::volume(parts, name, subpath.as_deref())?;
                 (mount, directory, readonly)
             }
+            MountKind::Image { reference, layers, subpath, .. } => {
+                let (mount, directory) = mounts::image(parts, reference, layers, subpath.as_deref(), None)?;
+                (mount, directory, &Readonly::Top)
+            }
         };
         mount.propagation(hull_mount::Propagation::Private, true)?;
         if *readonly != Readonly::No {

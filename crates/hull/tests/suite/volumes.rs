@@ -170,3 +170,45 @@ fn a_file_system_that_cannot_be_mounted_says_why() {
     host.hull(&["volume", "rm", "fixed"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn an_image_is_mounted_read_only_and_stays_while_it_is() {
+    let host = Host::new();
+    host.hull(&["create", "--name", "maker", "busybox", "true"]).ok();
+    let archive = host.path().join("more.tar");
+    let make =
+        "mkdir -p d/data/sub && echo inside > d/data/sub/file && ln -s /data/sub d/way && tar -C d -cf more.tar .";
+    hull_testkit::run(std::process::Command::new("sh").args(["-c", make]).current_dir(host.path()), b"").ok();
+    host.hull_input(&["cp", "-", "maker:/"], &std::fs::read(&archive).expect("the archive")).ok();
+    host.hull(&["commit", "maker", "more"]).ok();
+    host.hull(&["rm", "maker"]).ok();
+    let mount = |more: &str| format!("type=image,source=more,target=/x{more}");
+    let see = |flags: &[&str], more: &str, script: &str| host.sh(&[&["--mount", &mount(more)], flags].concat(), script);
+    // Its own files, two layers deep; nothing can be written.
+    assert_eq!(
+        see(&[], "", "cat /x/data/sub/file; ls -d /x/bin; touch /x/new 2>&1 | grep -o 'Read-only.*'"),
+        "inside\n/x/bin\nRead-only file system"
+    );
+    assert_eq!(see(&[], ",image-subpath=data/sub", "ls /x"), "file");
+    assert_eq!(see(&[], ",image-subpath=way/file", "cat /x"), "inside");
+    assert_eq!(see(&["--userns", "auto"], "", "cat /x/data/sub/file; stat -c %u /x/data"), "inside\n0");
+    for (more, sentence) in [
+        (",image-subpath=nosuch", "cannot access path nosuch in image more: no such file or directory"),
+        (",image-subpath=../x", "subpath must be a relative path within the volume"),
+    ] {
+        let refused = host.hull(&["run", "--rm", "--mount", &mount(more), "busybox", "true"]).fails(125);
+        assert!(refused.contains(sentence), "{refused}");
+    }
+    let absent = host.hull(&["create", "--mount", "type=image,source=nosuch,target=/x", "busybox", "true"]).fails(1);
+    assert!(absent.contains("no such image: nosuch"), "{absent}");
+    host.sleeper(&["--name", "user", "--mount", &mount("")]);
+    let shown = host.inspect("user")["Mounts"][0].clone();
+    assert_eq!((&shown["Type"], &shown["Name"], &shown["RW"]), (&json!("image"), &json!("more"), &json!(false)));
+    assert!(host.hull(&["rmi", "more"]).fails(1).contains("is using"), "it is in use");
+    assert_eq!(host.hull(&["cp", "user:/x/data/sub/file", "-"]).code, 0);
+    host.hull(&["stop", "-t", "0", "user"]).ok();
+    assert_eq!(host.hull(&["cp", "user:/x/data/sub/file", "-"]).code, 0, "of one that rests, too");
+    host.hull(&["rm", "user"]).ok();
+    host.hull(&["rmi", "more"]).ok();
+    host.assert_clean();
+}

@@ -59,6 +59,9 @@ fn user_mount(spec: &Spec, facts: &Facts, wish: &MountWish, fact: &MountFact) ->
         (MountKind::Volume { readonly, .. }, MountFact::Detached { mount, directory }) => {
             detached(wish, *mount, *directory, *readonly, Propagation::RPrivate)
         }
+        (MountKind::Image { .. }, MountFact::Detached { mount, directory }) => {
+            detached(wish, *mount, *directory, Readonly::Top, Propagation::RPrivate)
+        }
         // Excluded by `Error::MountFact` before any step is made.
         (_, MountFact::Made { .. }) => Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hull_types::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::IdMaps;
@@ -47,6 +48,17 @@ pub enum MountKind {
         nocopy: bool,
         /// Whose ids its files bear.
         idmap: Idmap,
+    },
+    /// An image's files, read-only.
+    Image {
+        /// As it was named.
+        reference: String,
+        /// Its id.
+        id: String,
+        /// Its layers' chain ids, bottom first.
+        layers: Vec<Digest>,
+        /// What lies there instead of the whole.
+        subpath: Option<PathBuf>,
     },
     /// A file system in memory.
     Tmpfs {

@@ -16,10 +16,7 @@ use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use super::{Overlay, options};
-use crate::{MountFd, Result};
-
-/// `CLONE_NEWNS`.
-const NEW_MOUNT_NAMESPACE: u32 = 0x0002_0000;
+use crate::{MountFd, NEW_MOUNT_NAMESPACE, Result};
 
 pub(super) fn overlay(overlay: &Overlay<'_>) -> Result<MountFd> {
     let made = namespace::on_own_thread(|| {
