@@ -24,9 +24,10 @@ mod streams;
 mod system;
 mod volumes;
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use conn::Conn;
 pub use containers::{AttachOptions, ListOptions, LogOptions, RemoveOptions, WaitCondition, Waiting};
@@ -36,10 +37,20 @@ pub use images::{CommitOptions, ImportOptions};
 pub use streams::{Hijacked, JsonStream, Logs};
 pub use system::Ping;
 
+/// Makes connections to an engine that has no socket on this machine.
+pub trait Dial: std::fmt::Debug + Send + Sync {
+    /// One end of a new connection.
+    ///
+    /// # Errors
+    /// It could not be made.
+    fn dial(&self) -> io::Result<UnixStream>;
+}
+
 /// A connection to an engine.
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
+    far: Option<Arc<dyn Dial>>,
     idle: Mutex<Vec<Conn>>,
 }
 
@@ -49,11 +60,33 @@ impl Client {
     /// # Errors
     /// [`Error::Host`] for another scheme, [`Error::Connect`] if nobody listens.
     pub fn connect(host: &str) -> Result<Self, Error> {
-        let path = socket_path(host)?;
-        let client = Self { path, idle: Mutex::new(Vec::new()) };
+        Self::first(Self { path: socket_path(host)?, far: None, idle: Mutex::default() })
+    }
+
+    /// Connects by other means; `host` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if it could not.
+    pub fn over(host: &str, far: Arc<dyn Dial>) -> Result<Self, Error> {
+        Self::first(Self { path: host.into(), far: Some(far), idle: Mutex::default() })
+    }
+
+    fn first(client: Self) -> Result<Self, Error> {
         let first = client.open()?;
         client.give_back(first);
         Ok(client)
+    }
+
+    /// A new connection, for what is no request of this client.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if it could not be made.
+    pub fn dial(&self) -> Result<UnixStream, Error> {
+        let made = match &self.far {
+            Some(far) => far.dial(),
+            None => UnixStream::connect(&self.path),
+        };
+        made.map_err(|source| Error::Connect { path: self.path.clone(), source })
     }
 
     /// The socket's path.
@@ -62,10 +95,7 @@ impl Client {
     }
 
     fn open(&self) -> Result<Conn, Error> {
-        match UnixStream::connect(&self.path) {
-            Ok(stream) => Ok(Conn::new(stream)),
-            Err(source) => Err(Error::Connect { path: self.path.clone(), source }),
-        }
+        self.dial().map(Conn::new)
     }
 
     /// An idle connection that the engine has not closed, or a new one.

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 
 use hull_types::{Fault, Kind};
 
@@ -21,10 +20,9 @@ impl Spoken for Dial {
 
     fn run(self, context: &Context) -> Outcome {
         // One that is not there is started first.
-        drop(context.client()?);
-        let path = context.host.trim_start_matches("unix://");
+        let client = context.client()?;
         let lost = |error: io::Error| Fault::new(Kind::Unavailable, "the connection to the engine broke").cause(error);
-        let socket = UnixStream::connect(path).map_err(lost)?;
+        let socket = client.dial().map_err(Fault::from)?;
         let to = socket.try_clone().map_err(lost)?;
         // Not waited for: when the engine has ended the connection, nobody needs what is still typed.
         std::thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hull_client::{Client, ListOptions};
+use hull_client::ListOptions;
 use hull_types::{Fault, Kind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -14,7 +14,7 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::io;
 use super::parse::Spoken;
-use super::{each, spawn};
+use super::{contexts, each, spawn};
 use crate::output::format;
 use crate::role::{daemon, sockets};
 
@@ -44,6 +44,7 @@ impl Spoken for Start {
         HULL_SOCKETS in its environment, with `;` between the specs.";
 
     fn run(self, context: &Context) -> Outcome {
+        here(context)?;
         let mut specs = self.socket;
         specs.extend(self.docker_socket.then(|| sockets::DOCKER.to_owned()));
         let specs = specs.join(";");
@@ -88,6 +89,7 @@ impl Spoken for Stop {
         containers do not notice, use `hull engine restart`.";
 
     fn run(self, context: &Context) -> Outcome {
+        here(context)?;
         let Some(client) = context.running()? else { return Ok(0) };
         let running = client.containers(&ListOptions::default()).map_err(Fault::from)?;
         if !running.is_empty() && self.containers {
@@ -116,6 +118,7 @@ impl Spoken for Restart {
     const USAGE: &'static str = "";
 
     fn run(self, context: &Context) -> Outcome {
+        here(context)?;
         let Some(client) = context.running()? else {
             return Start::default().run(context);
         };
@@ -129,7 +132,7 @@ impl Spoken for Restart {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             // the keeper keeps the socket: a new connection waits for the new engine
-            let answers = Client::connect(&context.host).and_then(|client| client.ping()).is_ok();
+            let answers = context.connect()?.and_then(|client| client.ping()).is_ok();
             if answers && Pids::find(context).is_ok_and(|now| now.engine.is_some() && now.engine != before.engine) {
                 return Ok(0);
             }
@@ -154,6 +157,7 @@ impl Spoken for Status {
     const MORE: &'static str = "Exit code 3 if no engine runs, as systemctl's.";
 
     fn run(self, context: &Context) -> Outcome {
+        here(context)?;
         let Some(client) = context.running()? else {
             if self.format.is_none() {
                 io::say(format_args!("no engine runs at {}", context.host))?;
@@ -185,6 +189,15 @@ impl Spoken for Status {
         ))?;
         Ok(0)
     }
+}
+
+/// Keeper and engine are processes of this machine.
+fn here(context: &Context) -> Result<(), Fault> {
+    if context.host.starts_with("unix://") && context.named == contexts::DEFAULT {
+        return Ok(());
+    }
+    let fault = Fault::unsupported(format!("the engine at {} is another's", context.host));
+    Err(fault.hint("`hull --context default engine …` is about the one of this machine"))
 }
 
 /// The two processes, as the kernel knows them: whoever made the socket listen is or was a keeper.

@@ -3,9 +3,11 @@
 //! Synchronous and without a runtime. Talks to the engine through the API's client only.
 
 pub(crate) mod context;
+pub(crate) mod contexts;
 pub(crate) mod failure;
 pub(crate) mod io;
 pub(crate) mod parse;
+pub(crate) mod reach;
 pub(crate) mod spawn;
 pub(crate) mod verbs;
 
@@ -170,14 +172,11 @@ fn globals(args: &mut impl Iterator<Item = String>) -> Result<(Globals, Option<S
             // COMPAT(docker 28): scripts that `alias docker=hull` pass these; they change nothing here
             "--log-level" | "-l" | "--config" => drop(wanted()?),
             "--debug" | "-D" => {}
-            "--context" | "-c" => {
-                let name = wanted()?;
-                if name != "default" {
-                    let name = parse::shortened(&name);
-                    let fault = Fault::unsupported(format!("there is no context `{name}`: hull has only `default`"));
-                    return Err(Failure::usage(fault.hint("name another engine with --host")));
-                }
-            }
+            "--context" | "-c" => globals.context = Some(wanted()?),
+            "--tlscacert" => globals.tls.authority = Some(wanted()?.into()),
+            "--tlscert" => globals.tls.certificate = Some(wanted()?.into()),
+            "--tlskey" => globals.tls.key = Some(wanted()?.into()),
+            "--tls" | "--tlsverify" => globals.tls.on = value.is_none_or(|value| value == "true"),
             _ => return Ok((globals, Some(arg))),
         }
     }

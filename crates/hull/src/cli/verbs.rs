@@ -96,6 +96,20 @@ const VOLUME: &[Entry] = &[
     Entry::Hidden(Verb::of::<volume::rm::Rm>().called("remove")),
 ];
 
+const CONTEXT: &[Entry] = &[
+    Entry::Verb(Verb::of::<contexts::create::Create>()),
+    Entry::Verb(Verb::of::<contexts::transfer::Export>()),
+    Entry::Verb(Verb::of::<contexts::transfer::Import>()),
+    Entry::Verb(Verb::of::<contexts::show::Inspect>()),
+    Entry::Verb(Verb::of::<contexts::show::Ls>()),
+    Entry::Hidden(Verb::of::<contexts::show::Ls>().called("list")),
+    Entry::Verb(Verb::of::<contexts::choose::Rm>()),
+    Entry::Hidden(Verb::of::<contexts::choose::Rm>().called("remove")),
+    Entry::Verb(Verb::of::<contexts::show::Show>()),
+    Entry::Verb(Verb::of::<contexts::create::Update>()),
+    Entry::Verb(Verb::of::<contexts::choose::Use>()),
+];
+
 const ENGINE: &[Entry] = &[
     Entry::Verb(Verb::of::<engine::Restart>()),
     Entry::Verb(Verb::of::<engine::Start>()),
@@ -109,6 +123,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<commit::Commit>()),
     Entry::Verb(Verb::of::<completion::Completion>()),
     Entry::Group { name: "container", about: "Manage containers", entries: CONTAINER },
+    Entry::Group { name: "context", about: "Manage contexts: engines by name", entries: CONTEXT },
     Entry::Verb(Verb::of::<cp::Cp>()),
     Entry::Verb(Verb::of::<create::Create>()),
     Entry::Verb(Verb::of::<diff::Diff>()),

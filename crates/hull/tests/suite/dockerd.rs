@@ -7,7 +7,7 @@ use std::process::Command;
 use hull_testkit::{Host, Out, RegistrySettings, Settings, eventually, hull_binary, run};
 
 /// A host whose engine was started by `dockerd` with this file and these flags; the file's place.
-fn dockerd(file: &str, flags: &str, setup: &str) -> (Host, tempfile::TempDir) {
+pub(crate) fn dockerd(file: &str, flags: &str, setup: &str) -> (Host, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     let at = dir.path().display().to_string();
     fs::write(dir.path().join("daemon.json"), file).expect("write");

@@ -11,6 +11,7 @@ mod claims;
 mod cli;
 mod cli_parity;
 mod confinement;
+mod contexts;
 mod copy;
 mod costs;
 mod docker_cli;
