@@ -134,7 +134,7 @@ impl Store {
 
     /// What its host needs of TLS.
     pub(crate) fn tls(&self, named: &Named) -> Tls {
-        let found = Tls::default().from_directory(&self.material(&named.name));
+        let found = Tls::default().with_directory(&self.material(&named.name));
         let on = found.authority.is_some() || found.certificate.is_some() || named.skip_verify;
         Tls { on, blind: named.skip_verify, ..found }
     }

@@ -67,12 +67,12 @@ impl Tls {
         let on = self.on || variable("DOCKER_TLS_VERIFY").is_some();
         let directory = variable("DOCKER_CERT_PATH").or_else(|| variable("DOCKER_CONFIG")).map(PathBuf::from);
         let home = || PathBuf::from(variable("HOME").unwrap_or_default()).join(".docker");
-        let whole = if on { self.from_directory(&directory.unwrap_or_else(home)) } else { self };
+        let whole = if on { self.with_directory(&directory.unwrap_or_else(home)) } else { self };
         Self { on, ..whole }
     }
 
     /// As docker's client: a directory has all three, single flags go before it.
-    pub(crate) fn from_directory(mut self, directory: &Path) -> Self {
+    pub(crate) fn with_directory(mut self, directory: &Path) -> Self {
         let fill = |slot: &mut Option<PathBuf>, name: &str| {
             let path = directory.join(name);
             if slot.is_none() && path.exists() {
