@@ -9,8 +9,9 @@
 //! ```text
 //! idle ──head──► request ──body──► service ──► reply ──► idle      (keep-alive)
 //!   │ EOF, bad head: 400            │            ├─ Stream: chunks until it ends or the client is gone
-//!   ▼                               │            └─ Hijack: raw bytes both ways ──► closed
-//! closed                            └─ panics: 500
+//!   ▼                               │            ├─ Hijack: raw bytes both ways ──► closed
+//! closed                            │            └─ WebSocket: messages both ways ──► closed
+//!                                   └─ panics: 500
 //! ```
 
 mod body;
@@ -19,6 +20,7 @@ mod head;
 mod hijack;
 mod reply;
 mod server;
+mod websocket;
 
 use std::future::Future;
 

@@ -124,7 +124,9 @@ impl Service for Api {
 /// HEAD asks for headers only.
 fn without_stream(reply: Reply) -> Reply {
     match reply {
-        Reply::Stream { .. } | Reply::Archive { .. } | Reply::Hijack { .. } => Reply::empty(200),
+        Reply::Stream { .. } | Reply::Archive { .. } | Reply::Hijack { .. } | Reply::WebSocket { .. } => {
+            Reply::empty(200)
+        }
         whole @ Reply::Whole { .. } => whole,
     }
 }

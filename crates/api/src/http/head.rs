@@ -53,6 +53,8 @@ pub struct Head {
     pub content_type: String,
     /// `Upgrade`, or empty: `tcp` asks for status 101.
     pub upgrade: String,
+    /// `Sec-WebSocket-Key` of a client that speaks version 13, or empty.
+    pub websocket_key: String,
     /// `Accept` is exactly `application/json`.
     pub accepts_json: bool,
     /// `X-Registry-Auth`, or empty.
@@ -126,6 +128,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         accepts_json: fields.accepts_json,
         registry_auth: fields.registry_auth,
         upgrade: fields.upgrade,
+        websocket_key: if fields.websocket_13 { fields.websocket_key } else { String::new() },
         buffers: fields.buffers,
     };
     Ok(Some((head, used)))
@@ -162,6 +165,8 @@ struct Fields {
     hosts: usize,
     content_type: String,
     upgrade: String,
+    websocket_key: String,
+    websocket_13: bool,
     accepts_json: bool,
     registry_auth: String,
     buffers: bool,
@@ -202,6 +207,10 @@ impl Fields {
             self.content_type = text();
         } else if is("upgrade") {
             self.upgrade = text();
+        } else if is("sec-websocket-key") {
+            self.websocket_key = text();
+        } else if is("sec-websocket-version") {
+            self.websocket_13 = text() == "13";
         } else if is("accept") {
             self.accepts_json = text() == "application/json";
         } else if is("user-agent") {

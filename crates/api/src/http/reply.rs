@@ -54,6 +54,13 @@ pub enum Reply {
         /// The process's end.
         attached: Attached,
     },
+    /// The same as messages of a WebSocket.
+    WebSocket {
+        /// Whether output is binary; else it is text.
+        binary: bool,
+        /// The process's end.
+        attached: Attached,
+    },
 }
 
 impl Reply {

@@ -18,7 +18,7 @@ use super::body::{Body, Decoder, Piece, Upload};
 use super::conn::{Conn, DOCUMENT_PAUSE, Stop, UPLOAD_PAUSE, gone, next_piece, write_all};
 use super::head::{Head, HeadError};
 use super::reply::{self, Reply, TAR};
-use super::{Request, Service, hijack};
+use super::{Request, Service, hijack, websocket};
 
 /// Connections beyond this, or beyond half of the descriptors that the process may have, are turned away.
 const MAX_CONNECTIONS: u64 = 16_384;
@@ -212,6 +212,11 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
                 hijack::head_was_read(&conn.stream).await;
             }
             hijack::pump(conn, attached.output, attached.input).await;
+            return None;
+        }
+        Reply::WebSocket { binary, attached } => {
+            conn.send(websocket::head(&head.websocket_key, common).as_bytes()).await.ok()?;
+            websocket::pump(conn, attached, binary).await;
             return None;
         }
     };

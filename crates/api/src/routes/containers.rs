@@ -21,6 +21,7 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         (Post, ["prune"]) => json(200, &engine.container_prune(&call.target.query.filters()?).await?),
         (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
         (_, [who, "archive"]) => archive::route(engine, object("container", who)?, call).await,
+        (Get, [who, "attach", "ws"]) => attach_by_websocket(engine, object("container", who)?, &call).await,
         (Delete, [who]) => remove(engine, object("container", who)?, &call.target.query).await,
         (Get, [who, verb]) => read(engine, object("container", who)?, verb, &call).await,
         (Post, [who, verb]) => act(engine, object("container", who)?, verb, call).await,
@@ -175,16 +176,29 @@ async fn stats(engine: &Engine, who: &str, query: &Query) -> Answer {
     })
 }
 
-async fn attach(engine: &Engine, who: &str, call: &Call) -> Answer {
+/// `GET /containers/{id}/attach/ws`.
+async fn attach_by_websocket(engine: &Engine, who: &str, call: &Call) -> Answer {
     let query = &call.target.query;
-    let options = AttachOptions {
+    if !call.head.upgrade.eq_ignore_ascii_case("websocket") || call.head.websocket_key.is_empty() {
+        return Err(Fault::invalid("this endpoint speaks WebSocket: the request has no upgrade to it (version 13)"));
+    }
+    let attached = engine.attach(who, attach_options(query)).await?;
+    // COMPAT(docker 28): text before API 1.28.
+    Ok(Reply::WebSocket { binary: call.target.version >= (1, 28), attached })
+}
+
+fn attach_options(query: &Query) -> AttachOptions {
+    AttachOptions {
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         stream: query.flag("stream"),
         logs: query.flag("logs"),
         detach_keys: query.text("detachKeys"),
-    };
-    let attached = engine.attach(who, options).await?;
+    }
+}
+
+async fn attach(engine: &Engine, who: &str, call: &Call) -> Answer {
+    let attached = engine.attach(who, attach_options(&call.target.query)).await?;
     Ok(Reply::Hijack { content_type: call.output_type(attached.tty), attached })
 }

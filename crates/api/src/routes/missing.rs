@@ -28,7 +28,6 @@ fn lacking(path: &[&str]) -> Option<&'static str> {
         table.iter().find(|(name, _)| *name == word).map(|(_, about)| *about)
     };
     match path {
-        ["containers", _, "attach", "ws"] => Some("attaching by web socket"),
         ["containers", _, verb, ..] => find(&CONTAINER_VERBS, verb),
         ["images", .., verb] => find(&IMAGE_VERBS, verb),
         [area, ..] => find(&AREAS, area),
@@ -42,7 +41,10 @@ fn is_known(path: &[&str]) -> bool {
         ["_ping" | "info" | "version" | "events" | "commit" | "auth"] | ["system", "df"] => true,
         ["distribution", .., "json"] | ["containers", "json" | "create" | "prune"] => true,
         ["images", "json" | "load" | "create" | "get" | "prune" | "check" | "search"] => true,
-        ["containers", _] | ["exec", _, "start" | "resize" | "json"] | ["hull", "trace", _] => true,
+        ["containers", _]
+        | ["containers", _, "attach", "ws"]
+        | ["exec", _, "start" | "resize" | "json"]
+        | ["hull", "trace", _] => true,
         ["containers", _, verb] => matches!(
             *verb,
             "json"
@@ -100,7 +102,7 @@ mod tests {
     fn what_docker_has_is_unsupported_and_the_rest_is_not_found() {
         let rows: [(&[&str], Kind); 5] = [
             (&["build"], Kind::Unsupported),
-            (&["containers", "x", "attach", "ws"], Kind::Unsupported),
+            (&["containers", "x", "checkpoints"], Kind::Unsupported),
             (&["nonsense"], Kind::NotFound),
             (&[], Kind::NotFound),
             (&["containers", "x", "nonsense"], Kind::NotFound),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use hull_testkit::{Host, Settings, eventually, kill9};
+use hull_testkit::{Host, Settings, eventually, kill9, run};
 
 /// The status line and all that follows; empty if nobody listens.
 fn ask(socket: &Path, method: &str, target: &str) -> String {
@@ -39,6 +39,7 @@ fn a_socket_for_reading_shows_everything_and_changes_nothing() {
         ("POST", "/containers/seen/exec"),
         ("POST", "/images/load"),
         ("PUT", "/containers/seen/archive?path=/"),
+        ("GET", "/containers/seen/attach/ws?stream=1&stdin=1"),
         ("GET", "/containers/seen/archive?path=/etc"),
         ("GET", "/v1.51/containers/seen/export"),
         ("GET", "/images/busybox/get"),
@@ -112,4 +113,55 @@ fn the_head_of_a_hijacked_answer_comes_alone() {
     let (first, second) = (read(), read());
     assert!(first.starts_with("HTTP/1.1 ") && first.ends_with("\r\n\r\n"), "{first:?}");
     assert!(second.ends_with("hi\n"), "{second:?}");
+}
+
+/// A client of RFC 6455, as far as attaching needs one.
+const WEBSOCKET: &str = r#"
+import base64, hashlib, os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX); s.settimeout(120); s.connect(sys.argv[1])
+key = base64.b64encode(os.urandom(16)).decode()
+s.sendall(('GET /v1.51/containers/talk/attach/ws?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\n'
+    'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n' % key).encode())
+f = s.makefile('rb')
+head = b''
+while not head.endswith(b'\r\n\r\n'): head += f.read(1)
+want = base64.b64encode(hashlib.sha1((key + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').encode()).digest())
+assert head.startswith(b'HTTP/1.1 101') and want in head, head
+def send(opcode, data):
+    mask = os.urandom(4)
+    s.sendall(bytes([0x80 | opcode, 0x80 | len(data)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+def frame():
+    a, b = f.read(2)
+    n = b & 127
+    if n == 126: n = struct.unpack('>H', f.read(2))[0]
+    if n == 127: n = struct.unpack('>Q', f.read(8))[0]
+    return a & 15, f.read(n)
+send(9, b'there?')
+send(2, b'hello\n')
+said, pong = b'', None
+while b'hello' not in said or pong is None:
+    op, data = frame()
+    if op == 10: pong = data
+    elif op == 2: said += data
+    else: raise SystemExit('unexpected %d %r' % (op, data))
+assert pong == b'there?', pong
+send(2, b'quit\n')
+while True:
+    op, data = frame()
+    if op == 8: break
+    said += data
+assert struct.unpack('>H', data[:2])[0] == 1000 and f.read() == b'', data
+print(said.decode())
+"#;
+
+#[test]
+fn a_container_is_attached_to_by_websocket() {
+    let host = Host::new();
+    let script = "while read -r line; do [ \"$line\" = quit ] && break; echo \"you said $line\"; done; echo bye";
+    host.hull(&["run", "-d", "-i", "--name", "talk", "busybox", "sh", "-c", script]).ok();
+    let socket = host.socket().to_string_lossy().into_owned();
+    let client = run(std::process::Command::new("python3").args(["-c", WEBSOCKET, &socket]), b"");
+    assert_eq!(client.ok(), "you said hello\nbye");
+    let plain = host.api("GET", "/containers/talk/attach/ws?stream=1", None);
+    assert_eq!(plain.status, 400, "{plain:?}");
 }
