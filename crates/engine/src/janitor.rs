@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
+use hull_network::Switch;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
@@ -56,13 +57,13 @@ pub(crate) struct Janitor {
 
 impl Janitor {
     /// Starts the threads; `pool`: how many of each part are kept ready.
-    pub fn start(parts: Arc<Parts>, pool: Option<usize>) -> Result<Self, Error> {
+    pub fn start(parts: Arc<Parts>, switch: Arc<Switch>, pool: Option<usize>) -> Result<Self, Error> {
         let (jobs, inbox) = channel();
         // One is enough: whoever takes it sweeps all that is there then.
         let (sweep, asked) = sync_channel(1);
         let sweeping = Arc::clone(&parts);
         thread("sweeper", move || sweep_when_asked(&asked, &sweeping))?;
-        thread("janitor", move || run(&inbox, &parts, pool, &sweep))?;
+        thread("janitor", move || run(&inbox, (&parts, &switch), pool, &sweep))?;
         Ok(Self { jobs })
     }
 
@@ -86,7 +87,7 @@ fn sweep_when_asked(asked: &Receiver<()>, parts: &Parts) {
     }
 }
 
-fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>, sweeper: &SyncSender<()>) {
+fn run(inbox: &Receiver<Job>, (parts, switch): (&Parts, &Switch), pool: Option<usize>, sweeper: &SyncSender<()>) {
     let mut later = Later::default();
     // Pools and deep removals wait until nothing shorter is left.
     while let Some(job) = next(inbox, &later).transpose() {
@@ -103,7 +104,7 @@ fn run(inbox: &Receiver<Job>, parts: &Parts, pool: Option<usize>, sweeper: &Sync
                 let again = std::mem::take(&mut later.again);
                 let Later { refill, sweep, .. } = std::mem::replace(&mut later, Later { again, ..Later::default() });
                 if let (true, Some(count)) = (refill, pool) {
-                    fill_pools(parts, count);
+                    fill_pools(parts, switch, count);
                 }
                 if sweep {
                     // Full: it is asked already.
@@ -178,10 +179,13 @@ fn shortly(job: Job, parts: &Parts, later: &mut Later) {
     }
 }
 
-fn fill_pools(parts: &Parts, count: usize) {
+fn fill_pools(parts: &Parts, switch: &Switch, count: usize) {
     let tell = |pool: &str, error: &dyn std::fmt::Display| tracing::warn!(%error, "pool of {pool} not refilled");
     if let Err(error) = parts.netns.refill(count) {
         tell("network namespaces", &error);
+    }
+    if let Err(error) = switch.refill(count) {
+        tell("wires", &error);
     }
     if let Err(error) = parts.snapshots.refill() {
         tell("root file systems", &error);

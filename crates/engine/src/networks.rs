@@ -17,7 +17,7 @@ pub(crate) mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -182,6 +182,7 @@ impl Networks {
             _ => self.store(wanted)?,
         };
         self.switch.raise(&default)?;
+        self.switch.keep_ready(&default);
         Ok(Switch::watch(&self.switch)?)
     }
 
@@ -268,6 +269,7 @@ impl Networks {
         let Some(ends) = ends else { return };
         for endpoint in &ends.endpoints {
             self.zone.remove(endpoint);
+            self.switch.unready(&endpoint.link);
             if let Err(error) = blocking(|| self.switch.detach(&endpoint.id)) {
                 tracing::warn!(%container, %error, "published ports not closed");
             }
@@ -309,9 +311,30 @@ impl Networks {
     pub fn sweep(&self) {
         let used: BTreeSet<String> =
             self.lock().ends.values().flat_map(|ends| ends.endpoints.iter().map(|end| end.link.clone())).collect();
-        if let Err(error) = self.switch.sweep(&self.bridges(), &|link| used.contains(link)) {
-            tracing::warn!(%error, "wires not swept");
+        let not_swept = |error: &dyn std::fmt::Display| tracing::warn!(%error, "wires not swept");
+        let strays = match self.switch.strays(&self.bridges(), &|link| used.contains(link)) {
+            Ok(strays) if strays.is_empty() => return,
+            Ok(strays) => strays,
+            Err(error) => return not_swept(&error),
+        };
+        // Those that the last engine kept ready are among them: no start of an engine waits for the kernel to let them go.
+        let switch = Arc::clone(&self.switch);
+        let delete = move || switch.delete(&strays).unwrap_or_else(|error| not_swept(&error));
+        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(delete) {
+            not_swept(&error);
         }
+    }
+
+    /// What wires containers to networks.
+    pub fn switch(&self) -> &Arc<Switch> {
+        &self.switch
+    }
+
+    /// The namespace that was made ahead for a leased container, with its wire.
+    pub fn ready(&self, container: ContainerId) -> Option<OwnedFd> {
+        let inner = self.lock();
+        let ends = inner.ends.get(&container)?;
+        ends.endpoints.iter().find_map(|end| self.switch.ready(&end.link))
     }
 
     /// The engine ends in good order: without a running container, nothing of the networks stays.

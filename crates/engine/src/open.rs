@@ -52,7 +52,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let settings = Current::new(config.settings);
     let networks = Networks::open(durable.clone(), &instance, &settings.now().networks, &in_use)?;
     let images = blocking(|| images(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
-    let janitor = Janitor::start(Arc::clone(&parts), config.pools.then_some(POOLED))?;
+    let janitor = Janitor::start(Arc::clone(&parts), Arc::clone(networks.switch()), config.pools.then_some(POOLED))?;
     let transfers = Transfers::new(images.content(), &config.version, settings.now().registries.as_ref());
     let core = Arc::new(Core {
         facts: Facts {

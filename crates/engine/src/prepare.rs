@@ -125,6 +125,8 @@ pub struct StartInput<'a> {
     pub endpoints: &'a [Endpoint],
     /// Addresses of this host that every container reaches: `host-gateway`.
     pub gateway: &'a [std::net::IpAddr],
+    /// A network namespace that was made ahead for this container, with its wire.
+    pub ready: &'a dyn Fn() -> Option<OwnedFd>,
     /// Wires a namespace to them.
     pub wire: &'a dyn Fn(BorrowedFd<'_>) -> Result<(), Fault>,
     /// The other running containers.

@@ -45,6 +45,41 @@ impl Socket {
         }
     }
 
+    /// Sends several requests in one datagram and hears each one's acknowledgement. They are carried out in order, each by
+    /// itself; the first refusal is returned.
+    pub(crate) fn ask_all(&mut self, messages: Vec<Message>, what: impl Fn() -> String) -> Result<()> {
+        let first = self.sequence.wrapping_add(1);
+        let mut open = messages.len();
+        let mut bytes = Vec::new();
+        for message in messages {
+            bytes.extend(message.finish(self.next(), ACK));
+        }
+        self.send(&bytes, &what)?;
+        let (count, mut result) = (open, Ok(()));
+        while open > 0 {
+            for reply in self.receive(&what)? {
+                if reply.kind == ERROR && (reply.sequence.wrapping_sub(first) as usize) < count {
+                    open -= 1;
+                    result = result.and(verdict(&reply, &what));
+                }
+            }
+        }
+        result
+    }
+
+    /// Sends one request whose answer is one message.
+    pub(crate) fn get(&mut self, message: Message, what: impl Fn() -> String) -> Result<Reply> {
+        let sequence = self.next();
+        self.send(&message.finish(sequence, 0), &what)?;
+        loop {
+            for reply in self.receive(&what)? {
+                if reply.sequence == sequence {
+                    return if reply.kind == ERROR { verdict(&reply, &what).map(|()| reply) } else { Ok(reply) };
+                }
+            }
+        }
+    }
+
     /// All messages of a dump. One that changed under way is asked for again.
     pub(crate) fn dump(&mut self, message: &Message, what: impl Fn() -> String) -> Result<Vec<Reply>> {
         let mut tries = 0;

@@ -8,6 +8,7 @@ mod inside;
 mod look;
 mod obey;
 mod pins;
+mod ready;
 mod room;
 mod settings;
 mod sweep;
@@ -37,6 +38,8 @@ pub struct Switch {
     /// The log group of what the host's input rules let through, if they are asked.
     obeys: Option<u16>,
     state: Mutex<State>,
+    /// Wires made ahead of need.
+    ready: ready::Ready,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +59,7 @@ impl Switch {
     /// A switch with nothing on it; `name` is the name of its table. Touches nothing yet.
     pub fn new(name: &str) -> Self {
         let table = Table { family: Family::Inet, name: name.to_owned() };
-        Self { table, obeys: None, state: Mutex::default() }
+        Self { table, obeys: None, state: Mutex::default(), ready: ready::Ready::default() }
     }
 
     /// What the host's links and routes already use, for choosing a pool.
@@ -103,6 +106,7 @@ impl Switch {
     /// # Errors
     /// The kernel's refusal.
     pub fn lower(&self, network: &Definition) -> Result<(), Error> {
+        self.ready.forget(&network.id);
         let mut state = self.lock();
         state.up.remove(&network.id);
         if network.driver.upper().is_some() {
@@ -120,23 +124,22 @@ impl Switch {
         if let Some(kind) = network.driver.upper() {
             return upper::attach(|| self.lock(), (network, endpoint, netns), kind);
         }
+        let made = self.ready.used(&endpoint.link);
         let mut state = self.lock();
-        let (route, _) = state.sockets()?;
-        let bridge = find(route, &network.link)?;
-        let Some(bridge) = bridge else {
-            return Err(Error::Gone { link: network.link.clone() });
+        let made = match made {
+            Some(made) if made.handed_out && state.is_on_its_bridge(&endpoint.link) => Some(made),
+            Some(_) => state.delete_link(&endpoint.link).map(|()| None)?,
+            None => None,
         };
-        let link = NewLink {
-            name: &endpoint.link,
-            mtu: network.mtu,
-            master: Some(bridge.index),
-            up: true,
-            ..NewLink::default()
-        };
-        let peer = Peer { name: &endpoint.name, mac: Some(endpoint.mac), mtu: network.mtu, netns: Some(netns) };
-        route.add_veth(&Veth { link, peer }).map_err(kernel("wire the container to its network"))?;
+        if made.is_none() {
+            let peer = Peer { name: &endpoint.name, mac: Some(endpoint.mac), mtu: network.mtu, netns: Some(netns) };
+            state.add_wire(network, &endpoint.link, peer)?;
+        }
         // ORDER: pinned before it can send.
-        let configured = state.pin(&self.table, endpoint).and_then(|()| inside::configure(netns, network, endpoint));
+        let configured = state.pin(&self.table, endpoint).and_then(|()| match made {
+            Some(mut made) => made.end.equip(network, endpoint, Some(endpoint.mac)),
+            None => inside::configure(netns, network, endpoint),
+        });
         configured.and_then(|()| state.set_port(network, &endpoint.link)).inspect_err(|_| {
             let _ = state.delete_link(&endpoint.link);
             let _ = state.unpin(&self.table, &endpoint.id);
@@ -317,6 +320,14 @@ impl State {
         }
         route.set_up(bridge.index, true).map_err(kernel(attempt()))?;
         settings::of_bridge(network)
+    }
+
+    /// Makes a wire whose near end is a port of the network's bridge.
+    fn add_wire(&mut self, network: &Definition, name: &str, peer: Peer<'_>) -> Result<(), Error> {
+        let (route, _) = self.sockets()?;
+        let bridge = find(route, &network.link)?.ok_or_else(|| Error::Gone { link: network.link.clone() })?;
+        let link = NewLink { name, mtu: network.mtu, master: Some(bridge.index), up: true, ..NewLink::default() };
+        route.add_veth(&Veth { link, peer }).map_err(kernel("wire the container to its network"))
     }
 
     /// Makes the ruleset of what is up; without a network there is none.

@@ -57,6 +57,7 @@ impl Task {
                     io,
                     endpoints: &self.state.given.endpoints,
                     gateway: &core.networks.host_gateway(),
+                    ready: &|| core.networks.ready(definition.id),
                     wire: &|netns| core.networks.wire(definition.id, netns),
                     peers: &*core,
                     userns: &|maps| core.userns(maps),

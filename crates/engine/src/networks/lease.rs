@@ -31,6 +31,12 @@ impl Networks {
         for (index, wish) in plan.endpoints.iter().enumerate() {
             let network = self.find(&wish.network)?;
             let mut endpoint = self.endpoint(&network, wish, index)?;
+            if index == 0
+                && who.has_the_engines_users()
+                && let Some(link) = self.switch.reserve(&endpoint)
+            {
+                endpoint.link = link;
+            }
             endpoint.gateway = index == gateway;
             endpoint.names = names::on(&network, who, wish);
             endpoint.pinned = self.is_pinned(who);

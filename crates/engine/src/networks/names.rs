@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use hull_launch::spec::NamespaceWish;
+use hull_launch::spec::{NamespaceWish, Userns};
 use hull_network::dns::{Scope, Server, Sockets};
 use hull_network::{Definition, Endpoint};
 use hull_types::{ContainerId, Fault};
@@ -38,6 +38,11 @@ impl<'a> Who<'a> {
     /// Whether nothing in it can change its addresses: it lacks `CAP_NET_ADMIN`.
     pub fn speaks_for_itself(&self) -> bool {
         self.definition.spec.process.capabilities & (1 << NET_ADMIN) == 0
+    }
+
+    /// Whether it is in no user namespace of its own: only then can it have a network namespace that was made ahead.
+    pub fn has_the_engines_users(&self) -> bool {
+        self.definition.spec.namespaces.user == Userns::Host
     }
 
     /// The container whose network it has, if it has another's.

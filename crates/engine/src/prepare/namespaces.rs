@@ -71,7 +71,10 @@ fn network(parts: &Parts, input: &StartInput<'_>, user: Option<&User>) -> Result
     let netns = match user {
         // ORDER: a namespace made ahead belongs to the engine's user namespace, so it is of use only
         // to a container without one of its own.
-        None => parts.netns.take()?.into_fd(),
+        None => match (input.ready)() {
+            Some(netns) => netns,
+            None => parts.netns.take()?.into_fd(),
+        },
         Some(_) if input.endpoints.is_empty() => return Ok(None),
         Some(user) => hull_sys::namespace::new_network_of(user.fd.as_fd())?,
     };

@@ -100,6 +100,8 @@ fn an_engine_without_descriptors_leaves_no_process_behind() {
         limit(engine, before + spare);
         attempts(&host, &at);
         limit(engine, 4096);
+        // One that could be started, and whose stop could not be heard.
+        host.hull(&["stop", "-t", "0", "made"]);
         assert_eq!((host.engine_pid(), host.keeper_pid()), (engine, keeper), "{at}: {}", host.log());
         eventually(&format!("{at}: no process is left"), || children(keeper).len() == 2);
     }

@@ -131,7 +131,7 @@ fn a_trace_tells_why_a_port_is_not_reached() {
     assert_eq!(from(&seen, "other machines"), "unless a rule of ip fw forward lets it through");
     on_host(&host, "nft delete table ip fw").ok();
     // The wire, the interface, its address.
-    let links = on_host(&host, "ip -o link | sed -n 's/.*: \\(veth[0-9a-f]*\\)@.*/\\1/p'").ok();
+    let links = on_host(&host, "ip -o link | grep -v NO-CARRIER | sed -n 's/.*: \\(veth[0-9a-f]*\\)@.*/\\1/p'").ok();
     on_host(&host, &format!("ip link set {links} down")).ok();
     let seen = trace(&host, "web", "80");
     one_stop(&seen, &format!("wire {links}: is down"));

@@ -146,12 +146,7 @@ impl Route {
     /// # Errors
     /// The kernel's refusal; one that the link has already is EEXIST.
     pub fn add_address(&mut self, index: u32, net: Net) -> Result<()> {
-        let mut message = Message::new(NEWADDR, CREATE | EXCL, &header(index, net));
-        message.put(IFA_LOCAL, &octets(net.address)).put(IFA_ADDRESS, &octets(net.address));
-        if net.address.is_ipv4() && net.prefix < 31 {
-            message.put(IFA_BROADCAST, &octets(net.last()));
-        }
-        self.socket.ask(message, || format!("add address {net} to link {index}"))
+        self.socket.ask(message(index, net), || format!("add address {net} to link {index}"))
     }
 
     /// Takes an address from a link; one that is gone already counts as taken.
@@ -174,6 +169,16 @@ impl Route {
         let replies = self.socket.dump(&message, || "addresses".to_owned())?;
         Ok(replies.iter().filter(|reply| reply.kind == NEWADDR).filter_map(|reply| read(&reply.body)).collect())
     }
+}
+
+/// The request for one more address.
+pub(super) fn message(index: u32, net: Net) -> Message {
+    let mut message = Message::new(NEWADDR, CREATE | EXCL, &header(index, net));
+    message.put(IFA_LOCAL, &octets(net.address)).put(IFA_ADDRESS, &octets(net.address));
+    if net.address.is_ipv4() && net.prefix < 31 {
+        message.put(IFA_BROADCAST, &octets(net.last()));
+    }
+    message
 }
 
 /// `struct ifaddrmsg`: family, prefix length, flags, scope, index.

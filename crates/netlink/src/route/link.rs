@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Route;
+use super::address::Net;
+use super::path::Path;
 use crate::error::{Error, Result, Tolerate};
 use crate::message::{CREATE, EXCL, Message, attribute, text, u16_at, u32_at};
 
@@ -181,9 +183,13 @@ impl Route {
     /// # Errors
     /// The kernel's refusal.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>> {
-        // A dump cannot be filtered by name, and a plain get needs an answer beside its acknowledgement:
-        // links are few compared with what a name saves.
-        Ok(self.links()?.into_iter().find(|link| link.name == name))
+        let what = || format!("link {name}");
+        let mut message = Message::new(GETLINK, 0, &ifinfo(0, false, false));
+        message.put_str(IFLA_IFNAME, name);
+        let Some(reply) = self.socket.get(message, what).tolerate(&[Errno::NODEV])? else { return Ok(None) };
+        let link = read(&reply.body).ok_or_else(|| Error::Answer { request: what(), length: reply.body.len() })?;
+        // An alternative name is none of the link's own.
+        Ok(Some(link).filter(|link| link.name == name))
     }
 
     /// All links of the namespace.
@@ -208,6 +214,22 @@ impl Route {
     pub fn set_up(&mut self, index: u32, up: bool) -> Result<()> {
         let message = Message::new(NEWLINK, 0, &ifinfo(index, up, true));
         self.socket.ask(message, || format!("set link {index} {}", if up { "up" } else { "down" }))
+    }
+
+    /// Gives a link that is down all that it needs to be used – hardware address, addresses, routes – and sets it up, in one go.
+    ///
+    /// # Errors
+    /// The kernel's first refusal; the rest was tried.
+    pub fn equip(&mut self, index: u32, mac: Option<Mac>, addresses: &[Net], paths: &[Path]) -> Result<()> {
+        let mut messages: Vec<Message> = addresses.iter().map(|net| super::address::message(index, *net)).collect();
+        let mut up = Message::new(NEWLINK, 0, &ifinfo(index, true, true));
+        if let Some(mac) = mac {
+            up.put(IFLA_ADDRESS, &mac.0);
+        }
+        messages.push(up);
+        // ORDER: no route through a link that is down.
+        messages.extend(paths.iter().map(super::path::added));
+        self.socket.ask_all(messages, || format!("set link {index} up with its addresses and routes"))
     }
 
     /// Makes a link a port of a bridge, or of none (`None`).

@@ -47,8 +47,7 @@ impl Route {
     /// # Errors
     /// The kernel's refusal; one that is there already is EEXIST.
     pub fn add_path(&mut self, path: &Path) -> Result<()> {
-        let message = message(NEWROUTE, CREATE | EXCL, path);
-        self.socket.ask(message, || format!("add route {}", shown(path)))
+        self.socket.ask(added(path), || format!("add route {}", shown(path)))
     }
 
     /// Deletes a route.
@@ -69,6 +68,11 @@ impl Route {
         let replies = self.socket.dump(&message, || "routes".to_owned())?;
         Ok(replies.iter().filter(|reply| reply.kind == NEWROUTE).filter_map(|reply| read(&reply.body)).collect())
     }
+}
+
+/// The request for one more route.
+pub(super) fn added(path: &Path) -> Message {
+    message(NEWROUTE, CREATE | EXCL, path)
 }
 
 fn message(kind: u16, flags: u16, path: &Path) -> Message {

@@ -2,13 +2,13 @@
 
 use std::os::fd::BorrowedFd;
 
-use hull_netlink::route::{Link, Net, Path};
+use hull_netlink::route::{Link, Mac, Net, Path};
 use hull_netlink::{Route, Tolerate};
 
 use rustix::io::Errno;
 
 use super::kernel;
-use crate::definition::{Definition, Endpoint};
+use crate::definition::{Definition, Endpoint, Subnet};
 use crate::error::Error;
 
 /// Configures the far end in its namespace, on a thread of its own.
@@ -18,25 +18,42 @@ pub(super) fn configure(netns: BorrowedFd<'_>, network: &Definition, endpoint: &
 
 /// In the container's namespace.
 fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
-    let attempt = || kernel("configure the container's link");
-    let mut route = Route::open().map_err(attempt())?;
-    let link = route.link(&endpoint.name).map_err(attempt())?;
-    let link = link.ok_or_else(|| Error::Gone { link: endpoint.name.clone() })?;
-    if endpoint.address(false).is_none() {
-        // IPv6 off means off: no link-local address, nothing heard of routers.
-        super::settings::no_ipv6(&endpoint.name);
-    } else {
-        // Its addresses and its way out are given; a neighbour that says it is a router is not heard.
-        super::settings::write(&format!("/proc/sys/net/ipv6/conf/{}/accept_ra", endpoint.name), "0")?;
-    }
+    let mut end = open(&endpoint.name, endpoint.address(false).is_some())?;
     for (path, value) in &endpoint.sysctls {
         super::settings::write(&format!("/proc/sys/{path}"), value)?;
     }
-    for address in &endpoint.addresses {
-        route.add_address(link.index, *address).map_err(attempt())?;
+    end.equip(network, endpoint, None)
+}
+
+/// A link in a container's namespace, and a socket of that namespace.
+#[derive(Debug)]
+pub(super) struct End {
+    route: Route,
+    link: u32,
+}
+
+/// Finds a link in the calling thread's namespace and settles what it has of IPv6, while it is down.
+pub(super) fn open(name: &str, v6: bool) -> Result<End, Error> {
+    let mut route = Route::open().map_err(kernel("open a netlink socket"))?;
+    let link = route.link(name).map_err(kernel("configure the container's link"))?;
+    let link = link.ok_or_else(|| Error::Gone { link: name.to_owned() })?.index;
+    if v6 {
+        // Its addresses and its way out are given; a neighbour that says it is a router is not heard.
+        super::settings::write(&format!("/proc/sys/net/ipv6/conf/{name}/accept_ra"), "0")?;
+    } else {
+        // IPv6 off means off: no link-local address, nothing heard of routers.
+        super::settings::no_ipv6(name);
     }
-    route.set_up(link.index, true).map_err(attempt())?;
-    if endpoint.gateway { add_default(&mut route, link.index, network, endpoint) } else { Ok(()) }
+    Ok(End { route, link })
+}
+
+impl End {
+    /// Gives it its addresses and the default route, and sets it up. From whichever namespace.
+    pub(super) fn equip(&mut self, network: &Definition, endpoint: &Endpoint, mac: Option<Mac>) -> Result<(), Error> {
+        let paths = if endpoint.gateway { defaults(self.link, network, endpoint) } else { Vec::new() };
+        let equipped = self.route.equip(self.link, mac, &endpoint.addresses, &paths);
+        equipped.map_err(kernel("configure the container's link"))
+    }
 }
 
 /// The default route goes through another endpoint from now on, or through none.
@@ -89,20 +106,21 @@ fn sweep_where(netns: BorrowedFd<'_>, which: impl Fn(&Link) -> bool + Sync) -> R
 }
 
 fn add_default(route: &mut Route, link: u32, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
-    if network.internal {
-        return Ok(());
-    }
-    for subnet in &network.subnets {
-        let v4 = subnet.net.address.is_ipv4();
-        if endpoint.address(v4).is_none() {
-            continue;
-        }
-        let any = if v4 { [0u8; 4].into() } else { [0u8; 16].into() };
-        let destination = Net { address: any, prefix: 0 };
-        let gateway = Some(subnet.gateway).filter(|_| !network.driver.routes());
-        let path = Path { destination, gateway, link, metric: None };
+    for path in defaults(link, network, endpoint) {
         let added = route.add_path(&path).tolerate(&[Errno::EXIST]);
         added.map_err(kernel("add the container's default route"))?;
     }
     Ok(())
+}
+
+/// The ways out of a network.
+fn defaults(link: u32, network: &Definition, endpoint: &Endpoint) -> Vec<Path> {
+    let has = |v4| endpoint.address(v4).is_some();
+    let out = network.subnets.iter().filter(|subnet| !network.internal && has(subnet.net.address.is_ipv4()));
+    let path = |subnet: &Subnet| {
+        let any = if subnet.net.address.is_ipv4() { [0u8; 4].into() } else { [0u8; 16].into() };
+        let gateway = Some(subnet.gateway).filter(|_| !network.driver.routes());
+        Path { destination: Net { address: any, prefix: 0 }, gateway, link, metric: None }
+    };
+    out.map(path).collect()
 }

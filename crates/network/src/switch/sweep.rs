@@ -14,6 +14,28 @@ impl Switch {
     /// # Errors
     /// The kernel's refusal.
     pub fn sweep(&self, bridges: &[String], used: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+        self.delete(&self.strays(bridges, used)?)
+    }
+
+    /// Deletes links. Waits for the kernel, some 15 ms for each.
+    ///
+    /// # Errors
+    /// The kernel's first refusal; the rest was tried.
+    pub fn delete(&self, links: &[u32]) -> Result<(), Error> {
+        let mut result = Ok(());
+        for link in links {
+            let mut state = self.lock();
+            let (route, _) = state.sockets()?;
+            result = result.and(route.delete(*link).map_err(kernel("delete a wire that nobody uses")));
+        }
+        result
+    }
+
+    /// What [`Switch::sweep`] takes away: the links' numbers, which no other link will have.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn strays(&self, bridges: &[String], used: &dyn Fn(&str) -> bool) -> Result<Vec<u32>, Error> {
         let mut state = self.lock();
         let up: Vec<String> = state.bridges().map(|network| network.link.clone()).collect();
         let bridges = [bridges, &up].concat();
@@ -24,10 +46,7 @@ impl Switch {
                 links.iter().any(|bridge| bridge.index == master && bridges.contains(&bridge.name))
             })
         };
-        for link in links.iter().filter(|link| ours(link) && !used(&link.name)) {
-            route.delete(link.index).map_err(kernel("delete a wire that nobody uses"))?;
-        }
-        Ok(())
+        Ok(links.iter().filter(|link| ours(link) && !used(&link.name)).map(|link| link.index).collect())
     }
 
     /// The same inside a container's namespace, of links that stand on a parent and are not among these names.
@@ -55,6 +74,7 @@ impl Switch {
     /// # Errors
     /// The first refusal; the rest was tried.
     pub fn clear(&self, bridges: &[String]) -> Result<(), Error> {
+        self.ready.close();
         let swept = self.sweep(bridges, &|_| false);
         let mut state = self.lock();
         let networks = std::mem::take(&mut state.up);

@@ -84,6 +84,7 @@ fn attempt(spec: &Spec) -> (Result<Prepared, Fault>, Vec<String>) {
     let input = StartInput {
         endpoints: &[],
         gateway: &[],
+        ready: &|| None,
         wire: &|_| Ok(()),
         id: &id,
         name: "test",
