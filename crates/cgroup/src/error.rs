@@ -186,6 +186,8 @@ impl Error {
             Self::MemoryInUse { .. } => Kind::Conflict,
             Self::NoController { .. } => Kind::Unsupported,
             Self::Missing { .. } => Kind::NotFound,
+            // A value that only the kernel can judge, such as a share of what the parent has to give.
+            Self::Write { errno: Errno::INVAL | Errno::RANGE, .. } => Kind::Invalid,
             Self::NotMounted
             | Self::ReadHost { .. }
             | Self::Open { .. }

@@ -14,6 +14,7 @@ mod raw;
 mod registry;
 mod room;
 mod run;
+mod schema;
 
 pub use busybox::{busybox_tar, busybox_tree};
 pub use census::Census;
@@ -25,3 +26,4 @@ pub use raw::{Answer, request};
 pub use registry::{Registry, RegistrySettings};
 pub use room::Room;
 pub use run::{Out, at_rest, eventually, hull_binary, kill9, patience, run, within};
+pub use schema::{complaints, complaints_of_refusal, described};

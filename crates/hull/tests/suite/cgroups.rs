@@ -65,6 +65,20 @@ fn update_changes_a_running_container() {
     assert_eq!(host.inspect(&id)["HostConfig"]["Memory"], 33_554_432);
 }
 
+/// Found by schemathesis: it was told as a failure of the engine, with the limits before it changed.
+#[test]
+fn an_update_that_the_kernel_refuses_changes_nothing() {
+    let host = Host::new();
+    let id = host.sleeper(&["--memory=64m", "--memory-swap=64m"]);
+    // Where the kernel has real-time groups, the parent of containers has no such time to give.
+    let body =
+        r#"{"Memory": 134217728, "MemorySwap": 134217728, "CpuRealtimePeriod": 1000000, "CpuRealtimeRuntime": 10000}"#;
+    let answer = host.api("POST", &format!("/containers/{id}/update"), Some(body));
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(cgroup_file(host.pid(&id), ("memory", "memory.limit_in_bytes"), "memory.max"), "67108864");
+    assert_eq!(host.inspect(&id)["HostConfig"]["Memory"], 67_108_864);
+}
+
 #[test]
 fn pause_freezes_and_unpause_thaws() {
     let host = Host::new();

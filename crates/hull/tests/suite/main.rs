@@ -6,6 +6,7 @@
 
 mod api_hostile;
 mod api_paths;
+mod api_schema;
 mod cgroups;
 mod claims;
 mod cli;
