@@ -255,21 +255,27 @@ impl Switch {
         let weak = Arc::downgrade(switch);
         let run = move || {
             while let Ok(true) = wait_for(&watch) {
+                let Some(switch) = weak.upgrade() else { return };
+                // What hull's own tables lost may have been what kept something closed.
+                if watch.lost(&switch.table.name) {
+                    switch.mend_and_tell();
+                }
                 // One reload is many changes: it is looked at when the last has come.
                 std::thread::sleep(SETTLE);
                 watch.drain();
-                let Some(switch) = weak.upgrade() else { return };
-                match switch.mend() {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        tracing::warn!("the nftables rules of the networks were changed by somebody: made again")
-                    }
-                    Err(error) => tracing::error!(%error, "the nftables rules were changed, and cannot be made again"),
-                }
+                switch.mend_and_tell();
             }
         };
         let thread = std::thread::Builder::new().name("rules".into()).stack_size(256 * 1024).spawn(run);
         thread.map(drop).map_err(|error| Error::Thread { why: error.to_string() })
+    }
+
+    fn mend_and_tell(&self) {
+        match self.mend() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the nftables rules of the networks were changed by somebody: made again"),
+            Err(error) => tracing::error!(%error, "the nftables rules were changed, and cannot be made again"),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

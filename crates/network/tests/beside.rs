@@ -118,6 +118,34 @@ fn five_thousand_ports_are_published_and_closed_again() {
     assert!(!left.contains("elements"), "{left}");
 }
 
+#[test]
+fn a_flush_is_told_from_what_others_do_to_their_own_tables() {
+    let world = World::new();
+    let lan = network("lan", &["10.1.0.0/24"]);
+    world.raise(&lan);
+    let watch = within(&world.host, || hull_netlink::nft::Watch::open().unwrap());
+    world.tool("nft", &["add", "table", "inet", "other"]);
+    world.tool("nft", &["delete", "table", "inet", "other"]);
+    assert!(!watch.lost("hull-test"), "another's table");
+    let web = world.container(&lan, "web", &["10.1.0.3/24"]);
+    world.publish(&web, 80, "0.0.0.0", 8080);
+    within(&world.host, || world.switch.detach("web").unwrap());
+    assert!(!watch.lost("hull-test"), "ports that open and close");
+    world.tool("nft", &["flush", "chain", "inet", "hull-test", "into"]);
+    assert!(watch.lost("hull-test"), "a chain");
+    world.tool("nft", &["flush", "ruleset"]);
+    assert!(watch.lost("hull-test"), "everything");
+    assert!(!watch.lost("hull-test"), "told once");
+    drop(watch);
+    assert!(within(&world.host, || world.switch.mend().unwrap()));
+    within(&world.host, || hull_network::Switch::watch(&world.switch).unwrap());
+    world.tool("nft", &["flush", "ruleset"]);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !world.tool("nft", &["list", "tables"]).contains("table inet hull-test") {
+        assert!(std::time::Instant::now() < deadline, "the rules do not come back");
+    }
+}
+
 /// What docker 28's daemon makes of the table `filter`, without what concerns its own bridge alone.
 const DOCKER: &[&str] = &[
     "-P FORWARD DROP",

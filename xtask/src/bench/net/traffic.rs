@@ -151,6 +151,8 @@ pub fn connections(traffic: &Traffic, hull: &Side, docker: Option<&Side>, figure
     if docker.is_some() {
         println!("| published by docker | {:.0} |", median(&theirs));
         figures.note("connections/docker", median(&ours) / median(&theirs));
+        // What no forwarding at all would reach: the bound of the aim.
+        println!("| the server on the host, beside docker's | {:.2} × |", median(&plain) / median(&theirs));
     }
     Ok(())
 }
