@@ -91,6 +91,61 @@ fn restart_policies_are_kept() {
     host.hull(&["run", "--rm", "--restart=always", "busybox", "true"]).fails(125);
 }
 
+/// Each cell as Docker 28.5 has it, asked of its daemon.
+#[test]
+fn a_person_or_an_update_ends_what_a_policy_repeats() {
+    let host = Host::new();
+    let failing = |name: &str, policy: &str| {
+        host.hull(&["run", "-d", "--name", name, "--restart", policy, "busybox", "false"]).ok();
+    };
+    let count = |name: &str| host.inspect(name)["RestartCount"].as_u64().expect("a count");
+    // Whatever ends it by `kill`, it was a person.
+    host.hull(&["run", "-d", "--name", "killed", "--restart", "always", "busybox", "sleep", "1000"]).ok();
+    host.hull(&["kill", "killed"]).ok();
+    let script = "trap 'exit 3' HUP; echo ready; while :; do sleep 0.05; done";
+    host.hull(&["run", "-d", "--name", "asked", "--restart", "always", "busybox", "sh", "-c", script]).ok();
+    host.ready("asked");
+    host.hull(&["kill", "-s", "HUP", "asked"]).ok();
+    // Success is the end of `on-failure`.
+    host.hull(&["run", "-d", "--name", "done", "--restart", "on-failure", "busybox", "true"]).ok();
+    for (name, code) in [("killed", 137), ("asked", 3), ("done", 0)] {
+        eventually("it rests", || state(&host, name) == "exited");
+        assert_eq!((count(name), host.inspect(name)["State"]["ExitCode"].as_u64()), (0, Some(code)), "{name}");
+    }
+    // While it waits for its next start.
+    for name in ["stopped", "updated", "removed"] {
+        failing(name, "always");
+        eventually("it waits for its next start", || count(name) >= 3 && state(&host, name) == "restarting");
+    }
+    let refused = host.hull(&["rm", "removed"]).fails(1);
+    assert!(
+        refused.contains("container is restarting: stop the container before removing or force remove"),
+        "{refused}"
+    );
+    host.hull(&["rm", "-f", "removed"]).ok();
+    host.hull(&["stop", "stopped"]).ok();
+    host.hull(&["update", "--restart", "no", "updated"]).ok();
+    for name in ["stopped", "updated"] {
+        eventually("it rests", || state(&host, name) == "exited");
+    }
+    // A client's restart counts anew.
+    host.hull(&["run", "-d", "--name", "again", "--restart", "always", "busybox", "sh", "-c", "sleep 0.2; exit 1"])
+        .ok();
+    eventually("it came again", || count("again") >= 1);
+    host.hull(&["update", "--restart", "on-failure:7", "again"]).ok();
+    let policy = host.inspect("again")["HostConfig"]["RestartPolicy"].clone();
+    assert_eq!(policy, serde_json::json!({"Name": "on-failure", "MaximumRetryCount": 7}));
+    host.hull(&["stop", "-t", "0", "again"]).ok();
+    host.hull(&["update", "--restart", "no", "again"]).ok();
+    host.hull(&["start", "again"]).ok();
+    assert_eq!(count("again"), 0);
+    // What goes with its run cannot come again.
+    host.hull(&["run", "-d", "--rm", "--name", "brief", "busybox", "sleep", "1000"]).ok();
+    let refused = host.hull(&["update", "--restart", "always", "brief"]).fails(1);
+    assert!(refused.contains("AutoRemove is enabled"), "{refused}");
+    host.assert_clean();
+}
+
 #[test]
 fn names_are_unique_and_found_by_prefix() {
     let host = Host::new();

@@ -184,3 +184,25 @@ fn a_log_is_read_while_its_front_is_given_up() {
     assert_eq!(host.hull(&["logs", "--until", "2000-01-01T00:00:00Z", "long"]).ok(), "");
     assert_eq!(host.hull(&["logs", "--since", "1h", "--tail", "1", "long"]).ok(), "end");
 }
+
+#[test]
+fn a_reader_that_does_not_read_holds_nobody_up() {
+    use std::io::Write;
+    let host = Host::new();
+    let script = "read go; yes 0123456789012345678901234567890123456789 | head -c 8000000; echo; echo the end";
+    host.hull(&["create", "-i", "--name", "loud", "busybox", "sh", "-c", script]).ok();
+    host.hull(&["start", "loud"]).ok();
+    let mut stalled = Vec::new();
+    for target in ["logs?follow=1&stdout=1", "logs?follow=1&stdout=1&timestamps=1", "attach?stream=1&stdout=1"] {
+        let mut stream = host.dial();
+        let method = if target.starts_with("logs") { "GET" } else { "POST" };
+        write!(stream, "{method} /containers/loud/{target} HTTP/1.1\r\nHost: d\r\n\r\n").expect("write");
+        stalled.push(stream);
+    }
+    let mut input = host.dial();
+    write!(input, "POST /containers/loud/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\n\r\ngo\n").expect("write");
+    assert_eq!(host.hull(&["wait", "loud"]).ok(), "0");
+    assert!(host.hull(&["logs", "--tail", "1", "loud"]).ok().ends_with("the end"));
+    drop((stalled, input));
+    host.assert_clean();
+}

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn messages_are_as_docker_writes_them() {
-        let origin = Origin { tag: "a4ba6a16dac9".into(), hostname: "vm".into(), fields: Vec::new() };
+        let origin = Origin { tag: "0123456789ab".into(), hostname: "vm".into(), fields: Vec::new() };
         let pid = std::process::id();
         let encode = |format, facility, stream| {
             let time = hull_types::Timestamp::from_nanos(1_794_003_466_588_628_001);
@@ -111,20 +111,20 @@ mod tests {
             String::from_utf8(Syslog { server, facility, format }.encode(&origin, &line)).unwrap()
         };
         let rows = [
-            (Format::Unix, 3, Stream::Stdout, format!("<30>Nov  6 22:17:46 a4ba6a16dac9[{pid}]: out\n")),
-            (Format::Rfc3164, 3, Stream::Stdout, format!("<30>Nov  6 22:17:46 vm a4ba6a16dac9[{pid}]: out\n")),
-            (Format::Unix, 19, Stream::Stderr, format!("<155>Nov  6 22:17:46 a4ba6a16dac9[{pid}]: out\n")),
+            (Format::Unix, 3, Stream::Stdout, format!("<30>Nov  6 22:17:46 0123456789ab[{pid}]: out\n")),
+            (Format::Rfc3164, 3, Stream::Stdout, format!("<30>Nov  6 22:17:46 vm 0123456789ab[{pid}]: out\n")),
+            (Format::Unix, 19, Stream::Stderr, format!("<155>Nov  6 22:17:46 0123456789ab[{pid}]: out\n")),
             (
                 Format::Rfc5424,
                 3,
                 Stream::Stdout,
-                format!("<30>1 2026-11-06T22:17:46Z vm a4ba6a16dac9 {pid} a4ba6a16dac9 - out\n"),
+                format!("<30>1 2026-11-06T22:17:46Z vm 0123456789ab {pid} 0123456789ab - out\n"),
             ),
             (
                 Format::Rfc5424Micro,
                 3,
                 Stream::Stdout,
-                format!("<30>1 2026-11-06T22:17:46.588628Z vm a4ba6a16dac9 {pid} a4ba6a16dac9 - out\n"),
+                format!("<30>1 2026-11-06T22:17:46.588628Z vm 0123456789ab {pid} 0123456789ab - out\n"),
             ),
         ];
         for (format, facility, stream, wanted) in rows {
