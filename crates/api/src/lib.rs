@@ -49,17 +49,23 @@ impl From<Error> for Fault {
 pub async fn serve(engine: Engine, listener: UnixListener, shutdown: impl Future) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listen)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(Error::Listen)?;
-    http::serve(listener, routes::Api::new(engine, Access::Full), shutdown).await;
+    http::serve(listener, routes::Api::new(engine, Access::Full, None), shutdown).await;
     Ok(())
 }
 
-/// Serves the Engine API, or a part of it, on a further socket as long as the runtime lives.
+/// Serves the Engine API, or a part of it, on a further socket as long as the runtime lives; with a label (`key` or
+/// `key=value`) only what bears it.
 ///
 /// # Errors
 /// [`Error::Listen`].
-pub fn serve_beside(engine: Engine, listener: UnixListener, access: Access) -> Result<(), Error> {
+pub fn serve_beside(
+    engine: Engine,
+    listener: UnixListener,
+    access: Access,
+    label: Option<String>,
+) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listen)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(Error::Listen)?;
-    tokio::spawn(http::serve(listener, routes::Api::new(engine, access), std::future::pending::<()>()));
+    tokio::spawn(http::serve(listener, routes::Api::new(engine, access, label), std::future::pending::<()>()));
     Ok(())
 }

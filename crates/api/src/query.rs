@@ -152,6 +152,12 @@ impl Query {
         }
     }
 
+    /// Puts a value in the place of all that the parameter has.
+    pub fn set(&mut self, key: &str, value: String) {
+        self.0.retain(|(name, _)| name != key);
+        self.0.push((key.to_owned(), value));
+    }
+
     /// The `filters` parameter.
     pub fn filters(&self) -> Result<Filters, Fault> {
         Ok(Filters::parse(self.get("filters").unwrap_or_default())?)

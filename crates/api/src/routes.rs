@@ -5,6 +5,7 @@ mod archive;
 mod containers;
 mod exec;
 mod images;
+mod label;
 mod missing;
 mod networks;
 mod own;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use access::Access;
+use label::Label;
 
 use crate::http::{Body, Head, HeadError, MULTIPLEXED, Method, RAW, Reply, Request, Service};
 use crate::query::Target;
@@ -34,6 +36,8 @@ pub(crate) struct Api {
     engine: Engine,
     common: &'static str,
     access: Access,
+    /// Only what bears it is there.
+    label: Option<Label>,
 }
 
 /// A decoded request, as handlers get it.
@@ -45,7 +49,7 @@ pub(crate) struct Call {
 
 impl Api {
     /// The routes of this engine, as far as this access goes.
-    pub fn new(engine: Engine, access: Access) -> Self {
+    pub fn new(engine: Engine, access: Access, label: Option<String>) -> Self {
         let (major, minor) = hull_wire::API_VERSION;
         let common = format!(
             "Api-Version: {major}.{minor}\r\nDocker-Experimental: {}\r\nOstype: linux\r\nServer: Hull/{} (linux)\r\n",
@@ -53,7 +57,7 @@ impl Api {
             env!("CARGO_PKG_VERSION")
         );
         // One string for the life of the process: every answer bears it.
-        Self { engine, common: common.leak(), access }
+        Self { engine, common: common.leak(), access, label: label.map(Label::new) }
     }
 
     async fn answer(&self, request: Request) -> Answer {
@@ -62,6 +66,9 @@ impl Api {
         let segments = std::mem::take(&mut call.target.segments);
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         self.access.check(call.head.method, &path)?;
+        if let Some(label) = &self.label {
+            label.narrow(&self.engine, &mut call, &path)?;
+        }
         match path.as_slice() {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,

@@ -100,7 +100,7 @@ fn further(engine: &Engine) -> Vec<Bound> {
     for socket in asked {
         let served = socket.listen(super::group()).and_then(|(listener, name)| {
             bound.push(name);
-            Ok(hull_api::serve_beside(engine.clone(), listener, socket.access())?)
+            Ok(hull_api::serve_beside(engine.clone(), listener, socket.access(), socket.label())?)
         });
         if let Err(fault) = served {
             report(&fault);

@@ -27,6 +27,8 @@ const WAITING: i32 = 4096;
 pub(crate) struct Socket {
     path: PathBuf,
     access: Access,
+    /// `key` or `key=value`: nothing else is there.
+    label: Option<String>,
     mode: u32,
 }
 
@@ -38,25 +40,30 @@ impl FromStr for Socket {
         let shown: String = text.chars().take(128).flat_map(char::escape_debug).collect();
         let bad = |why: &str| {
             let fault = Fault::invalid(format!("the socket `{shown}` cannot be: {why}"));
-            fault.hint("write it as path=/run/x.sock,access=read,mode=0660")
+            fault.hint("write it as path=/run/x.sock,access=read,label=key=value,mode=0660")
         };
-        let mut socket = Self { path: PathBuf::new(), access: Access::Full, mode: 0o660 };
+        let mut socket = Self { path: PathBuf::new(), access: Access::Full, label: None, mode: 0o660 };
         for part in text.split(',') {
             match part.split_once('=') {
                 Some(("path", path)) => socket.path = PathBuf::from(path),
                 Some(("access", "full")) => socket.access = Access::Full,
                 Some(("access", "read")) => socket.access = Access::Read,
                 Some(("access", _)) => return Err(bad("access is full or read")),
+                Some(("label", "")) => return Err(bad("its label is empty")),
+                Some(("label", label)) => socket.label = Some(label.to_owned()),
                 Some(("mode", mode)) => {
                     let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                     socket.mode = mode.ok_or_else(|| bad("mode is an octal number"))?;
                 }
-                _ => return Err(bad("it has path, access and mode")),
+                _ => return Err(bad("it has path, access, label and mode")),
             }
         }
         let plain = !text.contains([';', '\n', '\0']);
         if !socket.path.is_absolute() || !plain {
             return Err(bad("its path must be absolute, without `;`"));
+        }
+        if socket.access == Access::Full && socket.label.is_some() {
+            return Err(bad("whoever may create containers is root here, whatever their label: it needs access=read"));
         }
         if socket.access == Access::Full && socket.mode & 0o007 != 0 {
             return Err(bad("everybody would be root: with full access others get no rights"));
@@ -73,6 +80,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Socket>, Fault> {
 impl Socket {
     pub(crate) fn access(&self) -> Access {
         self.access
+    }
+
+    pub(crate) fn label(&self) -> Option<String> {
+        self.label.clone()
     }
 
     /// Whether it could be listened on.
@@ -139,7 +150,7 @@ mod tests {
 
     #[test]
     fn sockets_are_written_in_one_word() {
-        let socket = |path: &str, access, mode| Socket { path: path.into(), access, mode };
+        let socket = |path: &str, access, mode| Socket { path: path.into(), access, label: None, mode };
         let two = parse("path=/run/a.sock;path=/b,access=read,mode=0666").unwrap();
         assert_eq!(two, [socket("/run/a.sock", Access::Full, 0o660), socket("/b", Access::Read, 0o666)]);
         assert_eq!(parse("").unwrap(), []);
@@ -151,6 +162,8 @@ mod tests {
             "path=/a,mode=9",
             "path=/a,mode=0666",
             "path=/a,x=1",
+            "path=/a,label=x",
+            "path=/a,access=read,label=",
             "access=read",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

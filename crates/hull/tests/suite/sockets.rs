@@ -62,6 +62,53 @@ fn a_socket_for_reading_shows_everything_and_changes_nothing() {
 }
 
 #[test]
+fn a_socket_limited_to_a_label_shows_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("label.sock");
+    let specs = format!("path={},access=read,label=team=web", socket.display());
+    let host = Host::with(&Settings { env: vec![("HULL_SOCKETS".into(), specs)], ..Settings::default() });
+    let other = host.sleeper(&["--name", "hidden", "--label", "team=db"]);
+    host.sleeper(&["--name", "shown", "--label", "team=web"]);
+    for (name, label) in [("v1", "team=web"), ("v2", "team=db")] {
+        host.hull(&["volume", "create", "--label", label, name]).ok();
+        host.hull(&["network", "create", "--label", label, &format!("n{name}")]).ok();
+    }
+    let exec = host.api("POST", "/containers/hidden/exec", Some(r#"{"Cmd": ["true"]}"#)).json()["Id"].clone();
+    let get = |target: &str| ask(&socket, "GET", target);
+    let list = get("/containers/json?all=1");
+    assert!(list.contains("/shown") && !list.contains("hidden"), "{list}");
+    // A filter of one's own narrows further, and nothing else.
+    let list = get("/containers/json?filters=%7B%22label%22%3A%5B%22team%3Ddb%22%5D%7D");
+    assert!(list.starts_with("HTTP/1.1 200") && list.ends_with("[]\n"), "{list}");
+    let volumes = get("/volumes");
+    assert!(volumes.contains("\"v1\"") && !volumes.contains("\"v2\""), "{volumes}");
+    let networks = get("/networks");
+    assert!(networks.contains("nv1") && !networks.contains("nv2") && !networks.contains("hull0"), "{networks}");
+    for shown in ["/containers/shown/json", "/containers/shown/logs?stdout=1", "/volumes/v1", "/info", "/version"] {
+        assert!(get(shown).starts_with("HTTP/1.1 200"), "{shown}");
+    }
+    for hidden in [
+        "/containers/hidden/json".to_owned(),
+        format!("/containers/{}/logs?stdout=1", &other[..12]),
+        "/containers/nosuch/json".to_owned(),
+        format!("/exec/{}/json", exec.as_str().expect("an id")),
+        "/volumes/v2".to_owned(),
+    ] {
+        assert!(get(&hidden).starts_with("HTTP/1.1 404"), "{hidden}: {}", get(&hidden));
+    }
+    for refused in ["/images/json", "/system/df", "/networks/nv1", "/hull/trace/hidden", "/images/busybox/json"] {
+        let answer = get(refused);
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("limited to the label"), "{refused}: {answer}");
+    }
+    assert!(ask(&socket, "POST", "/containers/shown/stop").starts_with("HTTP/1.1 403"));
+    let now = "until=".to_owned() + &host.hull(&["info", "--format", "{{.SystemTime}}"]).ok();
+    let past = get(&format!("/events?since=1&{}", now.replace('+', "%2B")));
+    assert!(past.contains("\"shown\"") && !past.contains("hidden"), "{past}");
+    host.hull(&["network", "rm", "nv1", "nv2"]).ok();
+    host.hull(&["volume", "rm", "v1", "v2"]).ok();
+}
+
+#[test]
 fn sockets_that_cannot_be_are_refused_before_an_engine_starts() {
     let host = Host::with(&Settings { no_engine: true, ..Settings::default() });
     let taken = host.path().join("taken");
@@ -69,6 +116,7 @@ fn sockets_that_cannot_be_are_refused_before_an_engine_starts() {
     for (spec, code, sentence) in [
         ("access=read".to_owned(), 125, "must be absolute"),
         ("path=/x,access=write".to_owned(), 125, "access is full or read"),
+        ("path=/x,label=a=b".to_owned(), 125, "it needs access=read"),
         ("path=/x,mode=0666".to_owned(), 125, "everybody would be root"),
         ("path=/nonexistent/x".to_owned(), 1, "is missing"),
         (format!("path={}", taken.display()), 1, "is no socket"),
