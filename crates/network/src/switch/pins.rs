@@ -15,7 +15,6 @@ impl State {
         if !endpoint.pinned {
             return Ok(());
         }
-        let first = self.pins.is_empty();
         self.pins.insert(endpoint.id.clone(), endpoint.clone());
         if self.unpinnable {
             return Ok(());
@@ -24,8 +23,9 @@ impl State {
         let mut batch = Batch::new();
         claims::add(&mut batch, &table, &[endpoint]);
         let (_, nft) = self.sockets()?;
-        let added = if first { None } else { nft.commit(batch).tolerate(GONE).map_err(kernel("pin a wire"))? };
-        // The first one, or somebody flushed the table.
+        // The table came with the first bridge; to make it again costs the kernel a grace period for each of its chains.
+        let added = nft.commit(batch).tolerate(GONE).map_err(kernel("pin a wire"))?;
+        // Somebody flushed it.
         if added.is_none() { self.install_pins(rules) } else { Ok(()) }
     }
 
