@@ -283,6 +283,20 @@ impl Switch {
     }
 }
 
+/// Bytes of a packet where nothing says otherwise.
+const ETHERNET: u32 = 1500;
+
+/// Bytes of a packet on the link of the default route; none without one. What a container sends shall leave this machine in one
+/// piece, also through a tunnel or a cloud's network.
+fn uplink_mtu(route: &mut Route) -> Result<Option<u32>, Error> {
+    let attempt = "find the link of the default route";
+    let paths = route.paths().map_err(kernel(attempt))?;
+    let best = paths.iter().filter(|path| path.is_default()).min_by_key(|path| path.metric.unwrap_or(0));
+    let Some(best) = best else { return Ok(None) };
+    let links = route.links().map_err(kernel(attempt))?;
+    Ok(links.into_iter().find(|link| link.index == best.link).map(|link| link.mtu))
+}
+
 impl State {
     fn sockets(&mut self) -> Result<(&mut Route, &mut Nft), Error> {
         if self.sockets.is_none() {
@@ -306,19 +320,21 @@ impl State {
             std::net::IpAddr::V4(gateway) => Some(ipam::mac(gateway)),
             std::net::IpAddr::V6(_) => None,
         });
-        let link = NewLink {
-            name: &network.link,
-            mac: mac.or_else(random_mac),
-            mtu: network.mtu,
-            up: true,
-            ..NewLink::default()
+        let mtu = match network.mtu {
+            None if !network.internal => uplink_mtu(route)?,
+            asked => asked,
         };
+        let link = NewLink { name: &network.link, mac: mac.or_else(random_mac), mtu, up: true, ..NewLink::default() };
         let made = route.add_bridge(&Bridge { link, multicast_snooping: false });
         // One that an earlier engine made is taken over.
         made.tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
         let bridge = find(route, &network.link)?.ok_or_else(|| Error::Gone { link: network.link.clone() })?;
         if bridge.kind.as_deref() != Some("bridge") {
             return Err(Error::NoBridge { link: network.link.clone() });
+        }
+        let wanted = mtu.unwrap_or(ETHERNET);
+        if bridge.mtu != wanted {
+            route.set_mtu(bridge.index, wanted).map_err(kernel(attempt()))?;
         }
         for subnet in &network.subnets {
             let own = Net { address: subnet.gateway, prefix: subnet.net.prefix };
@@ -332,8 +348,9 @@ impl State {
     fn add_wire(&mut self, network: &Definition, name: &str, peer: Peer<'_>) -> Result<(), Error> {
         let (route, _) = self.sockets()?;
         let bridge = find(route, &network.link)?.ok_or_else(|| Error::Gone { link: network.link.clone() })?;
-        let link = NewLink { name, mtu: network.mtu, master: Some(bridge.index), up: true, ..NewLink::default() };
-        route.add_veth(&Veth { link, peer }).map_err(kernel("wire the container to its network"))
+        let mtu = Some(network.mtu.unwrap_or(bridge.mtu));
+        let link = NewLink { name, mtu, master: Some(bridge.index), up: true, ..NewLink::default() };
+        route.add_veth(&Veth { link, peer: Peer { mtu, ..peer } }).map_err(kernel("wire the container to its network"))
     }
 
     /// Makes the ruleset of what is up; without a network there is none.

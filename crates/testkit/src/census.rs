@@ -135,9 +135,16 @@ fn instance(root: &Path) -> Option<String> {
     Some(format!("hull-{}", text.get(..8)?))
 }
 
-/// Without the numbers of the links: one that was made again has another.
+/// Without the numbers of the links: one that was made again has another. A bridge that has an address of its own gets the
+/// kernel's link-local one beside it when its first port has a carrier, sooner or later: that is left out.
 fn unnumbered(links: &str) -> String {
-    links.lines().map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest).to_owned() + "\n").collect()
+    let lines: Vec<&str> = links.lines().map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest)).collect();
+    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let local = |line: &str| line.contains(" inet6 fe80:");
+    let told = lines
+        .iter()
+        .filter(|line| !local(line) || !lines.iter().any(|other| !local(other) && name(other) == name(line)));
+    told.map(|line| format!("{line}\n")).collect()
 }
 
 fn inside(pid: u32, args: &[&str]) -> String {
@@ -165,4 +172,15 @@ fn container_files(host: &Host) -> BTreeSet<PathBuf> {
         host.root().join("volumes"),
     ];
     places.iter().flat_map(|p| fs::read_dir(p).into_iter().flatten().flatten().map(|e| e.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridges_own_link_local_address_is_left_out_and_a_stray_links_is_not() {
+        let shown = "1: lo    inet 127.0.0.1/8\n2: br-1    inet 10.0.0.1/16\n2: br-1    inet6 fe80::1/64\n3: veth9    inet6 fe80::2/64\n";
+        assert_eq!(unnumbered(shown), "lo    inet 127.0.0.1/8\nbr-1    inet 10.0.0.1/16\nveth9    inet6 fe80::2/64\n");
+    }
 }

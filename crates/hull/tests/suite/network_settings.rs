@@ -82,6 +82,33 @@ fn nothing_is_published_while_the_settings_cannot_be_read() {
 }
 
 #[test]
+fn packets_are_as_large_as_the_uplinks() {
+    let (host, _etc) = host("{}");
+    let mtu = |who: &str| host.hull(&["exec", who, "cat", "/sys/class/net/eth0/mtu"]).ok().trim().to_owned();
+    host.hull(&["network", "create", "before"]).ok();
+    serve(&host, "early", &["--network", "before"]);
+    assert_eq!(mtu("early"), "1500", "no uplink yet");
+    for words in [
+        "link add up0 mtu 1380 type veth peer name up1",
+        "link set up0 up",
+        "link set up1 up",
+        "route add default dev up0",
+    ] {
+        tool(&host, &format!("ip {words}")).ok();
+    }
+    host.hull(&["network", "create", "after"]).ok();
+    host.hull(&["network", "create", "--opt", "com.docker.network.driver.mtu=1300", "asked"]).ok();
+    serve(&host, "late", &["--network", "after"]);
+    serve(&host, "other", &["--network", "asked"]);
+    assert_eq!((mtu("late"), mtu("other")), ("1380".into(), "1300".into()));
+    host.hull(&["rm", "-f", "early", "late", "other"]).ok();
+    for network in ["before", "after", "asked"] {
+        host.hull(&["network", "rm", network]).ok();
+    }
+    tool(&host, "ip link del up0").ok();
+}
+
+#[test]
 fn the_default_network_is_as_the_host_says() {
     let all = r#"{ "bip": "10.141.0.9/16", "fixed-cidr": "10.141.7.0/24", "fixed-cidr-v6": "fd41::/64", "mtu": 1400,
         "icc": false, "ip": "127.0.0.1" }"#;

@@ -272,6 +272,16 @@ impl Route {
         self.socket.ask(message, || format!("set link {index} address {mac}"))
     }
 
+    /// Sets how many bytes a packet may have.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<()> {
+        let mut message = Message::new(NEWLINK, 0, &ifinfo(index, false, false));
+        message.put_u32(IFLA_MTU, mtu);
+        self.socket.ask(message, || format!("set link {index} mtu {mtu}"))
+    }
+
     /// Moves a link into another namespace, perhaps under another name.
     ///
     /// # Errors

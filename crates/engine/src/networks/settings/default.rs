@@ -155,9 +155,10 @@ fn options(network: &Definition) -> BTreeMap<String, String> {
         ("bridge.enable_ip_masquerade", network.masquerade.to_string()),
         ("bridge.host_binding_ipv4", on),
         ("bridge.name", network.link.clone()),
-        ("driver.mtu", network.mtu.unwrap_or(1500).to_string()),
     ];
-    bridge.map(|(key, value)| (format!("com.docker.network.{key}"), value)).into()
+    // Without a wish it is the uplink's, which is no option.
+    let mtu = network.mtu.map(|mtu| ("driver.mtu", mtu.to_string()));
+    bridge.into_iter().chain(mtu).map(|(key, value)| (format!("com.docker.network.{key}"), value)).collect()
 }
 
 #[cfg(test)]
