@@ -27,6 +27,7 @@ mod create;
 mod df;
 mod dial;
 mod diff;
+mod diff_view;
 mod engine;
 mod events;
 mod exec;

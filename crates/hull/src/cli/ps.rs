@@ -1,5 +1,7 @@
 //! `hull ps`: the containers.
 
+mod tree;
+
 use hull_client::ListOptions;
 use hull_types::{ByteSize, Fault};
 use hull_wire::{ContainerSummary, PortSummary};
@@ -66,6 +68,9 @@ pub(crate) struct Ps {
     /// Display total file sizes
     #[arg(short, long)]
     size: bool,
+    /// Show each container's processes as a tree
+    #[arg(long, conflicts_with_all = ["format", "quiet", "size"])]
+    tree: bool,
 }
 
 impl Spoken for Ps {
@@ -83,8 +88,11 @@ impl Spoken for Ps {
             size,
             filters: filters(&self.filter)?,
         };
-        let client = context.client()?;
+        let mut client = context.client()?;
         let list = client.containers(&options).map_err(Fault::from)?;
+        if self.tree {
+            return io::print(&tree::tree(&mut client, &list)?).map(|()| 0);
+        }
         if self.quiet && format.is_empty() {
             let lines = list.iter().map(|item| format!("{}\n", self.id(item)));
             return io::print(&lines.collect::<String>()).map(|()| 0);

@@ -127,6 +127,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Verb(Verb::of::<cp::Cp>()),
     Entry::Verb(Verb::of::<create::Create>()),
     Entry::Verb(Verb::of::<diff::Diff>()),
+    Entry::Verb(Verb::of::<diff_view::DiffView>()),
     Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },
     Entry::Verb(Verb::of::<events::Events>()),
     Entry::Verb(Verb::of::<exec::Exec>()),

@@ -227,3 +227,51 @@ fn the_page_has_every_part_and_no_control_characters_of_the_container() {
     assert!(missing.code == 1 && missing.stderr.contains("nobody"), "{}", missing.stderr);
     host.assert_clean();
 }
+
+#[test]
+fn what_differs_between_two_boundaries_is_shown_side_by_side() {
+    let host = Host::new();
+    host.sleeper(&["--name", "one", "--memory", "64m"]);
+    host.sleeper(&["--name", "two", "--memory", "64m"]);
+    host.sleeper(&[
+        "--name",
+        "third",
+        "--memory",
+        "32m",
+        "--cap-drop",
+        "CHOWN",
+        "--uts",
+        "host",
+        "--tmpfs",
+        "/scratch",
+    ]);
+    let same = host.hull(&["diff-view", "one", "two"]).ok();
+    assert_eq!(same, "one and two have the same boundary");
+    let shown = host.hull(&["diff-view", "one", "third"]).ok();
+    let row = |name: &str| {
+        let line = shown.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+        line.unwrap_or_else(|| panic!("{name}: {shown}")).split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("memory"), "67108864 33554432");
+    assert_eq!(row("CAP_CHOWN"), "kept dropped");
+    assert_eq!(row("uts"), "private the host's");
+    assert!(row("/scratch").starts_with("– tmpfs"), "{shown}");
+    assert!(!shown.contains("CAP_KILL"), "{shown}");
+    assert!(host.hull(&["diff-view", "--all", "one", "two"]).ok().contains("CAP_KILL"));
+    host.assert_clean();
+}
+
+#[test]
+fn processes_are_shown_as_a_tree() {
+    let host = Host::new();
+    host.hull(&["run", "-d", "--name", "one", "busybox", "sh", "-c", "sleep 1000 & sleep 2000 & wait"]).ok();
+    hull_testkit::eventually("all run", || host.hull(&["ps", "--tree"]).stdout.contains("sleep 2000"));
+    let shown = host.hull(&["ps", "--tree"]).ok();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("one (") && lines[0].contains("of busybox: Up"), "{shown}");
+    assert_eq!(lines[1], format!("└─ {} root sh -c sleep 1000 & sleep 2000 & wait", host.pid("one")));
+    assert!(lines[2].starts_with("   ├─ ") && lines[3].starts_with("   └─ "), "{shown}");
+    let wrong = host.hull(&["ps", "--tree", "--quiet"]);
+    assert_ne!(wrong.code, 0, "{}", wrong.stdout);
+    host.assert_clean();
+}
