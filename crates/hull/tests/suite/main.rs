@@ -33,6 +33,7 @@ mod joins;
 mod kernel_fallbacks;
 mod killed;
 mod killed_each;
+mod learn;
 mod lifecycle;
 mod limits;
 mod logs;
