@@ -24,6 +24,7 @@ mod commit;
 mod completion;
 mod cp;
 mod create;
+mod debug;
 mod df;
 mod dial;
 mod diff;

@@ -126,6 +126,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::Group { name: "context", about: "Manage contexts: engines by name", entries: CONTEXT },
     Entry::Verb(Verb::of::<cp::Cp>()),
     Entry::Verb(Verb::of::<create::Create>()),
+    Entry::Verb(Verb::of::<debug::Debug>()),
     Entry::Verb(Verb::of::<diff::Diff>()),
     Entry::Verb(Verb::of::<diff_view::DiffView>()),
     Entry::Group { name: "engine", about: "Start, stop and show the engine", entries: ENGINE },

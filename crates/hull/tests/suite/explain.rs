@@ -275,3 +275,27 @@ fn processes_are_shown_as_a_tree() {
     assert_ne!(wrong.code, 0, "{}", wrong.stdout);
     host.assert_clean();
 }
+
+#[test]
+fn tools_stand_beside_a_container_and_write_nothing_to_it() {
+    let host = Host::new();
+    host.hull(&["run", "-d", "--name", "one", "--user", "7", "busybox", "sh", "-c", "echo ready; sleep 1000"]).ok();
+    host.ready("one");
+    host.hull(&["exec", "--user", "0", "one", "sh", "-c", "echo mine > /marker"]).ok();
+    let before = host.hull(&["diff", "one"]).ok();
+    let script = "cat /proc/1/root/marker; tr '\\0' ' ' < /proc/1/cmdline; readlink /proc/self/ns/net; touch /tools";
+    for image in [&["--image", "busybox"][..], &[]] {
+        let shown = host.hull(&[&["debug"], image, &["one", "sh", "-c", script]].concat()).ok();
+        let net = std::fs::read_link(format!("/proc/{}/ns/net", host.pid("one"))).unwrap();
+        for expected in ["mine", "sleep 1000", &*net.to_string_lossy()] {
+            assert!(shown.contains(expected), "{expected}: {shown}");
+        }
+    }
+    assert_eq!(host.hull(&["diff", "one"]).ok(), before);
+    let shifted = host.sleeper(&["--userns", "auto"]);
+    assert_eq!(host.hull(&["debug", "--image", "busybox", &shifted, "cat", "/proc/1/comm"]).ok(), "sleep");
+    host.hull(&["stop", "-t", "0", "one"]).ok();
+    let stopped = host.hull(&["debug", "one"]);
+    assert!(stopped.code == 1 && stopped.stderr.contains("is not running"), "{}", stopped.stderr);
+    host.assert_clean();
+}
