@@ -41,6 +41,7 @@ mod many;
 mod mounts;
 mod names;
 mod namespaces;
+mod neighbours;
 mod network_settings;
 mod networks;
 mod networks_on_links;
