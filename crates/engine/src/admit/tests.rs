@@ -313,7 +313,7 @@ fn malformed_requests_are_refused_in_one_sentence() {
         json!({"HostConfig": {"Binds": ["/a:/x:idmap"]}}),
         json!({"HostConfig": {"Tmpfs": {"/x": "bogus"}}}),
         json!({"HostConfig": {"Mounts": [{"Type": "bind", "Source": "/nonexistent", "Target": "/x"}]}}),
-        json!({"HostConfig": {"Mounts": [{"Type": "image", "Source": "x", "Target": "/x"}]}}),
+        json!({"HostConfig": {"Mounts": [{"Type": "npipe", "Source": "x", "Target": "/x"}]}}),
         json!({"HostConfig": {"Mounts": [{"Type": "bogus", "Target": "/x"}]}}),
         json!({"HostConfig": {"Mounts": [{"Type": "tmpfs", "Source": "/x", "Target": "/x"}]}}),
         json!({"HostConfig": {"Mounts": [{"Type": "volume", "Source": "ab", "Target": "x"}]}}),

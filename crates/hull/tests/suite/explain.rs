@@ -286,7 +286,7 @@ fn tools_stand_beside_a_container_and_write_nothing_to_it() {
     let script = "cat /proc/1/root/marker; tr '\\0' ' ' < /proc/1/cmdline; readlink /proc/self/ns/net; touch /tools";
     for image in [&["--image", "busybox"][..], &[]] {
         let shown = host.hull(&[&["debug"], image, &["one", "sh", "-c", script]].concat()).ok();
-        let net = std::fs::read_link(format!("/proc/{}/ns/net", host.pid("one"))).unwrap();
+        let net = fs::read_link(format!("/proc/{}/ns/net", host.pid("one"))).unwrap();
         for expected in ["mine", "sleep 1000", &*net.to_string_lossy()] {
             assert!(shown.contains(expected), "{expected}: {shown}");
         }
