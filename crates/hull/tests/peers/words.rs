@@ -166,7 +166,7 @@ fn boundary(engine: &impl Words, flags: &str) -> String {
     let script = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:|Umask)' /proc/self/status
         cat /proc/self/limits; cat /proc/self/oom_score_adj; hostname; pwd
         awk '$5 !~ \"^/(proc|sys)/\" { print $5, $6, $7 }' /proc/self/mountinfo | sed 's,[0-9a-f]\\{64\\},ID,g; s,:[0-9]*$,:N,' | sort
-        ls -l /dev /proc/self/ns | grep -v ' core ' | awk '{ print $1, $3, $4, $9 }' | sort
+        ls -l /dev /proc/self/ns | grep -v ' core ' | awk '{ print $1, $3, $4, ($5 ~ /,$/ ? $10 : $9) }' | sort
         ls /proc/self/fd | wc -l; id; env | grep -v HOSTNAME | sort
         cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /proc/sys/kernel/domainname
         for f in /proc/kcore /proc/keys /proc/timer_list /proc/sys/kernel/core_pattern /x; do
