@@ -9,6 +9,7 @@ use crate::container::step::Phase;
 use crate::container::{Container, View};
 use crate::core::Core;
 use crate::inspect;
+use crate::networks::show;
 use crate::options::ListOptions;
 
 const FILTERS: [&str; 16] = [
@@ -55,6 +56,12 @@ pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<wire::Conta
     chosen.take(options.limit.unwrap_or(usize::MAX)).map(|view| inspect::summary(core, view, options.size)).collect()
 }
 
+/// By its whole name, or the beginning of its id. COMPAT(docker 28): by any of the container's networks.
+fn on_network(core: &Core, view: &View, wanted: &str) -> bool {
+    let networks = show::settings(&core.networks, view).networks;
+    networks.iter().any(|(name, end)| name == wanted || end.network_id.starts_with(wanted))
+}
+
 fn is_up(view: &View) -> bool {
     let phase = view.state.phase;
     phase.is_live() && phase != Phase::Starting || phase == Phase::Backoff
@@ -97,7 +104,6 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
         let values = filters.get(key);
         values.is_empty() || values.iter().any(|value| test(value))
     };
-    let network = definition.host_config.network_mode.as_str();
     any("id", &|id| definition.id.as_str().starts_with(id))
         && any("name", &|name| {
             definition.name.as_str().contains(name.trim_start_matches('/').trim_matches(['^', '$']))
@@ -109,7 +115,7 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
             view.state.phase == Phase::Exited && view.state.ever_started && view.state.exit_code.to_string() == *code
         })
         && any("ancestor", &|image| is_ancestor(core, image, view))
-        && any("network", &|wanted| network == wanted || (wanted == "none" && matches!(network, "" | "default")))
+        && any("network", &|wanted| on_network(core, view, wanted))
         && any("volume", &|wanted| {
             definition.spec.mounts.iter().any(|mount| {
                 let name = match &mount.kind {

@@ -193,3 +193,29 @@ fn without_containers_nothing_of_the_networks_outlives_the_engine() {
     assert!(!links.contains("br-") && !links.contains("veth"), "{links}");
     assert_eq!(rules, "");
 }
+
+#[test]
+fn containers_are_listed_by_any_of_their_networks() {
+    let host = Host::new();
+    for name in ["lan", "wan"] {
+        host.hull(&["network", "create", name]).ok();
+    }
+    host.sleeper(&["--name", "both", "--network", "lan", "--network", "wan"]);
+    host.sleeper(&["--name", "one", "--network", "lan"]);
+    host.sleeper(&["--name", "alone", "--network", "none"]);
+    host.sleeper(&["--name", "usual"]);
+    let listed = |wanted: &str| {
+        let shown = host.docker(&["ps", "--filter", &format!("network={wanted}"), "--format", "{{.Names}}"]).ok();
+        let mut names: Vec<String> = shown.lines().map(str::to_owned).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let id = host.inspect("both")["NetworkSettings"]["Networks"]["wan"]["NetworkID"].as_str().unwrap().to_owned();
+    for (wanted, names) in
+        [("lan", "both one"), ("wan", "both"), (&id[..12], "both"), ("bridge", "usual"), ("none", "alone"), ("la", "")]
+    {
+        assert_eq!(listed(wanted), names, "{wanted}");
+    }
+    host.hull(&["rm", "-f", "both", "one"]).ok();
+    host.hull(&["network", "rm", "lan", "wan"]).ok();
+}
