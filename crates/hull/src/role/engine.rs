@@ -9,7 +9,7 @@ use hull_engine::{Engine, EngineConfig, Settings};
 use hull_launch::keeper::{KEEPER_FD, LISTEN_FD};
 use hull_sys::fds;
 use hull_types::Fault;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -70,10 +70,12 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         .build()
         .map_err(|e| Fault::internal("cannot start the engine's threads").cause(e))?;
     let served = runtime.block_on(async {
+        // ORDER: from here on SIGHUP ends nothing, and one that comes during recovery is followed after it.
+        let hup = signal(SignalKind::hangup());
         let engine = Engine::open(config).await?;
         let _sockets = further(&engine);
         over_tcp(endpoints.unwrap_or_default(), &socket);
-        tokio::spawn(reload_when_told(engine.clone(), log));
+        tokio::spawn(reload_when_told(engine.clone(), log, hup));
         let followed = AtomicBool::new(false);
         let asked = async { followed.store(asked_to_end().await == Asked::Again, Ordering::Relaxed) };
         hull_api::serve(engine.clone(), UnixListener::from(listener), asked).await?;
@@ -122,8 +124,8 @@ fn over_tcp(endpoints: Endpoints, socket: &Path) {
 }
 
 /// SIGHUP: flags and file are read again. What cannot be leaves all as it is.
-async fn reload_when_told(engine: Engine, log: Level) {
-    let Ok(mut hup) = signal(SignalKind::hangup()) else { return };
+async fn reload_when_told(engine: Engine, log: Level, hup: std::io::Result<Signal>) {
+    let Ok(mut hup) = hup else { return };
     while hup.recv().await.is_some() {
         match tokio::task::block_in_place(|| daemon::read(false)) {
             Ok(wanted) => {
