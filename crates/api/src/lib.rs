@@ -17,7 +17,7 @@ use hull_engine::Engine;
 use hull_types::{Fault, Kind};
 
 pub use routes::Access;
-pub use tls::{Identity, serve_tls};
+pub use tls::{Identity, certificates, serve_tls, unusable};
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]

@@ -64,7 +64,11 @@ impl Identity {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+/// The certificates of a PEM file, at least one.
+///
+/// # Errors
+/// The file cannot be read, or has none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match all {
         Ok(all) if all.is_empty() => Err(unusable(path, &"it has no certificate")),
@@ -73,7 +77,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     }
 }
 
-fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Fault {
+/// That a file is of no use for TLS, and why.
+pub fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Fault {
     Fault::new(Kind::Invalid, format!("{} cannot be used for TLS", path.display())).cause(why)
 }
 

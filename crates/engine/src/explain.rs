@@ -48,7 +48,7 @@ pub(crate) fn explain(core: &Core, container: &Container, syscalls: &[String]) -
             limits: limits::explain(&subject)?,
             root_filesystem: rootfs::explain(&subject),
             confinement: confinement::explain(&subject, syscalls)?,
-            network: network::explain(&subject, container)?,
+            network: network::explain(&subject)?,
         };
         // ORDER: a process that has ended since has shown nothing, or another's facts under its number.
         if container.live().is_none_or(|now| now.pid != live.pid) {

@@ -14,6 +14,8 @@ pub struct SeenLink {
     pub name: String,
     /// Whether it is set up.
     pub up: bool,
+    /// Its hardware address.
+    pub mac: Option<hull_netlink::route::Mac>,
     /// The name of the bridge it is a port of.
     pub master: Option<String>,
     /// It does not reach the bridge's other ports.

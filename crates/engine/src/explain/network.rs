@@ -7,32 +7,32 @@ use hull_types::Fault;
 use hull_wire as wire;
 
 use super::{Subject, fact};
-use crate::container::Container;
 use crate::networks::trace;
 
-pub(super) fn explain(of: &Subject<'_>, container: &Container) -> Result<wire::ExplainedNetwork, Fault> {
-    let given = &of.view.state.given;
-    let mut interfaces = Vec::new();
-    for (network, endpoint, seen) in trace::places(of.core, of.view, of.pid)? {
+pub(super) fn explain(of: &Subject<'_>) -> Result<wire::ExplainedNetwork, Fault> {
+    // Without a network of its own it may have the host's ports, which are not its.
+    let own = !of.view.state.given.endpoints.is_empty();
+    let whole = own.then(|| trace::look(of.core, of.view, of.pid)).transpose()?;
+    let places = whole.iter().flat_map(|whole| &whole.places);
+    let interfaces = places.map(|trace::Place { network, endpoint, seen }| {
         let inside = seen.inside.as_ref();
-        interfaces.push(wire::ExplainedInterface {
+        wire::ExplainedInterface {
             name: endpoint.name.clone(),
             up: inside.is_some_and(|link| link.up),
-            mac: endpoint.mac.to_string(),
+            mac: inside.and_then(|link| link.mac).map(|mac| mac.to_string()).unwrap_or_default(),
             addresses: inside.map_or_else(Vec::new, |link| link.addresses.iter().map(ToString::to_string).collect()),
             peer: seen.wire.as_ref().map(|link| link.name.clone()).unwrap_or_default(),
             bridge: seen.network.as_ref().map(|link| link.name.clone()).unwrap_or_default(),
             by: format!("--network {}", network.name),
             network: network.name.to_string(),
-        });
-    }
-    let ports = if given.endpoints.is_empty() { Vec::new() } else { trace::trace(of.core, container, "")?.ports };
+        }
+    });
     Ok(wire::ExplainedNetwork {
         mode: of.view.definition.host_config.network_mode.clone(),
-        interfaces,
+        interfaces: interfaces.collect(),
         routes: routes(&fs::read_to_string(format!("/proc/{}/net/route", of.pid)).unwrap_or_default()),
         names: names(of),
-        ports,
+        ports: whole.map(|whole| whole.ports(of.view, None)).unwrap_or_default(),
     })
 }
 

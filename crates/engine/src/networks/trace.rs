@@ -5,7 +5,7 @@ mod judge;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use hull_network::look::{Listener, Seen, sockets};
@@ -19,13 +19,13 @@ use crate::container::{Container, View};
 use crate::core::{Core, blocking, running};
 
 /// A port of the container.
-type Port = (u16, Protocol);
+pub(crate) type Port = (u16, Protocol);
 
 /// One network of the container, as it is.
-struct Place {
-    network: Arc<Definition>,
-    endpoint: Endpoint,
-    seen: Seen,
+pub(crate) struct Place {
+    pub network: Arc<Definition>,
+    pub endpoint: Endpoint,
+    pub seen: Seen,
 }
 
 /// Somebody who waits at a port.
@@ -50,14 +50,28 @@ pub(crate) fn trace(core: &Core, container: &Container, port: &str) -> Result<wi
         )));
     }
     let pid = container.live().map_or(0, |live| live.pid);
-    let (places, waiting) = blocking(|| gather(core, &view, pid))?;
-    let published = &view.state.given.ports;
-    let ports = asked.map_or_else(|| all(&view, &waiting), |port| BTreeSet::from([port]));
+    let whole = blocking(|| look(core, &view, pid))?;
     Ok(wire::NetworkTrace {
         id: view.definition.id.to_string(),
         name: view.definition.name.to_string(),
-        ports: ports.into_iter().map(|port| judge::port(port, &places, published, &waiting)).collect(),
+        ports: whole.ports(&view, asked),
     })
+}
+
+/// The networks of a container as they are, and who waits at its ports.
+pub(crate) struct Whole {
+    /// That with the default route first: ports are published through it.
+    pub places: Vec<Place>,
+    waiting: Vec<Waiting>,
+}
+
+impl Whole {
+    /// One port, or all that are published, exposed or listened at.
+    pub fn ports(&self, view: &View, asked: Option<Port>) -> Vec<wire::PortTrace> {
+        let ports = asked.map_or_else(|| all(view, &self.waiting), |port| BTreeSet::from([port]));
+        let published = &view.state.given.ports;
+        ports.into_iter().map(|port| judge::port(port, &self.places, published, &self.waiting)).collect()
+    }
 }
 
 fn read_port(text: &str) -> Result<Port, Fault> {
@@ -80,32 +94,21 @@ fn is_names(listener: &Listener) -> bool {
     listener.at.ip() == std::net::IpAddr::from([127, 0, 0, 11])
 }
 
-fn gather(core: &Core, view: &View, pid: i32) -> Result<(Vec<Place>, Vec<Waiting>), Fault> {
+/// Looks at a container whose PID 1 is `pid`. Blocks.
+pub(crate) fn look(core: &Core, view: &View, pid: i32) -> Result<Whole, Fault> {
     let of = rustix::process::Pid::from_raw(pid).ok_or_else(|| Fault::internal("the container has no process"))?;
     let netns = hull_sys::namespace::of(of, "net")?;
-    let looked = look(core, view, netns.as_fd())?.into_iter();
-    let mut places: Vec<Place> = looked.map(|(network, endpoint, seen)| Place { network, endpoint, seen }).collect();
-    // That with the default route first: ports are published through it.
-    places.sort_by_key(|place| !place.endpoint.gateway);
-    let pids = core.cgroup(view)?.pids()?;
-    Ok((places, waiting(pid, &pids)))
-}
-
-/// Each network of a container whose PID 1 is `pid`, as it is.
-pub(crate) fn places(core: &Core, view: &View, pid: i32) -> Result<Vec<(Arc<Definition>, Endpoint, Seen)>, Fault> {
-    let of = rustix::process::Pid::from_raw(pid).ok_or_else(|| Fault::internal("the container has no process"))?;
-    look(core, view, hull_sys::namespace::of(of, "net")?.as_fd())
-}
-
-fn look(core: &Core, view: &View, netns: BorrowedFd<'_>) -> Result<Vec<(Arc<Definition>, Endpoint, Seen)>, Fault> {
     let given = &view.state.given;
-    let one = |endpoint: &Endpoint| {
+    let mut places = Vec::new();
+    for endpoint in &given.endpoints {
         let network = core.networks.find(&endpoint.network)?;
         let ports: &[Published] = if endpoint.gateway { &given.ports } else { &[] };
-        let seen = core.networks.switch.look(&network, endpoint, ports, netns)?;
-        Ok((network, endpoint.clone(), seen))
-    };
-    given.endpoints.iter().map(one).collect()
+        let seen = core.networks.switch.look(&network, endpoint, ports, netns.as_fd())?;
+        places.push(Place { network, endpoint: endpoint.clone(), seen });
+    }
+    places.sort_by_key(|place| !place.endpoint.gateway);
+    let pids = core.cgroup(view)?.pids()?;
+    Ok(Whole { places, waiting: waiting(pid, &pids) })
 }
 
 /// Who listens in the network namespace of `pid`.

@@ -4,7 +4,7 @@
 use hull_types::Fault;
 
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::parse::{Spoken, Verb};
 use super::run::Run;
 use crate::session::terminal;
@@ -29,7 +29,9 @@ impl Spoken for Debug {
     const MORE: &'static str = "The container's files are at /proc/1/root. Exit code: as of `hull run`.";
 
     fn run(self, context: &Context) -> Outcome {
-        let (who, command) = self.words.split_first().unwrap_or((&self.image, &[]));
+        let Some((who, command)) = self.words.split_first() else {
+            return Err(Failure::usage(Fault::invalid("`hull debug` needs a container")));
+        };
         let target = context.client()?.container_inspect(who, false).map_err(Fault::from)?;
         if !target.state.running {
             return Err(Fault::conflict(format!("container {who} is not running"))

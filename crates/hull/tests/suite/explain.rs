@@ -204,7 +204,13 @@ fn the_network_is_told_on_both_sides() {
     }
     let route = named(list(&network, "Routes"), "Name", "default");
     assert_eq!(route["Now"], format!("via {} dev eth0", own["Gateway"].as_str().unwrap()));
-    assert_eq!(named(list(&network, "Ports"), "Port", "80/tcp")["Port"], "80/tcp");
+    let resolver = named(list(&network, "Names"), "Name", "nameserver");
+    assert_eq!((&resolver["Now"], &resolver["By"]), (&"192.0.2.1".into(), &"--dns".into()));
+    hull_testkit::eventually("the port's way ends at its process", || {
+        let network = explain(&host, &["web"])["Network"].take();
+        let hops = list(named(list(&network, "Ports"), "Port", "80/tcp"), "Hops").clone();
+        named(&hops, "Kind", "socket")["Says"].as_str().unwrap().starts_with("httpd (pid ")
+    });
     host.sleeper(&["--name", "alone", "--network", "none"]);
     let alone = explain(&host, &["alone"])["Network"].take();
     assert_eq!((&alone["Mode"], list(&alone, "Interfaces").len()), (&"none".into(), 0));

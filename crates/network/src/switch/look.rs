@@ -92,6 +92,7 @@ fn shown(link: &Link, links: &[Link], addresses: &[(u32, Net)]) -> SeenLink {
     SeenLink {
         name: link.name.clone(),
         up: link.up,
+        mac: link.mac,
         master: master.map(|master| master.name.clone()),
         isolated: link.isolated,
         addresses: addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net).collect(),

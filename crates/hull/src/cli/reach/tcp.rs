@@ -2,15 +2,15 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{self, Poll};
 
+use hull_api::{certificates, unusable};
 use hull_client::Dial;
 use hull_types::Fault;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
@@ -61,19 +61,6 @@ impl Material {
         };
         Ok(Self(Arc::new(config)))
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match all {
-        Ok(all) if all.is_empty() => Err(unusable(path, &"it has no certificate")),
-        Ok(all) => Ok(all),
-        Err(error) => Err(unusable(path, &error)),
-    }
-}
-
-fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Fault {
-    Fault::invalid(format!("{} cannot be used for TLS", path.display())).cause(why)
 }
 
 impl Tcp {
