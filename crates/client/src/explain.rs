@@ -1,6 +1,6 @@
 //! What docker has nothing like: what a container is.
 
-use hull_wire::{Explanation, Postmortem};
+use hull_wire::{Explanation, Postmortem, StartStory};
 
 use crate::Client;
 use crate::error::Error;
@@ -11,6 +11,11 @@ impl Client {
     pub fn container_explain(&self, who: &str, syscalls: &[String]) -> Result<Explanation, Error> {
         let request = Request::new("GET", &["hull", "containers", who, "explain"]);
         self.call(if syscalls.is_empty() { request } else { request.query("syscalls", syscalls.join(",")) })?.json()
+    }
+
+    /// What was done when in a container's latest start; also for a while after it was removed.
+    pub fn container_start_story(&self, who: &str) -> Result<StartStory, Error> {
+        self.call(Request::new("GET", &["hull", "containers", who, "start"]))?.json()
     }
 
     /// Why a container ended; also for a while after it was removed.

@@ -44,6 +44,8 @@ pub(crate) struct Core {
     pub janitor: Janitor,
     /// Why removed containers ended.
     pub remembered: crate::why::Remembered,
+    /// What was done when, in the latest starts.
+    pub stories: crate::story::Stories,
     pub runtime: tokio::runtime::Handle,
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hull_launch::keeper::{ExitRecord, Failure, Link, LinkError, Reply, Request, Seq};
+use hull_launch::keeper::{ExitRecord, Failure, Link, LinkError, Reply, Request, Seq, Times};
 use hull_launch::plan::{IdMaps, LaunchPlan, Slot};
 use tokio::io::Interest;
 use tokio::sync::oneshot;
@@ -42,6 +42,10 @@ pub(crate) struct Launched {
     pub pidfd: OwnedFd,
     pub master: Option<OwnedFd>,
     pub warnings: Vec<Failure>,
+    /// What was asked for.
+    pub plan: Box<LaunchPlan>,
+    /// When the child came how far.
+    pub times: Times,
 }
 
 /// Why nothing was launched.
@@ -132,11 +136,11 @@ impl Keeper {
             Err(error) => return Err((LaunchError::Keeper(error), plan(request))),
         };
         match answer.await.unwrap_or(Outcome::Gone) {
-            Outcome::Done { reply: Reply::Launched { pid, terminal, .. }, fds, warnings } => {
+            Outcome::Done { reply: Reply::Launched { pid, terminal, times, .. }, fds, warnings } => {
                 let mut fds = fds.into_iter();
                 match (fds.next(), fds.next()) {
                     (Some(pidfd), master) if master.is_some() == terminal => {
-                        Ok(Launched { pid, pidfd, master, warnings })
+                        Ok(Launched { pid, pidfd, master, warnings, plan: plan(request), times })
                     }
                     _ => Err((LaunchError::Keeper(confused("a launch without descriptors")), plan(request))),
                 }

@@ -43,6 +43,7 @@ mod registry;
 mod resize;
 mod settings;
 mod stats;
+mod story;
 mod top;
 mod transfer;
 mod volumes;

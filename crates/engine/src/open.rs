@@ -82,6 +82,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         collector: hull_logs::Collector::start()?,
         execs: Execs::default(),
         remembered: crate::why::Remembered::default(),
+        stories: crate::story::Stories::default(),
         janitor,
         runtime: tokio::runtime::Handle::current(),
     });

@@ -29,6 +29,8 @@ use hull_launch::spec::{ExecSpec, Spec};
 use hull_network::Endpoint;
 use hull_types::{ContainerId, Fault};
 
+use crate::story::Laps;
+
 pub(crate) use identity::resolve as resolve_user;
 pub(crate) use peer::{maps_of, root_of};
 pub(crate) use room::in_room;
@@ -131,6 +133,8 @@ pub struct StartInput<'a> {
     pub wire: &'a dyn Fn(BorrowedFd<'_>) -> Result<(), Fault>,
     /// The other running containers.
     pub peers: &'a dyn Peers,
+    /// What is done when.
+    pub laps: &'a mut Laps,
     /// Asks the keeper for a user namespace with these maps.
     pub userns: &'a dyn Fn(&IdMaps) -> Result<OwnedFd, Fault>,
 }

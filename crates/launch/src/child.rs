@@ -75,6 +75,8 @@ pub(crate) struct Child<'a> {
     init: bool,
     /// A filter is loaded.
     filtered: bool,
+    /// No filter forbids to ask for the time.
+    clock: bool,
     /// Nobody hears reports any more; whoever started it holds the other end of this FIFO.
     unheard: Option<Slot>,
     masks: mounts::Masks,
@@ -89,6 +91,7 @@ pub(crate) fn run(given: Inheritance<'_>) -> ! {
     let (report, cells, cell) = (given.report, given.cells, given.cell);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut child = Child::new(given);
+        child.stamp(0);
         let outcome = child.walk();
         match outcome {
             Ok(()) => child.execute(),
@@ -115,6 +118,7 @@ impl<'a> Child<'a> {
             umask_set: false,
             init: false,
             filtered: false,
+            clock: true,
             unheard: None,
             masks: mounts::Masks::default(),
             parents: mounts::Parents::default(),
@@ -129,8 +133,10 @@ impl<'a> Child<'a> {
         for (index, step) in plan.steps.iter().enumerate() {
             self.step = index as u32;
             self.given.cells.set(self.given.cell, self.step);
+            self.stamp(index + 1);
             self.take(step)?;
         }
+        self.stamp(plan.steps.len() + 1);
         self.step = STEP_EXEC;
         if !self.filtered && self.unheard.is_none() {
             self.end_without_keeper();
@@ -139,6 +145,12 @@ impl<'a> Child<'a> {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         }
         Ok(())
+    }
+
+    /// Notes when it has come so far, see [`crate::keeper::Times`]; 0 where it must not ask.
+    fn stamp(&self, at: usize) {
+        let now = if self.clock { hull_types::Timestamp::now().nanos() } else { 0 };
+        self.given.cells.stamp(self.given.cell, at, now);
     }
 
     /// What holds for every plan.

@@ -15,6 +15,7 @@ mod explain;
 mod facts;
 mod mounts;
 mod rootfs;
+mod words;
 
 pub use bundle::{BundleExecFacts, BundleFacts, compile_bundle, compile_bundle_exec};
 pub use error::Error;
@@ -23,6 +24,7 @@ pub use explain::{errno_text, explain_failure, host_architecture};
 pub use facts::{
     CgroupJoin, CgroupMount, DeviceFact, EtcFile, ExecFacts, Facts, Joined, MountFact, Mqueue, Streams, Who,
 };
+pub use words::{clone_words, part, words};
 
 use crate::plan::{Attrs, LaunchPlan, Step};
 use crate::spec::{ExecSpec, MountKind, Spec};

@@ -66,7 +66,7 @@ pub fn launch(plan: &LaunchPlan, fds: &[OwnedFd], first_own: i32) -> Result<Dire
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).named(|| "open(\"/proc\")".to_owned())?;
     let proc = Proc::verified(proc)?;
-    let cells = Cells::new()?;
+    let cells = Cells::new(1)?;
     let cloning = Cloning { proc: &proc, own_pids: None, cells: &cells, cell: 0, nofile: None, first_own };
     let (pid, pidfd) = cloning.child(plan, fds, theirs.as_fd())?;
     Ok(Direct { pid, pidfd, report: ours, cells, shells: Vec::new(), listening: 0 })

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use handover::{Handover, start_keeper};
 pub use link::{Link, LinkError};
-pub use protocol::{Child, ExitRecord, Failure, HeldName, Reply, Request, Seq, TERMINAL};
+pub use protocol::{Child, ExitRecord, Failure, HeldName, Reply, Request, Seq, TERMINAL, Times};
 
 /// The environment variable with the number of the engine's end of the link.
 pub const KEEPER_FD: &str = "HULL_KEEPER_FD";

@@ -394,6 +394,8 @@ pub enum Step {
         program: Vec<u64>,
         /// `SECCOMP_FILTER_FLAG_*`.
         flags: u32,
+        /// Whether the filter lets a process ask for the time.
+        clock: bool,
     },
     /// The present tree no longer tells the host of what is mounted in it (`MS_SLAVE | MS_REC`): for a child
     /// whose mount namespace is a copy of the host's, before its first mount.

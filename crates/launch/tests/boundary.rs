@@ -131,7 +131,7 @@ fn a_child_killed_at_a_step_is_reported_as_that() {
     let steps = launch.plan.steps.len() as u32;
     // A filter that kills at the next call: ld nothing, ret KILL_PROCESS.
     let kill = 0x06 | 0x8000_0000_u64 << 32;
-    launch.step(Step::Seccomp { program: vec![kill], flags: 0 });
+    launch.step(Step::Seccomp { program: vec![kill], flags: 0, clock: false });
     launch.step(Step::Umask(0));
     let failure = keeper.launch(launch).err().unwrap();
     assert_eq!(failure.errno, 0);
@@ -181,7 +181,7 @@ fn identity_capabilities_rlimits_and_the_rest_of_the_process() {
     });
     launch.step(Step::NoNewPrivileges);
     // ret ALLOW
-    launch.step(Step::Seccomp { program: vec![0x06 | 0x7fff_0000_u64 << 32], flags: 0 });
+    launch.step(Step::Seccomp { program: vec![0x06 | 0x7fff_0000_u64 << 32], flags: 0, clock: true });
     let (text, code) = keeper.output(launch);
     assert_eq!(code, 0, "{text}");
     for wanted in [

@@ -35,6 +35,27 @@ wire! {
         last_lines: Vec<String>,
     }
 
+    /// `GET /hull/containers/{id}/start`: what was done when in a container's latest start. `Took` is in nanoseconds, from
+    /// the engine's first step to the last before whoever asked is answered.
+    struct StartStory {
+        id: String,
+        name: String,
+        image: String,
+        began: hull_types::Timestamp,
+        took: i64,
+        steps: Vec<StartStep>,
+    }
+
+    /// A step of a start. `At` is when it began, counted from the start's beginning, `Took` how long it took; both in
+    /// nanoseconds. `By` is `engine`, `keeper` or `child`.
+    struct StartStep {
+        at: i64,
+        took: i64,
+        by: String,
+        part: String,
+        what: String,
+    }
+
     /// A fact of the kernel.
     struct ExplainedFact {
         name: String,

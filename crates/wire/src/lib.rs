@@ -42,7 +42,7 @@ pub use exec::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdRe
 pub use explain::{
     ExplainedConfinement, ExplainedFact, ExplainedGroup, ExplainedIds, ExplainedInterface, ExplainedLayer,
     ExplainedLimit, ExplainedLimits, ExplainedMount, ExplainedNamespace, ExplainedNetwork, ExplainedProcess,
-    ExplainedRoot, ExplainedTask, Explanation, Postmortem,
+    ExplainedRoot, ExplainedTask, Explanation, Postmortem, StartStep, StartStory,
 };
 pub use filters::Filters;
 pub use host::{

@@ -18,6 +18,7 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
             let names: Vec<String> = syscalls.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
             json(200, &engine.explain(object("container", who)?, &names)?)
         }
+        (Method::Get, ["containers", who, "start"]) => json(200, &engine.start_story(object("container", who)?)?),
         (Method::Get, ["containers", who, "postmortem"]) => json(200, &engine.postmortem(object("container", who)?)?),
         (method, rest) => missing::refuse(method, &[&["hull"], rest].concat()),
     }

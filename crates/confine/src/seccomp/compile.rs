@@ -40,6 +40,8 @@ pub struct Program {
     pub filter: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*` for seccomp(2).
     pub flags: u32,
+    /// Whether a process may always ask for the time (`clock_gettime`).
+    pub clock: bool,
 }
 
 /// Compiles `profile` for `target`.
@@ -64,7 +66,13 @@ pub fn compile(profile: &Profile, target: &Target) -> Result<Program, Error> {
     if out.len() > LONGEST {
         return Err(Error::SeccompTooLarge(out.len()));
     }
-    Ok(Program { filter: out.finish(), flags: profile.flags })
+    Ok(Program { filter: out.finish(), flags: profile.flags, clock: clock(profile, target) })
+}
+
+/// Most kernels tell the time without a call, but none promises that.
+fn clock(profile: &Profile, target: &Target) -> bool {
+    let told = profile.told(target, "clock_gettime");
+    told.is_some_and(|told| told.iter().all(|(_, action)| *action == Action::Allow))
 }
 
 /// The architectures whose calls a process of `native` may use besides its own.

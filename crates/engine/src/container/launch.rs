@@ -18,6 +18,7 @@ use crate::keeper::LaunchError;
 use crate::networks::links;
 use crate::networks::names::{Held, Who};
 use crate::prepare::{self, StartInput};
+use crate::story::Laps;
 
 impl Task {
     /// Prepares and launches; the outcome as an input.
@@ -34,6 +35,7 @@ impl Task {
     }
 
     async fn try_launch(&mut self) -> Result<(), Fault> {
+        let mut laps = Laps::begin();
         let definition = self.definition.clone();
         let config = &definition.config;
         let size = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -41,7 +43,9 @@ impl Task {
         let core = self.core.clone();
         let linked = links::apply(&core, &definition)?;
         let spec = linked.as_ref().unwrap_or(&definition.spec);
+        laps.lap("open its streams");
         self.lease()?;
+        laps.lap("lease its addresses and ports");
         let prepare = || {
             prepare::start(
                 &core.parts,
@@ -59,6 +63,7 @@ impl Task {
                     gateway: &core.networks.host_gateway(),
                     ready: &|| core.networks.ready(definition.id),
                     wire: &|netns| core.networks.wire(definition.id, netns),
+                    laps: &mut laps,
                     peers: &*core,
                     userns: &|maps| core.userns(maps),
                 },
@@ -78,6 +83,7 @@ impl Task {
         for (name, fd) in core.networks.name_sockets(definition.id) {
             hold.push((name.to_owned(), prepared.push(fd)));
         }
+        laps.lap("gather what the keeper shall hold");
         let launched = core.keeper.launch(prepared.plan, &prepared.fds, hold).await;
         // ORDER: the child's ends close here, or the log would never see their end.
         drop(prepared.fds);
@@ -105,6 +111,8 @@ impl Task {
         }
         self.began();
         links::follow(&core, &definition, &self.state.given.endpoints);
+        laps.handed_over(&launched.times);
+        core.stories.keep(&self.container.view(), &laps, (&launched.plan, &launched.times));
         core.janitor.ask(Job::Refill);
         Ok(())
     }

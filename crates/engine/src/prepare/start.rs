@@ -24,6 +24,7 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
     let mut fds = Fds::default();
     let mut found = Found::default();
     let spaces = namespaces::gather(parts, &input, &mut found, &mut fds)?;
+    input.laps.lap("gather the namespaces");
     let user = spaces.user.as_ref();
     let root = parts.snapshots.prepare(&hull_snapshot::Rootfs {
         base: &input.rootfs.base,
@@ -31,15 +32,22 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
         ephemeral: input.rootfs.ephemeral,
         userns: user.map(|user| &user.fd),
     })?;
+    input.laps.lap("put the root file system together from its layers");
     let who = identity::resolve(root.mount.as_fd(), &spec.process)?;
+    input.laps.lap("find its user");
     let mounts = mounts::gather(parts, &input, root.mount.as_fd(), user, &mut fds)?;
+    input.laps.lap("open what is mounted");
     let etc = etc::gather(parts, &input, user, &mut fds)?;
+    input.laps.lap("write hosts, hostname and resolv.conf");
     let granted = devices::gather(spec, user.is_some(), &mut fds)?;
+    input.laps.lap("gather its devices");
     let seccomp = filter(parts, &spec.process)?;
+    input.laps.lap("take the compiled seccomp filter");
     let host_cgroups = cgroup::of_host(parts, &input, &mut found, &mut fds)?;
     let (root, streams) = (fds.push(root.mount.into_fd())?, fds.streams(input.io)?);
     // ORDER: last, since it is all that has a global name and would have to be undone.
     let group = cgroup::create(parts, input.id, spec, &granted)?;
+    input.laps.lap("make its cgroup, and set its limits");
     let compiled = cgroup::join(&group, &mut fds).and_then(|join| {
         let facts = Facts {
             key: input.id.to_string(),
@@ -63,6 +71,7 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
         };
         Ok(compile::compile(spec, &facts)?)
     });
+    input.laps.lap("compile the plan");
     match compiled {
         Ok(compiled) => Ok(Prepared { plan: compiled.plan, fds: fds.into_vec(), warnings: Vec::new() }),
         Err(fault) => Err(undo(&group, fault)),

@@ -1,6 +1,7 @@
 //! `hull explain`: what a running container is, part by part of its boundary.
 
 mod page;
+pub(super) mod start;
 
 use std::io::{IsTerminal, stdout};
 
@@ -17,6 +18,9 @@ pub(crate) struct Explain {
     /// Print the facts as a JSON document
     #[arg(long)]
     json: bool,
+    /// Tell the story of its latest start: what was done when, in microseconds, and where the time went
+    #[arg(long, conflicts_with = "syscall")]
+    start: bool,
     /// Say what the seccomp filter does with this system call
     #[arg(long, value_name = "list", value_delimiter = ',')]
     syscall: Vec<String>,
@@ -31,13 +35,34 @@ impl Spoken for Explain {
     const USAGE: &'static str = "[OPTIONS] CONTAINER";
 
     fn run(self, context: &Context) -> Outcome {
+        if self.start {
+            let story = context.client()?.container_start_story(&self.container).map_err(Fault::from)?;
+            return if self.json {
+                document(&story)
+            } else {
+                io::print(&start::page(&story, colour(&stdout()))).map(|()| 0)
+            };
+        }
         let explanation = context.client()?.container_explain(&self.container, &self.syscall).map_err(Fault::from)?;
         if self.json {
-            let text = serde_json::to_string_pretty(&explanation)
-                .map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
-            return io::say(text).map(|()| 0);
+            return document(&explanation);
         }
-        let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        io::print(&page::page(&explanation, colour)).map(|()| 0)
+        io::print(&page::page(&explanation, colour(&stdout()))).map(|()| 0)
     }
+}
+
+fn document(of: &impl serde::Serialize) -> Outcome {
+    let text =
+        serde_json::to_string_pretty(of).map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
+    io::say(text).map(|()| 0)
+}
+
+/// Whether headings are bold there.
+fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// What a container chose itself moves no cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

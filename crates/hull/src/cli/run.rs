@@ -5,12 +5,16 @@
 
 mod table;
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use hull_client::{AttachOptions, Client, Error, RemoveOptions, WaitCondition};
 use hull_sys::signals::SignalFd;
 use hull_types::{Fault, Kind};
 use hull_wire::ContainerCreateRequest;
 
 use super::context::Context;
+use super::explain::start::{Asked, tell};
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
 use super::{creation, io, quick};
@@ -30,6 +34,9 @@ pub(crate) struct Run {
     /// Override the key sequence for detaching a container
     #[arg(long, value_name = "string")]
     detach_keys: Option<String>,
+    /// Tell the story of the start when the command has ended: what was done when, and where the time went
+    #[arg(long)]
+    explain: bool,
     /// Proxy received signals to the process
     #[arg(long, default_value_t = true, action = clap::ArgAction::SetTrue)]
     sig_proxy: bool,
@@ -66,11 +73,17 @@ impl Spoken for Run {
         if self.detach || streams == Streams::default() {
             return self.in_background(&client, &request);
         }
+        let begun = Instant::now();
         let id = creation::create(&client, &self.flags, &request).map_err(Failure::of_run)?;
+        let create = begun.elapsed();
         // ORDER: from before the start on, signals are the container's; until here they end the CLI
         let signals = signals::open(self.sig_proxy)?;
-        let session = Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, run: &self };
-        session.foreground(&signals, escape)
+        let started = Cell::default();
+        let session =
+            Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, started: &started, run: &self };
+        let code = session.foreground(&signals, escape)?;
+        self.tell(&client, &id, Asked { create, start: started.get() })?;
+        Ok(code)
     }
 }
 
@@ -81,13 +94,25 @@ impl Run {
         flags.life.pull = "missing".to_owned();
         flags.life.restart = "no".to_owned();
         flags.life.disable_content_trust = true;
-        Self { detach: false, detach_keys: None, sig_proxy: true, flags, words: Vec::new() }
+        Self { detach: false, detach_keys: None, explain: false, sig_proxy: true, flags, words: Vec::new() }
     }
 
     fn in_background(&self, client: &Client, request: &ContainerCreateRequest) -> Outcome {
+        let begun = Instant::now();
         let id = creation::create(client, &self.flags, request).map_err(Failure::of_run)?;
+        let create = begun.elapsed();
         start_once(client, &id).map_err(|error| Failure::of_run(error.into()))?;
-        io::say(id).map(|()| 0)
+        let start = begun.elapsed().saturating_sub(create);
+        io::say(&id)?;
+        self.tell(client, &id, Asked { create, start }).map(|()| 0)
+    }
+
+    /// The story of the start, if it is wanted.
+    fn tell(&self, client: &Client, id: &str, asked: Asked) -> Result<(), Failure> {
+        if self.explain {
+            tell(client, id, asked).map_err(Failure::of_run)?;
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +123,8 @@ struct Session<'a> {
     tty: bool,
     streams: Streams,
     forward: bool,
+    /// How long the start took.
+    started: &'a Cell<Duration>,
     run: &'a Run,
 }
 
@@ -144,7 +171,10 @@ impl Session<'_> {
         let removed = self.run.flags.life.rm;
         let condition = if removed { WaitCondition::Removed } else { WaitCondition::NextExit };
         let (link, waiting) = self.client.container_attach_and_wait(self.id, options, condition)?;
-        match self.client.container_start(self.id) {
+        let begun = Instant::now();
+        let outcome = self.client.container_start(self.id);
+        self.started.set(begun.elapsed());
+        match outcome {
             Ok(()) => Ok((link, waiting)),
             // the request itself was turned away: nothing was started, so nothing removes it
             Err(error @ Error::Refused(_)) if removed && error.kind() == Kind::Unavailable => {

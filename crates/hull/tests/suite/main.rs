@@ -52,6 +52,7 @@ mod registry_customs;
 mod registry_hostile;
 mod rootfs;
 mod sockets;
+mod start_story;
 mod stdio;
 mod store;
 mod systemd;

@@ -67,10 +67,10 @@ impl Child<'_> {
             }
             Step::Workdir { path, create } => self.workdir(path, *create),
             Step::NoNewPrivileges => caps::set_no_new_privileges(),
-            Step::Seccomp { program, flags } => {
+            Step::Seccomp { program, flags, clock } => {
                 // ORDER: the filter may forbid to ask.
                 self.end_without_keeper();
-                self.filtered = true;
+                (self.filtered, self.clock) = (true, *clock);
                 seccomp::load(program, *flags)
             }
             Step::Init => {
@@ -90,7 +90,7 @@ impl Child<'_> {
             Step::Personality(persona) => sched::set_personality(*persona),
             Step::Affinity(cpus) => sched::set_affinity(cpus),
             Step::SeccompListener { program, flags } => {
-                self.filtered = true;
+                (self.filtered, self.clock) = (true, false);
                 self.seccomp_listener(program, *flags)
             }
             Step::AwaitStart { fifo } => self.await_start(*fifo),

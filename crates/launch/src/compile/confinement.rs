@@ -83,10 +83,10 @@ fn labels(confined: &Confined<'_>, steps: &mut Vec<Step>) {
 
 fn seccomp(confined: &Confined<'_>, steps: &mut Vec<Step>) {
     let Some(program) = confined.seccomp else { return };
-    let (program, flags) = (program.filter.clone(), program.flags);
+    let (program, flags, clock) = (program.filter.clone(), program.flags, program.clock);
     steps.push(if confined.listener {
         Step::SeccompListener { program, flags }
     } else {
-        Step::Seccomp { program, flags }
+        Step::Seccomp { program, flags, clock }
     });
 }

@@ -8,6 +8,7 @@ use hull_types::{Fault, Kind};
 use rustix::io::Errno;
 
 use super::binary::Binary;
+use super::words::{self, words};
 use crate::keeper::Failure;
 use crate::plan::{LaunchPlan, STEP_CLONE, STEP_EXEC, Step, Target};
 
@@ -110,7 +111,7 @@ fn step_failed(step: &Step, failure: &Failure) -> Fault {
         Step::Enter { .. } if errno == Errno::SRCH => {
             Fault::conflict("the container whose namespaces are joined is no longer running")
         }
-        other => fault(Kind::Internal, format!("cannot {}", describe(other))),
+        other => fault(Kind::Internal, format!("cannot {}", words(other))),
     }
 }
 
@@ -141,50 +142,10 @@ fn mount(target: &Target, errno: Errno, failure: &Failure) -> Fault {
 }
 
 fn rlimit(resource: u32, soft: u64, hard: u64, failure: &Failure) -> Fault {
-    let name = hull_confine::rlimits::Rlimit { resource, soft, hard }.name();
-    let show = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
-    let text = format!("cannot set the limit {name} to {}:{}", show(soft), show(hard));
+    let text = format!("cannot {}", words::rlimit(resource, soft, hard));
     Fault::new(Kind::Forbidden, text)
         .cause(cause(failure))
         .hint("raising a hard limit needs CAP_SYS_RESOURCE, which the engine does not have here; ask for less")
-}
-
-/// The step as a verb with its operands.
-fn describe(step: &Step) -> String {
-    match step {
-        Step::JoinCgroups { .. } => "join the container's cgroup".to_owned(),
-        Step::Enter { .. } => "enter the shared namespaces".to_owned(),
-        Step::Unshare { .. } | Step::Rebirth { .. } => "make the container's namespaces".to_owned(),
-        Step::TimeOffsets { .. } => "set the offsets of the time namespace".to_owned(),
-        Step::BecomeNamespaceRoot => "become root of the user namespace".to_owned(),
-        Step::Hostname(name) => format!("set the host name `{name}`"),
-        Step::Domainname(name) => format!("set the domain name `{name}`"),
-        Step::LoopbackUp => "set the loopback interface up".to_owned(),
-        Step::AttachRoot { .. } => "attach the root file system".to_owned(),
-        Step::Symlink { path, .. } => format!("make the link `{}`", path.display()),
-        Step::ReadonlyPath(path) => format!("make `{}` read-only", path.display()),
-        Step::MaskedPath(path) => format!("hide `{}`", path.display()),
-        Step::Remount { path, .. } => format!("remount `{}`", path.display()),
-        Step::PivotRoot => "change the root".to_owned(),
-        Step::Stdio { .. } => "connect the standard streams".to_owned(),
-        Step::Session => "make a session".to_owned(),
-        Step::Capabilities { .. } => "set the capabilities".to_owned(),
-        Step::NoNewPrivileges => "set no_new_privs".to_owned(),
-        Step::Init => "start the init process".to_owned(),
-        Step::ForgetPeers => "keep its mounts from the host".to_owned(),
-        Step::Sync(_) => "wait for the runtime".to_owned(),
-        Step::Hooks(_) => "run its hooks".to_owned(),
-        Step::ChangeRoot => "change the root".to_owned(),
-        Step::OwnStreams { .. } => "connect the standard streams".to_owned(),
-        Step::Scheduler(_) => "set its scheduler".to_owned(),
-        Step::IoPriority { .. } => "set its I/O priority".to_owned(),
-        Step::Personality(_) => "set its personality".to_owned(),
-        Step::Affinity(cpus) => format!("run on the CPUs {cpus:?}"),
-        Step::SeccompListener { .. } => "load the seccomp filter with its listener".to_owned(),
-        Step::AwaitStart { .. } => "wait to be started".to_owned(),
-        Step::NamedKeyring(name) => format!("make the session keyring `{name}`"),
-        other => format!("do {other:?}"),
-    }
 }
 
 /// The kernel's number; one outside its range (0: the process was killed) is no number of its.

@@ -7,16 +7,20 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use hull_sys::cells::{CELLS, Cells};
+use hull_sys::cells::Cells;
 use hull_sys::process;
 use hull_sys::{Error, Named, Result, namespace};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{Failure, Seq};
+use super::exits::now_ns;
+use super::{Failure, Seq, Times};
 use crate::child::{self, CELL_EXEC, Heard, Report};
 use crate::cloning::Cloning;
 use crate::plan::{LaunchPlan, STEP_CLONE, Slot};
+
+/// Launches that can be under way at once.
+const LAUNCHES: usize = 1024;
 
 /// What every launch needs of the keeper.
 pub(super) struct Launcher {
@@ -47,13 +51,17 @@ pub(super) struct Pending {
     pub await_go: bool,
     /// It was reaped already, with this status.
     pub status: Option<i32>,
+    /// When the request was read.
+    begun: i64,
+    /// Times that the child notes.
+    stamps: usize,
     cell: usize,
 }
 
 /// How far a launch is.
 pub(super) enum Progress {
     Going,
-    Launched,
+    Launched(Times),
     Failed(Failure),
 }
 
@@ -62,8 +70,8 @@ impl Launcher {
         Ok(Self {
             proc: super::place::own_proc()?,
             own_pids: namespace::own("pid")?,
-            cells: Cells::new()?,
-            used: vec![false; CELLS],
+            cells: Cells::new(LAUNCHES)?,
+            used: vec![false; LAUNCHES],
             nofile,
         })
     }
@@ -77,11 +85,12 @@ impl Launcher {
         hold: Vec<(String, Slot)>,
         fds: Vec<OwnedFd>,
     ) -> Result<Pending> {
+        let begun = now_ns();
         let cell = self
             .used
             .iter()
             .position(|used| !used)
-            .ok_or_else(|| Error::new(format!("more than {CELLS} launches at once"), Errno::AGAIN))?;
+            .ok_or_else(|| Error::new(format!("more than {LAUNCHES} launches at once"), Errno::AGAIN))?;
         let (ours, theirs) = report_sockets()?;
         let cloning = Cloning {
             proc: &self.proc,
@@ -94,6 +103,8 @@ impl Launcher {
         let result = cloning.child(&plan, &fds, theirs.as_fd());
         let key = std::mem::take(&mut plan.key);
         let await_go = plan.clone.id_maps.is_some();
+        // The first instruction, and what follows the last step.
+        let stamps = plan.steps.len() + 2;
         wipe(*plan);
         let (pid, pidfd) = result?;
         self.used[cell] = true;
@@ -117,6 +128,8 @@ impl Launcher {
             ended: false,
             await_go,
             status: None,
+            begun,
+            stamps,
             cell,
         })
     }
@@ -129,13 +142,20 @@ impl Launcher {
         let at = self.cells.get(pending.cell);
         let progress = match (pending.failure.take(), at, pending.status) {
             (Some(failure), _, _) => Progress::Failed(failure),
-            (None, CELL_EXEC, _) => Progress::Launched,
+            (None, CELL_EXEC, _) => Progress::Launched(self.times(pending)),
             (None, step, Some(status)) => Progress::Failed(killed(step, status)),
             // It died without a word; its status is about to come.
             (None, _, None) => return Progress::Going,
         };
         self.used[pending.cell] = false;
         progress
+    }
+
+    fn times(&self, pending: &Pending) -> Times {
+        let since = |time: i64| time.saturating_sub(pending.begun);
+        let child = self.cells.stamped(pending.cell, pending.stamps).into_iter();
+        let child = child.map(|time| if time == 0 { Times::UNKNOWN } else { since(time) }).collect();
+        Times { begun: pending.begun, child, heard: since(now_ns()) }
     }
 }
 

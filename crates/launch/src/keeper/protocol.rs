@@ -76,6 +76,8 @@ pub enum Reply {
         pid: i32,
         /// Whether a pty master comes with it.
         terminal: bool,
+        /// How long everything took.
+        times: Times,
     },
     /// Nothing was made; all that the launch had made is gone.
     Failed {
@@ -112,6 +114,24 @@ pub enum Reply {
         /// Number of the request.
         seq: Seq,
     },
+}
+
+/// When a launch came how far, by the system's clock (`CLOCK_REALTIME`: time namespaces do not shift it).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// The keeper has read the request; nanoseconds since the epoch. All others count from here.
+    pub begun: i64,
+    /// The child's first instruction, the beginning of each step of the plan, and the moment before `execve`; nanoseconds.
+    /// Of a plan with more steps than [`hull_sys::cells::STAMPS`] only the first. [`Times::UNKNOWN`] where a seccomp
+    /// filter does not let the child ask.
+    pub child: Vec<i64>,
+    /// The keeper has heard that `execve` succeeded; nanoseconds.
+    pub heard: i64,
+}
+
+impl Times {
+    /// Not noted.
+    pub const UNKNOWN: i64 = -1;
 }
 
 /// Which step failed, and how.

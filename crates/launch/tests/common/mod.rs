@@ -107,7 +107,7 @@ impl Keeper {
         loop {
             let (reply, fds) = self.link.recv().unwrap();
             match reply {
-                Reply::Launched { seq, pid, terminal } if seq == wanted => {
+                Reply::Launched { seq, pid, terminal, .. } if seq == wanted => {
                     let mut fds = fds.into_iter();
                     let pidfd = fds.next().unwrap();
                     self.started.push(pidfd.try_clone().unwrap());

@@ -4,6 +4,7 @@ use hull_types::ByteSize;
 use hull_wire as wire;
 use wire::{ExplainedFact, Explanation};
 
+use super::clean;
 use crate::cli::network::trace;
 use crate::output::table::layout_with;
 
@@ -28,11 +29,6 @@ pub(super) fn page(of: &Explanation, colour: bool) -> String {
 
 fn indented(part: &str) -> String {
     part.lines().map(|line| format!("  {line}\n")).collect()
-}
-
-/// What a container chose itself moves no cursor.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Rows of cells, laid out; empty cells at the end are left away.

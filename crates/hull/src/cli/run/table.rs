@@ -7,6 +7,7 @@ use crate::cli::quick::{Known, Slot};
 pub(super) const FLAGS: &[Known<Run>] = &[
     ("detach", 'd', Slot::Flag(|r| &mut r.detach)),
     ("detach-keys", '\0', Slot::Maybe(|r| &mut r.detach_keys)),
+    ("explain", '\0', Slot::Flag(|r| &mut r.explain)),
     ("sig-proxy", '\0', Slot::Flag(|r| &mut r.sig_proxy)),
     ("attach", 'a', Slot::List(|r| &mut r.flags.process.attach)),
     ("env", 'e', Slot::List(|r| &mut r.flags.process.env)),

@@ -77,7 +77,7 @@ pub fn facts() -> Facts {
         devices: vec![null(None)],
         etc: vec![EtcFile { path: "/etc/hosts".into(), mount: Slot(4) }],
         streams: Streams::Pipes { stdin: Slot(5), stdout: Slot(6), stderr: Slot(7) },
-        seccomp: Some(std::sync::Arc::new(hull_confine::seccomp::Program { filter: vec![6], flags: 4 })),
+        seccomp: Some(std::sync::Arc::new(hull_confine::seccomp::Program { filter: vec![6], flags: 4, clock: true })),
         apparmor: false,
         selinux: false,
     }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::{Keeper, log};
 use crate::keeper::launching::{Pending, Progress};
 use crate::keeper::state::LiveChild;
-use crate::keeper::{ExitRecord, Reply, TERMINAL, exits};
+use crate::keeper::{ExitRecord, Reply, TERMINAL, Times, exits};
 use crate::plan::STEP_CLONE;
 
 impl Keeper {
@@ -43,7 +43,7 @@ impl Keeper {
         }
         match self.launcher.progress(&mut pending) {
             Progress::Going => _ = self.pending.insert(token, pending),
-            Progress::Launched => self.launched(pending),
+            Progress::Launched(times) => self.launched(pending, times),
             Progress::Failed(failure) => {
                 _ = hull_sys::pidfd::send_signal(&pending.pidfd, 9);
                 if pending.generation == self.generation {
@@ -59,7 +59,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn launched(&mut self, pending: Pending) {
+    pub(super) fn launched(&mut self, pending: Pending, times: Times) {
         let Pending { seq, generation, key, pid, pidfd, hold, terminal, status, .. } = pending;
         for (name, fd) in hold {
             self.parts.held.insert((key.clone(), name), fd);
@@ -78,7 +78,7 @@ impl Keeper {
         }
         // With too few descriptors the engine could not follow the process.
         if wanted && sent.len() == 1 + usize::from(has_terminal) {
-            self.reply(&Reply::Launched { seq, pid, terminal: has_terminal }, sent);
+            self.reply(&Reply::Launched { seq, pid, terminal: has_terminal, times }, sent);
         } else if wanted {
             _ = hull_sys::pidfd::send_signal(&pidfd, 9);
             self.fail(seq, STEP_CLONE, Error::new("dup(pidfd)", Errno::MFILE));
