@@ -9,9 +9,13 @@ mod label;
 mod missing;
 mod networks;
 mod own;
+mod platform;
+mod pruned;
 mod registry;
+mod shape;
 mod swarm;
 mod system;
+mod usage;
 mod volumes;
 
 use bytes::Bytes;
@@ -77,7 +81,7 @@ impl Api {
             ["volumes", rest @ ..] => volumes::route(&self.engine, rest, &call),
             path @ ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..] => swarm::swarm(path, &call),
             ["plugins", rest @ ..] => swarm::plugins(rest, &call),
-            ["build", "prune"] if call.head.method == Method::Post => swarm::build_prune(),
+            ["build", "prune"] if call.head.method == Method::Post => swarm::build_prune(&call),
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             ["auth"] if call.head.method == Method::Post => registry::login(&self.engine, &call).await,

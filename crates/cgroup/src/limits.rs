@@ -87,7 +87,7 @@ pub struct DeviceWeight {
     pub major: u32,
     /// Device number, minor part.
     pub minor: u32,
-    /// 10 to 1000.
+    /// 10 to 1000; 0 gives it that of the group again.
     pub weight: u16,
 }
 

@@ -3,7 +3,7 @@
 //! The API speaks version 1 (shares, memory plus swap); the conversions are those of runc, so that
 //! `docker` and `hull` give the same numbers.
 
-use crate::limits::{DeviceRate, Limits};
+use crate::limits::{DeviceRate, DeviceWeight, Limits};
 use crate::v1::Write;
 
 /// What the writes depend on besides the limits.
@@ -105,7 +105,10 @@ fn io(limits: &Limits, now: &Now<'_>, out: &mut Vec<Write>) {
     let default = limits.blkio_weight.filter(|weight| *weight > 0);
     let mut values: Vec<String> = default.map(|w| weight(w).to_string()).into_iter().collect();
     let per_device = &limits.blkio_weight_device;
-    values.extend(per_device.iter().map(|w| format!("{}:{} {}", w.major, w.minor, weight(w.weight))));
+    values.extend(per_device.iter().map(|DeviceWeight { major, minor, weight: own }| match own {
+        0 => format!("{major}:{minor} default"),
+        own => format!("{major}:{minor} {}", weight(*own)),
+    }));
     if !values.is_empty() {
         out.push(Write { values, ..Write::new("io", now.weight_file, "") });
     }
@@ -156,7 +159,7 @@ fn io_weight(weight: u16) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{DeviceWeight, HugetlbLimit};
+    use crate::limits::HugetlbLimit;
 
     fn lines(limits: &Limits, fresh: bool) -> Vec<String> {
         let read = |file: &str| match file {

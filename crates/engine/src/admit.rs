@@ -93,6 +93,8 @@ pub struct VolumeWish {
 pub struct Updated {
     /// The container's limits as they shall be, whole.
     pub limits: Limits,
+    /// The same with the devices that lose their limit: what is written to a group that exists.
+    pub writes: Limits,
     /// The stored `HostConfig` as it shall be.
     pub host_config: wire::HostConfig,
     /// What docker returns as `Warnings`.

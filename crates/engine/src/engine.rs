@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use hull_logs::{LineOptions, Lines};
-use hull_types::{Fault, ImageRef, Signal, Timestamp};
+use hull_types::{Fault, ImageRef, Platform, Signal, Timestamp};
 use hull_wire as wire;
 use tokio::sync::oneshot;
 
@@ -24,7 +24,8 @@ use crate::error::Error;
 use crate::files::CommitRequest;
 use crate::janitor::Job;
 use crate::options::{
-    AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
+    AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, UsageKinds,
+    WaitCondition,
 };
 use crate::transfer::{PullOptions, PushOptions};
 use crate::wait::Waiting;
@@ -248,6 +249,14 @@ impl Engine {
         images::inspect(&self.core, name)
     }
 
+    /// Refuses platforms that an image is not for; without any the image need not even be there.
+    ///
+    /// # Errors
+    /// [`hull_types::Kind::NotFound`].
+    pub fn image_platforms(&self, name: &str, wanted: &[Platform]) -> Result<()> {
+        images::check_platforms(&self.core, name, wanted)
+    }
+
     /// `GET /images/{name}/history`.
     pub fn image_history(&self, name: &str) -> Result<Vec<wire::HistoryItem>> {
         images::history(&self.core, name)
@@ -314,8 +323,8 @@ impl Engine {
     }
 
     /// `GET /system/df`.
-    pub fn disk_usage(&self) -> Result<wire::DiskUsage> {
-        prune::usage(&self.core)
+    pub fn disk_usage(&self, kinds: UsageKinds) -> Result<wire::DiskUsage> {
+        prune::usage(&self.core, kinds)
     }
 
     /// `POST /images/create?fromImage=…`: the pull goes on as long as the stream is read.

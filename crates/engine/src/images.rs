@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use hull_image::{Image, Loaded, Progress, Removed, Use};
 use hull_launch::spec::MountKind;
-use hull_types::{Fault, Timestamp};
+use hull_types::{Fault, ImageRef, Platform, Timestamp};
 use hull_wire as wire;
 use tokio::sync::mpsc;
 
+use crate::admit;
 use crate::container::record::Base;
 use crate::core::{Core, blocking};
 use crate::download::{Download, download};
@@ -133,7 +134,31 @@ pub(crate) fn inspect(core: &Core, name: &str) -> Result<wire::ImageInspect, Fau
             layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
         },
         metadata: wire::ImageMetadata { last_tag_time: image.last_tagged },
+        identity: identity(&image),
     })
+}
+
+/// The repositories that have it.
+fn identity(image: &Image) -> Option<wire::Identity> {
+    let names = image.repo_digests.iter().filter_map(|text| text.split_once('@')?.0.parse::<ImageRef>().ok());
+    let places = names.map(|name| wire::PullIdentity { repository: name.full_name() });
+    let pull: Vec<_> = places.collect();
+    (!pull.is_empty()).then_some(wire::Identity { pull })
+}
+
+/// Whether an image is there, and for each of these platforms.
+pub(crate) fn check_platforms(core: &Core, name: &str, wanted: &[Platform]) -> Result<(), Fault> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let image = core.images.resolve(name)?;
+    match wanted.iter().find(|wanted| !admit::platform_matches(wanted, &image.config)) {
+        None => Ok(()),
+        Some(other) => Err(Fault::not_found(format!(
+            "image with reference {name} was found but does not provide the specified platform ({other})"
+        ))
+        .hint("hull keeps one platform of an image")),
+    }
 }
 
 /// `GET /images/{name}/history`.

@@ -37,7 +37,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
             volume: vec!["local".into()],
             network: ["bridge", "host", "ipvlan", "macvlan", "null"].map(String::from).into(),
             authorization: Vec::new(),
-            log: vec!["json-file".into(), "local".into(), "none".into()],
+            log: ["journald", "json-file", "local", "none", "syslog"].map(String::from).into(),
         },
         memory_limit: support.memory_limit,
         swap_limit: support.swap_limit,
@@ -76,6 +76,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         default_runtime: "hull".into(),
         swarm: wire::SwarmInfo { local_node_state: "inactive".into(), ..Default::default() },
         live_restore_enabled: true,
+        firewall_backend: Some(wire::FirewallInfo { driver: "nftables".into(), info: Vec::new() }),
         security_options: security(core),
         warnings: warnings(core),
         ..Default::default()

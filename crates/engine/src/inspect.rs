@@ -94,6 +94,13 @@ pub(crate) fn summary(core: &Core, view: &View, size: bool) -> Result<wire::Cont
         },
         network_settings: wire::SummaryNetworkSettings { networks: show::settings(&core.networks, view).networks },
         mounts: mounts(core, &definition.spec.mounts),
+        health: Some(match &view.state.health {
+            None => wire::SummaryHealth { status: "none".into(), failing_streak: 0 },
+            Some(health) => {
+                let shown = health.shown();
+                wire::SummaryHealth { status: shown.status, failing_streak: shown.failing_streak }
+            }
+        }),
     })
 }
 

@@ -12,8 +12,9 @@ use crate::inspect;
 use crate::networks::show;
 use crate::options::ListOptions;
 
-const FILTERS: [&str; 16] = [
+const FILTERS: [&str; 17] = [
     "ancestor",
+    "annotation",
     "before",
     "expose",
     "exited",
@@ -110,6 +111,7 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
                 && anchors_hold(&definition.name, name)
         })
         && filters.matches_labels("label", &definition.config.labels)
+        && filters.matches_labels("annotation", &definition.host_config.annotations)
         && any("status", &|status| view.state.phase.status() == status)
         && any("exited", &|code| {
             view.state.phase == Phase::Exited && view.state.ever_started && view.state.exit_code.to_string() == *code

@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub mod plan;
 mod settings;
 pub(crate) mod show;
+mod status;
 pub(crate) mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

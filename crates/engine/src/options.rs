@@ -99,6 +99,26 @@ pub struct AttachOptions {
     pub detach_keys: Option<String>,
 }
 
+/// Which objects `system df` looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageKinds {
+    /// Images and their layers.
+    pub images: bool,
+    /// Containers' own layers.
+    pub containers: bool,
+    /// Volumes.
+    pub volumes: bool,
+    /// The build cache.
+    pub build_cache: bool,
+}
+
+impl UsageKinds {
+    /// Everything.
+    pub const ALL: Self = Self { images: true, containers: true, volumes: true, build_cache: true };
+    /// Nothing.
+    pub const NONE: Self = Self { images: false, containers: false, volumes: false, build_cache: false };
+}
+
 /// What `wait` waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitCondition {

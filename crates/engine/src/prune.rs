@@ -12,7 +12,7 @@ use crate::core::{Core, blocking};
 use crate::images;
 use crate::janitor::Job;
 use crate::list;
-use crate::options::{ListOptions, RemoveOptions};
+use crate::options::{ListOptions, RemoveOptions, UsageKinds};
 use crate::volumes;
 
 /// `POST /images/prune`.
@@ -65,8 +65,20 @@ pub(crate) async fn containers(
     Ok(report)
 }
 
-/// `GET /system/df`.
-pub(crate) fn usage(core: &Core) -> Result<wire::DiskUsage, Fault> {
+/// `GET /system/df`: what is not asked for is empty.
+pub(crate) fn usage(core: &Core, kinds: UsageKinds) -> Result<wire::DiskUsage, Fault> {
+    let mut usage = if kinds.images { images_usage(core)? } else { wire::DiskUsage::default() };
+    if kinds.containers {
+        let all = ListOptions { all: true, size: true, ..ListOptions::default() };
+        usage.containers = list::list(core, &all)?;
+    }
+    if kinds.volumes {
+        usage.volumes = volumes::usage(core)?;
+    }
+    Ok(usage)
+}
+
+fn images_usage(core: &Core) -> Result<wire::DiskUsage, Fault> {
     let uses = images::uses(core);
     let usage = blocking(|| core.images.usage(&uses))?;
     let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -77,16 +89,12 @@ pub(crate) fn usage(core: &Core) -> Result<wire::DiskUsage, Fault> {
             ..images::summary(&of.image, i64::try_from(containers).unwrap_or(i64::MAX))
         }
     });
-    let all = ListOptions { all: true, size: true, ..ListOptions::default() };
-    let containers = list::list(core, &all)?;
     Ok(wire::DiskUsage {
         layers_size: number(usage.layers),
         blobs_size: number(usage.blobs),
         images_reclaimable: number(usage.reclaimable),
         images: documents.collect(),
-        containers,
-        volumes: volumes::usage(core)?,
-        build_cache: Vec::new(),
+        ..Default::default()
     })
 }
 

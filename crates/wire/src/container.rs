@@ -25,10 +25,12 @@ wire! {
         warnings: Vec<String>,
     }
 
-    /// `POST /containers/{id}/update`.
+    /// `POST /containers/{id}/update`. An empty list of devices is not the same as none: those that are to be emptied are named in
+    /// `emptied`, which is no part of the document.
     struct ContainerUpdateRequest {
         flatten resources: Resources,
         restart_policy: RestartPolicy,
+        #[serde(skip)] raw emptied: Vec<String>,
     }
 
     /// What the update could not do.
@@ -114,6 +116,13 @@ wire! {
         host_config: SummaryHostConfig,
         network_settings: SummaryNetworkSettings,
         mounts: Vec<MountPoint>,
+        omit health: Option<SummaryHealth>,
+    }
+
+    /// The result of health checks in a list, from API 1.52 on. `Status` is `none` where there are none.
+    struct SummaryHealth {
+        status: String,
+        failing_streak: i64,
     }
 
     /// The part of the host configuration that lists show.

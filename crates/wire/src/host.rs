@@ -51,6 +51,7 @@ wire! {
         masked_paths: Option<Vec<String>>,
         readonly_paths: Option<Vec<String>>,
         omit init: Option<bool>,
+        omit umask: Option<u32>,
     }
 
     /// Limits and devices; `HostConfig` and the update request carry them inline.

@@ -41,6 +41,17 @@ wire! {
         graph_driver: GraphDriver,
         #[serde(rename = "RootFS")] root_fs: RootFs,
         metadata: ImageMetadata,
+        omit identity: Option<Identity>,
+    }
+
+    /// Where an image came from, from API 1.53 on. Signatures are not looked at.
+    struct Identity {
+        omit pull: Vec<PullIdentity>,
+    }
+
+    /// A repository that has it.
+    struct PullIdentity {
+        repository: String,
     }
 
     /// The defaults that an image gives its containers.

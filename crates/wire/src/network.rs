@@ -101,6 +101,23 @@ wire! {
         containers: BTreeMap<String, NetworkContainer>,
         options: BTreeMap<String, String>,
         labels: BTreeMap<String, String>,
+        omit status: Option<NetworkStatus>,
+    }
+
+    /// How full a network is, from API 1.52 on.
+    struct NetworkStatus {
+        #[serde(rename = "IPAM")] ipam: IpamStatus,
+    }
+
+    /// The same of its subnets, by their text.
+    struct IpamStatus {
+        subnets: BTreeMap<String, SubnetStatus>,
+    }
+
+    /// Addresses of a subnet. What is above 2⁶⁴ is told as that.
+    struct SubnetStatus {
+        #[serde(rename = "IPsInUse")] ips_in_use: u64,
+        #[serde(rename = "DynamicIPsAvailable")] dynamic_ips_available: u64,
     }
 
     /// Where addresses of a network come from.

@@ -105,8 +105,15 @@ wire! {
         init_commit: Commit,
         security_options: Vec<String>,
         omit product_license: String,
+        omit firewall_backend: Option<FirewallInfo>,
         #[serde(rename = "CDISpecDirs")] cdi_spec_dirs: Vec<String>,
         null warnings: Vec<String>,
+    }
+
+    /// What the rules are written for, from API 1.49 on.
+    struct FirewallInfo {
+        driver: String,
+        omit info: Vec<[String; 2]>,
     }
 
     /// Names of the drivers there are.

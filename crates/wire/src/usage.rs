@@ -8,7 +8,7 @@ use crate::macros::wire;
 use crate::volume::Volume;
 
 wire! {
-    /// `GET /system/df`. `BlobsSize` and `ImagesReclaimable` are hull's own: what the layers' archives take,
+    /// `GET /system/df` up to API 1.52. `BlobsSize` and `ImagesReclaimable` are hull's own: what the layers' archives take,
     /// and what removing every image that no container uses would give back.
     struct DiskUsage {
         layers_size: i64,
@@ -18,6 +18,15 @@ wire! {
         containers: Vec<ContainerSummary>,
         volumes: Vec<Volume>,
         build_cache: Vec<serde_json::Value>,
+    }
+
+    /// The same of one kind of object, from API 1.52 on. The items are there only if they were asked for.
+    struct Usage {
+        active_count: i64,
+        total_count: i64,
+        reclaimable: i64,
+        total_size: i64,
+        omit items: Option<Vec<serde_json::Value>>,
     }
 
     /// `POST /containers/prune`.

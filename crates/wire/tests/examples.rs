@@ -1,4 +1,4 @@
-//! The examples of Docker's API reference (API 1.51) decode, and what is encoded again says the same.
+//! The examples of Docker's API reference (up to API 1.56) decode, and what is encoded again says the same.
 
 use hull_wire::{
     ContainerCreateRequest, ContainerUpdateRequest, ExecConfig, ExecInspect, HistoryItem, ImageDeleteItem, decode,

@@ -55,8 +55,8 @@ pub struct Head {
     pub upgrade: String,
     /// `Sec-WebSocket-Key` of a client that speaks version 13, or empty.
     pub websocket_key: String,
-    /// `Accept` is exactly `application/json`.
-    pub accepts_json: bool,
+    /// `Accept`, or empty.
+    pub accept: String,
     /// `X-Registry-Auth`, or empty.
     pub registry_auth: String,
     pub(crate) framing: Framing,
@@ -125,7 +125,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         http_11,
         expects_continue: http_11 && fields.expects_continue,
         content_type: fields.content_type,
-        accepts_json: fields.accepts_json,
+        accept: fields.accept,
         registry_auth: fields.registry_auth,
         upgrade: fields.upgrade,
         websocket_key: if fields.websocket_13 { fields.websocket_key } else { String::new() },
@@ -167,7 +167,7 @@ struct Fields {
     upgrade: String,
     websocket_key: String,
     websocket_13: bool,
-    accepts_json: bool,
+    accept: String,
     registry_auth: String,
     buffers: bool,
 }
@@ -212,7 +212,7 @@ impl Fields {
         } else if is("sec-websocket-version") {
             self.websocket_13 = text() == "13";
         } else if is("accept") {
-            self.accepts_json = text() == "application/json";
+            self.accept = text();
         } else if is("user-agent") {
             self.buffers = ["hull", "Docker-Client/"].iter().any(|known| text().starts_with(known));
         } else if is("x-registry-auth") {

@@ -8,7 +8,7 @@ use hull_engine::{
 use hull_types::Fault;
 use hull_wire::IdResponse;
 
-use super::{Answer, Call, archive, json, json_line, missing, no_content};
+use super::{Answer, Call, archive, json, json_line, missing, no_content, pruned, shape};
 use crate::http::{Method, Reply, encode_frame};
 use crate::query::{Query, object, wrong};
 
@@ -16,9 +16,9 @@ use crate::query::{Query, object, wrong};
 pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer {
     use Method::{Delete, Get, Post};
     match (call.head.method, path) {
-        (Get, ["json"]) => list(engine, &call.target.query),
+        (Get, ["json"]) => list(engine, &call),
         (Post, ["create"]) => create(engine, &call).await,
-        (Post, ["prune"]) => json(200, &engine.container_prune(&call.target.query.filters()?).await?),
+        (Post, ["prune"]) => pruned::answer(&call, &engine.container_prune(&call.target.query.filters()?).await?),
         (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
         (_, [who, "archive"]) => archive::route(engine, object("container", who)?, call).await,
         (Get, [who, "attach", "ws"]) => attach_by_websocket(engine, object("container", who)?, &call).await,
@@ -32,10 +32,10 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
 async fn read(engine: &Engine, who: &str, verb: &str, call: &Call) -> Answer {
     let query = &call.target.query;
     match verb {
-        "json" => json(200, &engine.inspect(who, query.flag("size"))?),
+        "json" => json(200, &shape::container(call.target.version, &engine.inspect(who, query.flag("size"))?)?),
         "top" => json(200, &engine.top(who, query.get("ps_args").unwrap_or_default())?),
         "logs" => logs(engine, who, call).await,
-        "stats" => stats(engine, who, query).await,
+        "stats" => stats(engine, who, call).await,
         "changes" => json(200, &engine.changes(who)?),
         "export" => Ok(Reply::archive(engine.export(who)?)),
         other => missing::refuse(Method::Get, &["containers", who, other]),
@@ -52,7 +52,7 @@ async fn act(engine: &Engine, who: &str, verb: &str, call: Call) -> Answer {
         "pause" => no_content(engine.pause(who).await?),
         "unpause" => no_content(engine.unpause(who).await?),
         "rename" => no_content(engine.rename(who, query.get("name").unwrap_or_default()).await?),
-        "update" => json(200, &engine.update(who, call.json()?).await?),
+        "update" => update(engine, who, &call).await,
         "wait" => wait(engine, who, query).await,
         "resize" => {
             engine.resize(who, query.required("h")?, query.required("w")?).await?;
@@ -82,15 +82,28 @@ pub(super) async fn commit(engine: &Engine, call: &Call) -> Answer {
     json(201, &IdResponse { id: engine.commit(request).await? })
 }
 
-fn list(engine: &Engine, query: &Query) -> Answer {
+fn list(engine: &Engine, call: &Call) -> Answer {
+    let query = &call.target.query;
     let limit = query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     let options = ListOptions { all: query.flag("all"), limit, size: query.flag("size"), filters: query.filters()? };
-    json(200, &engine.list(&options)?)
+    let mut list = engine.list(&options)?;
+    shape::containers(call.target.version, &mut list);
+    json(200, &list)
 }
 
 async fn create(engine: &Engine, call: &Call) -> Answer {
     let query = &call.target.query;
-    json(201, &engine.create(query.text("name"), query.text("platform"), call.json()?).await?)
+    let mut request = call.json()?;
+    let warnings = shape::create(call.target.version, &mut request);
+    let mut created = engine.create(query.text("name"), query.text("platform"), request).await?;
+    created.warnings.splice(0..0, warnings);
+    json(201, &created)
+}
+
+async fn update(engine: &Engine, who: &str, call: &Call) -> Answer {
+    let mut request = call.json()?;
+    shape::update(call.target.version, &call.json()?, &mut request);
+    json(200, &engine.update(who, request).await?)
 }
 
 async fn start(engine: &Engine, who: &str, call: &Call) -> Answer {
@@ -162,7 +175,8 @@ async fn logs(engine: &Engine, who: &str, call: &Call) -> Answer {
     Ok(Reply::Stream { content_type: call.output_type(tty), pieces: pieces.boxed(), patient: true })
 }
 
-async fn stats(engine: &Engine, who: &str, query: &Query) -> Answer {
+async fn stats(engine: &Engine, who: &str, call: &Call) -> Answer {
+    let (query, version) = (&call.target.query, call.target.version);
     let stream = query.flag_or("stream", true);
     let one_shot = query.flag("one-shot");
     if stream && one_shot {
@@ -171,7 +185,7 @@ async fn stats(engine: &Engine, who: &str, query: &Query) -> Answer {
     let samples = engine.stats(who, stream, one_shot).await?;
     Ok(Reply::Stream {
         content_type: "application/json",
-        pieces: samples.map(|sample| json_line(&sample)).boxed(),
+        pieces: samples.map(move |sample| json_line(&shape::stats(version, sample))).boxed(),
         patient: false,
     })
 }

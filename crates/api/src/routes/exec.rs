@@ -33,7 +33,7 @@ async fn start(engine: &Engine, id: &str, call: &Call) -> Answer {
         Ok(ExecStarted::Attached(attached)) => {
             Ok(Reply::Hijack { content_type: call.output_type(attached.tty), attached })
         }
-        Err(fault) if !detach && is_of_the_process(&fault) && !call.head.accepts_json => {
+        Err(fault) if !detach && is_of_the_process(&fault) && call.head.accept != "application/json" => {
             Ok(Reply::Hijack { content_type: call.output_type(tty), attached: told_as_output(&fault, tty) })
         }
         Err(fault) => Err(fault),

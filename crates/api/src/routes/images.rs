@@ -6,7 +6,7 @@ use hull_engine::{Engine, ImportOptions};
 use hull_types::{Fault, Kind};
 use hull_wire::JsonMessage;
 
-use super::{Answer, Call, json, json_line, missing, registry};
+use super::{Answer, Call, json, json_line, missing, platform, pruned, registry, shape};
 use crate::http::{Method, Reply};
 use crate::query::Query;
 
@@ -19,16 +19,23 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
             let filters = query.filters()?;
             json(200, &engine.image_list(&filters, query.flag("all"))?)
         }
-        (Post, ["load"]) => progress(engine.image_load(call.body.into_reader())).await,
+        (Post, ["load"]) => {
+            platform::loads(query)?;
+            progress(engine.image_load(call.body.into_reader())).await
+        }
         (Post, ["create"]) => create(engine, call).await,
         (Get, ["search"]) => registry::search(engine, &call).await,
-        (Get, ["get"]) => Ok(Reply::archive(engine.image_save(&query.all("names")).await?)),
-        (Post, ["prune"]) => json(200, &engine.image_prune(&query.filters()?).await?),
+        (Get, ["get"]) => save(engine, &query.all("names"), query).await,
+        (Post, ["prune"]) => pruned::answer(&call, &engine.image_prune(&query.filters()?).await?),
         (Post, ["check"]) => json(200, &engine.image_check(query.flag("repair")).await?),
         (method, ["get" | "prune" | "check"]) => missing::refuse(method, &["images", path[0]]),
-        (Get, [name @ .., "get"]) => Ok(Reply::archive(engine.image_save(&[image(name)?]).await?)),
-        (Get, [name @ .., "json"]) => json(200, &engine.image_inspect(&image(name)?)?),
-        (Get, [name @ .., "history"]) => json(200, &engine.image_history(&image(name)?)?),
+        (Get, [name @ .., "get"]) => save(engine, &[image(name)?], query).await,
+        (Get, [name @ .., "json"]) => inspect(engine, &image(name)?, &call),
+        (Get, [name @ .., "history"]) => {
+            let name = image(name)?;
+            engine.image_platforms(&name, platform::one(query)?.as_slice())?;
+            json(200, &engine.image_history(&name)?)
+        }
         (Post, [name @ .., "tag"]) => {
             let (repo, tag) = (query.get("repo").unwrap_or_default(), query.get("tag").unwrap_or_default());
             engine.image_tag(&image(name)?, repo, tag).await?;
@@ -37,10 +44,31 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         (Post, [name @ .., "push"]) => progress(registry::push(engine, &image(name)?, &call)?).await,
         (method, [.., verb @ ("get" | "attestations")]) => missing::refuse(method, &["images", "", verb]),
         (Delete, name) => {
+            platform::removes(query)?;
             json(200, &engine.image_remove(&image(name)?, query.flag("force"), query.flag("noprune")).await?)
         }
         (method, rest) => missing::refuse(method, &[&["images"], rest].concat()),
     }
+}
+
+async fn save(engine: &Engine, names: &[String], query: &Query) -> Answer {
+    let wanted = platform::all(query)?;
+    for name in names {
+        engine.image_platforms(name, &wanted)?;
+    }
+    Ok(Reply::archive(engine.image_save(names).await?))
+}
+
+fn inspect(engine: &Engine, name: &str, call: &Call) -> Answer {
+    let query = &call.target.query;
+    if call.target.version >= (1, 49) {
+        let wanted = platform::one(query)?;
+        if wanted.is_some() && query.flag("manifests") {
+            return Err(Fault::invalid("conflicting options: manifests and platform options cannot both be set"));
+        }
+        engine.image_platforms(name, wanted.as_slice())?;
+    }
+    json(200, &shape::image(call.target.version, &engine.image_inspect(name)?)?)
 }
 
 fn image(segments: &[&str]) -> Result<String, Fault> {

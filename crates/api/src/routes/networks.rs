@@ -2,7 +2,7 @@
 
 use hull_engine::Engine;
 
-use super::{Answer, Call, json, missing, no_content};
+use super::{Answer, Call, json, missing, no_content, pruned, shape};
 use crate::http::{Method, Reply};
 use crate::query::object;
 
@@ -13,10 +13,12 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
     match (call.head.method, path) {
         (Get, []) => json(200, &engine.network_list(&query.filters()?)?),
         (Post, ["create"]) => json(201, &engine.network_create(call.json()?).await?),
-        (Post, ["prune"]) => json(200, &engine.network_prune(&query.filters()?).await?),
+        (Post, ["prune"]) => pruned::answer(&call, &engine.network_prune(&query.filters()?).await?),
         (Post, [who, "connect"]) => done(engine.network_connect(object("network", who)?, &call.json()?).await?),
         (Post, [who, "disconnect"]) => done(engine.network_disconnect(object("network", who)?, &call.json()?).await?),
-        (Get, [who]) => json(200, &engine.network_inspect(object("network", who)?)?),
+        (Get, [who]) => {
+            json(200, &shape::network(call.target.version, engine.network_inspect(object("network", who)?)?))
+        }
         (Delete, [who]) => no_content(engine.network_remove(object("network", who)?).await?),
         (method, rest) => missing::refuse(method, &[&["networks"], rest].concat()),
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hull_engine::Engine;
 
-use super::{Answer, Call, json, json_line, missing};
+use super::{Answer, Call, json, json_line, missing, shape, usage};
 use crate::http::{Method, Reply};
 
 /// What clients read from a ping besides the common headers: no BuildKit, no swarm.
@@ -22,20 +22,60 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
                 body: Bytes::from_static(b"OK"),
             })
         }
-        (Method::Get, ["info"]) => json(200, &engine.info()?),
-        (Method::Get, ["system", "df"]) => json(200, &engine.disk_usage()?),
+        (Method::Get, ["info"]) => json(200, &shape::info(call.target.version, engine.info()?)),
+        (Method::Get, ["system", "df"]) => usage::usage(engine, call),
         (Method::Get, ["version"]) => json(200, &engine.version()),
         (Method::Get, ["events"]) => events(engine, call),
         (method, path) => missing::refuse(method, path),
     }
 }
 
+/// Media types of a stream of events, of which a client may ask for one. COMPAT(docker 28): else it is told JSON, which it is not.
+const STREAMS: [&str; 3] = ["application/jsonl", "application/x-ndjson", SEQUENCE];
+/// RFC 7464: each document behind a record separator.
+const SEQUENCE: &str = "application/json-seq";
+
 fn events(engine: &Engine, call: &Call) -> Answer {
-    let query = &call.target.query;
+    let (query, version) = (&call.target.query, call.target.version);
     let events = engine.events(query.moment("since")?, query.moment("until")?, query.filters()?)?;
-    Ok(Reply::Stream {
-        content_type: "application/json",
-        pieces: events.map(|event| json_line(&event)).boxed(),
-        patient: false,
-    })
+    let content_type = negotiated(&call.head.accept);
+    let pieces = events.map(move |event| {
+        let line = json_line(&shape::event(version, event));
+        if content_type == SEQUENCE { [b"\x1e", line.as_ref()].concat().into() } else { line }
+    });
+    Ok(Reply::Stream { content_type, pieces: pieces.boxed(), patient: false })
+}
+
+/// The first of the known types that a client puts highest.
+fn negotiated(accept: &str) -> &'static str {
+    let mut best = ("application/json", 0.0);
+    for offer in accept.split(',') {
+        let mut parts = offer.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if let Some(known) = STREAMS.iter().find(|known| known.eq_ignore_ascii_case(name)).filter(|_| weight > best.1) {
+            best = (known, weight);
+        }
+    }
+    best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_choose_the_type_of_a_stream() {
+        for (accept, chosen) in [
+            ("", "application/json"),
+            ("*/*", "application/json"),
+            ("application/json", "application/json"),
+            ("application/jsonl", "application/jsonl"),
+            ("text/html, application/json-seq", "application/json-seq"),
+            ("application/x-ndjson;q=0.5, application/json-seq;q=0.9", "application/json-seq"),
+            ("application/jsonl;q=0", "application/json"),
+        ] {
+            assert_eq!(negotiated(accept), chosen, "{accept}");
+        }
+    }
 }

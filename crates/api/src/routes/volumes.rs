@@ -3,7 +3,7 @@
 use hull_engine::Engine;
 use hull_types::{Fault, Kind};
 
-use super::{Answer, Call, json, missing, no_content};
+use super::{Answer, Call, json, missing, no_content, pruned};
 use crate::http::Method;
 
 /// From this version on `prune` takes anonymous volumes only, unless it is told otherwise.
@@ -18,7 +18,7 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
         (Post, ["create"]) => json(201, &engine.volume_create(&call.json()?)?),
         (Post, ["prune"]) => {
             let all = call.target.version < PRUNE_ANONYMOUS;
-            json(200, &engine.volume_prune(&query.filters()?, all)?)
+            pruned::answer(call, &engine.volume_prune(&query.filters()?, all)?)
         }
         (Get, [name]) => json(200, &engine.volume_inspect(name)?),
         (Delete, [name]) => no_content(engine.volume_remove(name, query.flag("force"))?),

@@ -57,8 +57,17 @@ pub(super) fn process(
         lsm: labels(context, host.privileged, options),
         rlimits: limits(context.host.open_files, &host.resources.ulimits)?,
         oom_score_adj: score(host.oom_score_adj),
-        umask: None,
+        umask: umask(host.umask)?,
     })
+}
+
+fn umask(asked: Option<u32>) -> Result<Option<u32>, Fault> {
+    match asked {
+        Some(bits) if bits > 0o777 => {
+            Err(Fault::invalid(format!("`HostConfig.Umask` {bits} is not a file mode: at most 511 (octal 0777)")))
+        }
+        other => Ok(other),
+    }
 }
 
 /// A profile of the user is read now, so that a bad one is refused before there is a container.

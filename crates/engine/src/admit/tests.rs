@@ -201,6 +201,7 @@ fn samples() -> BTreeMap<&'static str, Value> {
         ("Sysctls", json!({"net.core.somaxconn": "5"})),
         ("Tmpfs", json!({"/t": ""})),
         ("UTSMode", json!("host")),
+        ("Umask", json!(0o077)),
         ("Ulimits", json!([{"Name": "nofile", "Soft": 5, "Hard": 5}])),
         ("UsernsMode", json!("auto")),
         ("VolumeDriver", json!("nfs")),
@@ -236,6 +237,7 @@ fn no_field_of_host_config_is_silently_ignored() {
         runtime: "x".into(),
         mounts: vec![wire::Mount::default()],
         init: Some(true),
+        umask: Some(0),
         resources: wire::Resources { kernel_memory: 1, kernel_memory_tcp: 1, ..Default::default() },
         ..Default::default()
     })

@@ -38,7 +38,7 @@ impl Task {
             admit::update(&self.core.admission(), &self.definition.spec, &self.definition.host_config, request)?;
         if self.container.live().is_some() {
             let mut cgroup = self.core.cgroup(&self.container.view())?;
-            blocking(|| cgroup.update(&admitted.limits)).inspect_err(|_| {
+            blocking(|| cgroup.update(&admitted.writes)).inspect_err(|_| {
                 // Those before the one that the kernel refused are written: what had been asked for is put back.
                 let _ = blocking(|| cgroup.update(&self.definition.spec.limits));
             })?;

@@ -7,7 +7,7 @@ use hull_network::{Definition, Endpoint};
 use hull_types::{ContainerId, Fault, Timestamp};
 use hull_wire as wire;
 
-use super::{BUILTIN, Networks, builtin_id};
+use super::{BUILTIN, Networks, builtin_id, status};
 use crate::container::View;
 use crate::core::Core;
 
@@ -69,6 +69,7 @@ pub(crate) fn inspect(core: &Core, who: &str) -> Result<wire::NetworkResource, F
         };
         shown.containers.insert(id.to_string(), end);
     }
+    shown.status = Some(status::of(&network, &core.networks.users(&network.id)));
     Ok(shown)
 }
 

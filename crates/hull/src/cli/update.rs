@@ -105,6 +105,6 @@ impl Update {
         let pids_limit = self.pids_limit;
         let resources = Resources { pids_limit, ..resources::resources(&flags)? };
         let restart_policy = self.restart.as_deref().map(resources::restart).transpose()?.unwrap_or_default();
-        Ok(ContainerUpdateRequest { resources, restart_policy })
+        Ok(ContainerUpdateRequest { resources, restart_policy, emptied: Vec::new() })
     }
 }

@@ -28,7 +28,7 @@ fn asked(path: &str) -> String {
         "/images/get" => "?names=nosuch",
         _ => "",
     };
-    format!("/v1.51{path}{query}")
+    format!("/v1.56{path}{query}")
 }
 
 /// Nobody knows the path, or not with this method.

@@ -7,6 +7,7 @@
 mod api_hostile;
 mod api_paths;
 mod api_schema;
+mod api_versions;
 mod cgroups;
 mod claims;
 mod cli;

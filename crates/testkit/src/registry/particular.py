@@ -58,6 +58,8 @@ class Registry(Handler):
             return self.token()
         self.note()
         url = urllib.parse.urlsplit(self.path)
+        if url.path == "/v1/search":
+            return self.search(urllib.parse.parse_qs(url.query)["q"][0])
         found = re.fullmatch(r"/v2/(.+?)/(manifests|blobs|tags)/(.+)", url.path)
         if not self.welcome(url.path):
             return
@@ -99,6 +101,11 @@ class Registry(Handler):
         if form.get("offline_token") == ["true"]:
             answer["refresh_token"] = "identity"
         self.answer(200, json.dumps(answer).encode())
+
+    def search(self, term):
+        names = sorted({name for name, _ in MANIFESTS if term in name})
+        found = [{"name": name, "description": "", "star_count": 1, "is_official": False} for name in names]
+        self.answer(200, json.dumps({"num_results": len(found), "query": term, "results": found}).encode())
 
     def tags(self, name, query):
         tags = sorted(tag for known, tag in MANIFESTS if known == name and ":" not in tag)
