@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::{apt, sh};
 
-const PYTHON: [&str; 2] = ["docker==7.1.0", "testcontainers==4.15.0"];
+const PYTHON: [&str; 3] = ["docker==7.1.0", "testcontainers==4.15.0", "schemathesis==4.32.5"];
 const NODE: [&str; 3] = ["dockerode@5.0.1", "testcontainers@11.14.0", "@devcontainers/cli@0.89.0"];
 const NEEDS: &[apt::Need] = &[("python3", "python3"), ("pip3", "python3-pip"), ("node", "nodejs"), ("npm", "npm")];
 
@@ -22,7 +22,7 @@ pub fn fetch() -> Result<()> {
     if fs::read_to_string(dir.join("have")).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
-    python(&dir.join("python")).context("PyPI did not bring docker-py and testcontainers")?;
+    python(&dir.join("python")).context("PyPI did not bring docker-py, testcontainers and schemathesis")?;
     node(&dir.join("node")).context("npm did not bring dockerode, testcontainers and the dev containers' CLI")?;
     Ok(fs::write(dir.join("have"), wanted)?)
 }

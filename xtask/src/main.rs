@@ -15,6 +15,7 @@ mod fuzz;
 mod install;
 mod oracle;
 mod release;
+mod schemathesis;
 mod services;
 mod sh;
 mod test;
@@ -30,6 +31,8 @@ cargo xtask <command>
   test [ARGS]       install what tests need and run all of them, as root; one total
   fuzz [--seconds N] [--seed N] [TARGET...]
                     what strangers send, changed by libFuzzer for a minute each
+  schemathesis [SECONDS]
+                    requests made up from docker's description of the API, to an engine in namespaces of its own
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Some("demo") => demo::run(rest),
         Some("test") => test::run(rest),
         Some("fuzz") => fuzz::run(rest),
+        Some("schemathesis") => schemathesis::run(rest),
         Some("check") => check::run(rest),
         Some("layers") => check::layers::run(),
         Some("bench") => bench::run(rest),

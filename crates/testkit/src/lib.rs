@@ -15,6 +15,7 @@ mod registry;
 mod room;
 mod run;
 mod schema;
+mod watch;
 
 pub use busybox::{busybox_tar, busybox_tree};
 pub use census::Census;
@@ -26,4 +27,5 @@ pub use raw::{Answer, request};
 pub use registry::{Registry, RegistrySettings};
 pub use room::Room;
 pub use run::{Out, at_rest, eventually, hull_binary, kill9, patience, run, within};
-pub use schema::{complaints, complaints_of_refusal, described};
+pub use schema::{complaints, complaints_of_refusal, described, description, operation_of};
+pub use watch::Watch;

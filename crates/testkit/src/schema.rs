@@ -1,8 +1,9 @@
 //! Docker's own description of what its API answers, and whether an answer is like it: types, required fields, words to choose from.
 //!
-//! `data/engine-api.json` is an extract of the Engine API's swagger (Apache-2.0, see its first lines). It is of a later version than the
-//! engine's, so that fields may be missing unless they are required; a field that it does not know is older and may be there.
+//! `data/engine-api.json` is the Engine API's swagger without its texts (Apache-2.0, see its first lines). It is of the newest version, so that
+//! fields may be missing unless they are required; a field that it does not know is older and may be there.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -10,15 +11,66 @@ use serde_json::Value;
 static SWAGGER: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../data/engine-api.json")).expect("JSON"));
 
-/// Each operation that answers with a document, as `GET /containers/{id}/json`.
+/// Schemas of the documents that operations answer with.
+static ANSWERS: LazyLock<BTreeMap<String, &'static Value>> = LazyLock::new(|| {
+    let paths = SWAGGER["paths"].as_object().expect("an object").iter();
+    let operations = paths.flat_map(|(path, methods)| {
+        let methods = methods.as_object().expect("an object").iter();
+        methods.filter_map(move |(method, operation)| {
+            let is_json = |kind: &Value| kind.as_str().is_some_and(|kind| kind.contains("json"));
+            let json = |types: &Value| types.as_array().is_none_or(|list| list.iter().any(is_json));
+            let answers = operation["responses"].as_object()?.iter().filter(|(status, _)| status.starts_with('2'));
+            let schema = answers.map(|(_, answer)| &answer["schema"]).find(|schema| is_document(schema))?;
+            json(&operation["produces"]).then(|| (format!("{} {path}", method.to_uppercase()), schema))
+        })
+    });
+    operations.collect()
+});
+
+fn is_document(schema: &Value) -> bool {
+    schema.is_object() && schema["type"] != "string"
+}
+
+/// Where the description is, for programs of others that read it.
+pub fn description() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/data/engine-api.json"))
+}
+
+/// Each operation that answers with a document, as `GET /containers/{id}/json`; swarm's and plugins' are none of hull's.
 pub fn described() -> impl Iterator<Item = &'static str> {
-    SWAGGER["answers"].as_object().expect("an object").keys().map(String::as_str)
+    let others = ["nodes", "swarm", "services", "tasks", "secrets", "configs", "plugins"];
+    let is_other = move |operation: &&str| others.contains(&operation.split('/').nth(1).unwrap_or_default());
+    ANSWERS.keys().map(String::as_str).filter(move |operation| !is_other(operation))
+}
+
+/// The operation that a request's target, without its version, is one of.
+pub fn operation_of(method: &str, target: &str) -> Option<&'static str> {
+    let path = target.split('?').next().unwrap_or_default();
+    let fits = |template: &str| {
+        let (mut words, mut given) = (template.split('/').peekable(), path.split('/').peekable());
+        while let Some(word) = words.next() {
+            let Some(first) = given.next() else { return false };
+            if word == "{name}" {
+                // A name of an image may hold slashes.
+                while given.peek().is_some() && given.clone().count() > words.clone().count() {
+                    given.next();
+                }
+            } else if !word.starts_with('{') && word != first {
+                return false;
+            }
+        }
+        given.next().is_none()
+    };
+    let named = ANSWERS
+        .keys()
+        .filter(|operation| operation.split_once(' ').is_some_and(|(own, template)| own == method && fits(template)));
+    // `/images/json` is no image called `json`.
+    named.min_by_key(|operation| operation.matches('{').count()).map(String::as_str)
 }
 
 /// What is wrong with this answer of an operation; nothing, if it is as described.
 pub fn complaints(operation: &str, answer: &Value) -> Vec<String> {
-    let schema = &SWAGGER["answers"][operation];
-    assert!(schema.is_object(), "docker's description has no `{operation}`");
+    let schema = ANSWERS.get(operation).unwrap_or_else(|| panic!("docker's description has no `{operation}`"));
     let mut found = Vec::new();
     check(schema, answer, operation, &mut found);
     found
@@ -85,6 +137,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn targets_belong_to_operations() {
+        for (method, target, operation) in [
+            ("GET", "/containers/json?all=1", Some("GET /containers/json")),
+            ("GET", "/containers/one/json", Some("GET /containers/{id}/json")),
+            ("GET", "/images/json", Some("GET /images/json")),
+            ("GET", "/images/127.0.0.1:5000/a/b/json", Some("GET /images/{name}/json")),
+            ("DELETE", "/images/a/b", Some("DELETE /images/{name}")),
+            ("GET", "/containers/one/logs", None),
+            ("POST", "/containers/one/start", None),
+            ("GET", "/volumes/data", Some("GET /volumes/{name}")),
+        ] {
+            assert_eq!(operation_of(method, target), operation, "{method} {target}");
+        }
+    }
 
     #[test]
     fn what_is_not_as_described_is_found() {

@@ -86,3 +86,17 @@ fn the_dev_containers_cli_works_with_hull() {
     assert_eq!(told("exec", &["sh", "-c", script]), "b\nmade\nmine");
     assert_eq!(std::fs::read_to_string(work.join("made-inside")).expect("it is there"), "theirs\n");
 }
+
+/// As long as `HULL_SCHEMATHESIS` says, in seconds (`cargo xtask schemathesis`).
+#[test]
+fn schemathesis_finds_no_request_that_hull_fails_at() {
+    let host = Host::new();
+    let before = host.engine_pid();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/clients/schemathesis_py.py");
+    let seconds = std::env::var("HULL_SCHEMATHESIS").unwrap_or_else(|_| "45".to_owned());
+    let out = run(apart(&host, "python3").arg(script).arg(hull_testkit::description()).arg(&seconds), b"");
+    eprintln!("{}", out.stdout);
+    assert!(out.ok().ends_with("schemathesis is content"), "{out:?}");
+    assert_eq!(host.engine_pid(), before, "the engine has not ended meanwhile");
+    assert!(!host.log().contains("panicked"), "{}", host.log());
+}

@@ -175,3 +175,61 @@ fn events(host: &Host) -> Vec<Value> {
     assert!(events.len() > 10, "{text}");
     events
 }
+
+/// Whatever docker's own client asks and gets in the tests of a life is looked at on its way.
+#[test]
+fn answers_to_the_docker_cli_are_as_described() {
+    if !crate::docker_cli::docker() {
+        return;
+    }
+    let host = Host::new();
+    let watch = host.watch();
+    let docker = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let mut command = host.command("docker");
+        hull_testkit::run(command.env("DOCKER_HOST", watch.address()).args(&words), b"")
+    };
+    for words in [
+        "network create inner",
+        "volume create data",
+        "run -d --name one --network inner -v data:/d -p 127.0.0.1::80 --health-cmd true busybox sleep 1000",
+        "run --rm busybox true",
+        "ps -a --size",
+        "inspect --size one",
+        "exec one touch /x",
+        "top one",
+        "diff one",
+        "stats --no-stream one",
+        "update --pids-limit 50 one",
+        "rename one two",
+        "port two",
+        "logs two",
+        "pause two",
+        "unpause two",
+        "commit two made",
+        "images -a",
+        "image inspect busybox made",
+        "history busybox",
+        "rmi made",
+        "network inspect inner bridge",
+        "network ls",
+        "volume inspect data",
+        "volume ls",
+        "system df -v",
+        "info",
+        "version",
+        "kill two",
+        "wait two",
+        "container prune -f",
+        "network prune -f",
+        "volume prune -af",
+        "image prune -f",
+    ] {
+        let out = docker(words);
+        assert_eq!(out.code, 0, "{words}: {out:?}");
+    }
+    assert_ne!(docker("inspect nosuch").code, 0);
+    let (found, operations) = watch.seen();
+    assert_eq!(found, Vec::<String>::new());
+    assert!(operations.len() > 20, "{operations:?}");
+}

@@ -3,7 +3,7 @@
 use hull_testkit::{Host, eventually};
 
 /// Whether there is a docker CLI; its absence is said, since these tests then show nothing.
-fn docker() -> bool {
+pub(crate) fn docker() -> bool {
     let found = std::process::Command::new("docker").arg("--version").output().is_ok_and(|o| o.status.success());
     if !found {
         eprintln!("no docker CLI on this machine: its tests show nothing");

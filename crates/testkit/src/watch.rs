@@ -1,0 +1,189 @@
+//! [`Watch`]: a socket before the engine's that compares every answer which passes with docker's description.
+//!
+//! It understands HTTP/1.1 as docker's clients speak it: one request after the other, bodies with a length or in chunks. What becomes a
+//! stream of bytes (101, raw streams) is passed on without a look.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::{Host, complaints, complaints_of_refusal, operation_of};
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    found: Vec<String>,
+    operations: std::collections::BTreeSet<String>,
+}
+
+/// The socket; it listens as long as the process lives.
+pub struct Watch {
+    path: PathBuf,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Host {
+    /// A socket for clients whose answers are to be looked at.
+    pub fn watch(&self) -> Watch {
+        let path = self.path().join("watched.sock");
+        let listener = UnixListener::bind(&path).expect("bind");
+        let (seen, engine) = (Arc::new(Mutex::new(Seen::default())), self.socket());
+        let notes = Arc::clone(&seen);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (engine, notes) = (engine.clone(), Arc::clone(&notes));
+                // Either end may go at any moment; what was seen until then counts.
+                thread::spawn(move || drop(serve(client, &engine, &notes)));
+            }
+        });
+        Watch { path, seen }
+    }
+}
+
+impl Watch {
+    /// Where it listens, as DOCKER_HOST has it.
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
+
+    /// What was not as described, and the operations whose answers were looked at.
+    pub fn seen(&self) -> (Vec<String>, Vec<String>) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.found.clone(), seen.operations.iter().cloned().collect())
+    }
+}
+
+type Io<T> = std::io::Result<T>;
+
+fn serve(client: UnixStream, engine: &Path, notes: &Mutex<Seen>) -> Io<()> {
+    let server = UnixStream::connect(engine)?;
+    let (mut from_client, mut from_server) = (BufReader::new(client.try_clone()?), BufReader::new(server.try_clone()?));
+    let (mut to_client, mut to_server) = (client, server);
+    loop {
+        let request = Head::read(&mut from_client)?;
+        to_server.write_all(&request.bytes)?;
+        if request.value("upgrade").is_some() {
+            return splice(from_client, from_server, to_client, to_server);
+        }
+        request.body(&mut from_client, &mut to_server)?;
+        let answer = Head::read(&mut from_server)?;
+        to_client.write_all(&answer.bytes)?;
+        let without = request.word(0) == "HEAD" || matches!(answer.word(1), "204" | "304");
+        let body = if without { Vec::new() } else { answer.body(&mut from_server, &mut to_client)? };
+        look(&request, &answer, &body, notes);
+    }
+}
+
+fn splice(
+    mut one: impl Read + Send + 'static,
+    mut two: impl Read,
+    mut out: UnixStream,
+    mut away: UnixStream,
+) -> Io<()> {
+    let pump = thread::spawn(move || {
+        let _ = std::io::copy(&mut one, &mut away);
+        let _ = away.shutdown(std::net::Shutdown::Write);
+    });
+    let copied = std::io::copy(&mut two, &mut out);
+    let _ = out.shutdown(std::net::Shutdown::Both);
+    let _ = pump.join();
+    copied.map(drop)
+}
+
+fn look(request: &Head, answer: &Head, body: &[u8], notes: &Mutex<Seen>) {
+    let target = request.word(1);
+    let path = match target.strip_prefix("/v").and_then(|rest| rest.find('/').map(|at| &rest[at..])) {
+        Some(path) => path,
+        None => target,
+    };
+    let status = answer.word(1).parse::<u16>().unwrap_or(0);
+    let json = answer.value("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    // Streams of documents are several.
+    let Some(document) = serde_json::from_slice::<Value>(body).ok().filter(|_| json) else { return };
+    let mut seen = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    if status >= 400 {
+        seen.found.extend(complaints_of_refusal(&document));
+    } else if let Some(operation) = operation_of(request.word(0), path) {
+        seen.operations.insert(operation.to_owned());
+        seen.found.extend(complaints(operation, &document));
+    }
+}
+
+/// The lines before a body, as they came.
+struct Head {
+    bytes: Vec<u8>,
+}
+
+impl Head {
+    fn read(from: &mut impl BufRead) -> Io<Self> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            if from.read_until(b'\n', &mut bytes)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(Self { bytes })
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
+    /// A word of the first line.
+    fn word(&self, at: usize) -> &str {
+        self.text().lines().next().and_then(|line| line.split(' ').nth(at)).unwrap_or_default()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let pairs = self.text().lines().filter_map(|line| line.split_once(':'));
+        pairs.map(|(key, value)| (key, value.trim())).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|pair| pair.1)
+    }
+
+    /// Passes the body on piece by piece; the document in it.
+    fn body(&self, from: &mut impl BufRead, to: &mut UnixStream) -> Io<Vec<u8>> {
+        let mut document = Vec::new();
+        if self.value("transfer-encoding").is_none() {
+            let length = self.value("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+            pass(from, to, length, &mut document)?;
+            return Ok(document);
+        }
+        loop {
+            let mut line = Vec::new();
+            from.read_until(b'\n', &mut line)?;
+            to.write_all(&line)?;
+            let text = String::from_utf8_lossy(&line);
+            let length = u64::from_str_radix(text.split(';').next().unwrap_or_default().trim(), 16);
+            let length = length.map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
+            pass(from, to, length, &mut document)?;
+            pass(from, to, 2, &mut Vec::new())?;
+            if length == 0 {
+                return Ok(document);
+            }
+        }
+    }
+}
+
+/// No document is larger: what is, is an archive.
+const LARGEST: usize = 4 << 20;
+
+fn pass(from: &mut impl Read, to: &mut UnixStream, length: u64, document: &mut Vec<u8>) -> Io<()> {
+    let mut piece = [0; 16 * 1024];
+    let mut left = length;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        let count = from.read(&mut piece[..most])?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        to.write_all(&piece[..count])?;
+        if document.len() < LARGEST {
+            document.extend_from_slice(&piece[..count]);
+        }
+        left -= count as u64;
+    }
+    Ok(())
+}
