@@ -18,7 +18,7 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
             (format!("{name} is running; no end is known of it."), String::new())
         }
         (Phase::Running | Phase::Paused | Phase::Stopping(_), Some(death)) => {
-            let (why, hint) = ended(&name, view, death);
+            let (why, hint) = ended(&name, view, death, &lines);
             (format!("{name} is running again since {}. Before: {why}", span(state.started, now)), hint)
         }
         (Phase::Created | Phase::Starting, _) if state.error.is_empty() => {
@@ -28,7 +28,7 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
             (format!("{name} did not start: {}.", state.error.trim_end_matches('.').replace('\n', "; ")), String::new())
         }
         (_, None) => (format!("{name} ended by itself, with success (exit code 0)."), String::new()),
-        (_, Some(death)) => ended(&name, view, death),
+        (_, Some(death)) => ended(&name, view, death, &lines),
     };
     let hint = match (hint.is_empty(), binds.is_empty()) {
         (true, false) => {
@@ -53,13 +53,11 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
 }
 
 /// How a run ended, and what to do.
-fn ended(name: &str, view: &View, death: &Death) -> (String, String) {
+fn ended(name: &str, view: &View, death: &Death, lines: &[String]) -> (String, String) {
     let code = death.code;
     if !death.unseen.is_empty() {
-        return (
-            format!("{name} ended while nobody watched: {}; its exit code is not known.", death.unseen),
-            String::new(),
-        );
+        let why = death.unseen.trim_start_matches("exit code unknown: ");
+        return (format!("{name} ended while nobody watched: {why}; its exit code is not known."), String::new());
     }
     if let Some(oom) = &death.oom {
         return starved(name, death, oom);
@@ -74,7 +72,7 @@ fn ended(name: &str, view: &View, death: &Death) -> (String, String) {
             ),
             String::new(),
         ),
-        (0, _) => itself(name, view, code),
+        (0, _) => itself(name, view, (code, lines)),
         (number, Some(sent)) if sent.signal == number => {
             let hint = if sent.why.contains("had not ended") {
                 "its PID 1 does not end on that signal: handle it, run it with `--init`, or name another with `--stop-signal`"
@@ -112,8 +110,14 @@ fn starved(name: &str, death: &Death, oom: &Oom) -> (String, String) {
 }
 
 /// PID 1 called exit.
-fn itself(name: &str, view: &View, code: i64) -> (String, String) {
+fn itself(name: &str, view: &View, (code, lines): (i64, &[String])) -> (String, String) {
     let command = view.definition.spec.process.argv.first().cloned().unwrap_or_default();
+    if let (127, Some(library)) = (code, missing_library(lines)) {
+        let why = format!(
+            "{name} ended by itself with exit code 127: the loader of `{command}` did not find the library `{library}`."
+        );
+        return (why, "install the library in the image, or use a static binary".into());
+    }
     let shell = i32::try_from(code - 128).ok().filter(|number| (1..=64).contains(number));
     match (code, shell) {
         (0, _) => (format!("{name} ended by itself, with success (exit code 0)."), String::new()),
@@ -135,6 +139,15 @@ fn itself(name: &str, view: &View, code: i64) -> (String, String) {
         ),
         _ => (format!("{name} ended by itself: its command `{command}` returned exit code {code}."), String::new()),
     }
+}
+
+/// The library that the loader says it lacks: glibc's words, and musl's.
+fn missing_library(lines: &[String]) -> Option<&str> {
+    const WORDS: [&str; 2] = ["error while loading shared libraries: ", "Error loading shared library "];
+    lines.iter().rev().find_map(|line| {
+        let (_, rest) = WORDS.iter().find_map(|words| line.split_once(words))?;
+        Some(rest.split(':').next()?.trim())
+    })
 }
 
 /// A signal that hull did not send.
@@ -209,4 +222,19 @@ fn signal(number: i32) -> String {
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.nanos().saturating_sub(from.nanos()).max(0) as f64 / 1e9;
     if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_named_by_both_loaders() {
+        let lines = |text: &str| vec!["before".to_owned(), text.to_owned()];
+        let glibc = "/x: error while loading shared libraries: libz.so.1: cannot open shared object file: No such file";
+        let musl = "Error loading shared library libz.so.1: No such file or directory (needed by /x)";
+        assert_eq!(missing_library(&lines(glibc)), Some("libz.so.1"));
+        assert_eq!(missing_library(&lines(musl)), Some("libz.so.1"));
+        assert_eq!(missing_library(&lines("sh: frob: not found")), None);
+    }
 }

@@ -519,6 +519,10 @@ fn after_a_power_cut_containers_are_known_and_only_those_that_should_start_do() 
         let state = host.inspect("plain")["State"].clone();
         assert_eq!(state["Pid"], 0);
         assert!(state["Error"].as_str().is_some_and(|e| e.contains("exit code")), "it says what is not known: {state}");
+        for (name, words) in [("plain", "ended while nobody watched"), ("always", "is running again")] {
+            let why = host.hull(&["why", name]).ok();
+            assert!(why.contains(words) && why.contains("the machine was restarted"), "{name}: {why}");
+        }
         assert_ne!(host.hull(&["inspect", "brief"]).code, 0, "--rm does not outlive the boot");
         host.hull(&["start", "plain"]).ok();
         assert_eq!(host.hull(&["exec", "plain", "echo", "fine"]).ok(), "fine");

@@ -54,6 +54,11 @@ fn what_ends_by_itself_is_told_apart() {
     host.assert_clean();
 }
 
+/// The path that dynamic programs of this machine name as their loader.
+fn loader() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" }
+}
+
 #[test]
 fn what_cannot_be_executed_is_told_with_its_cause() {
     let host = Host::new();
@@ -72,8 +77,16 @@ fn what_cannot_be_executed_is_told_with_its_cause() {
         let name = |of: &str| format!("{of}-{via}");
         ran(&host, client, &name("foreign"), &["-v", &foreign], &["/x"]);
         ran(&host, client, &name("script"), &["-v", &script], &["/x"]);
-        says(&host, &name("foreign"), &["did not start", "exec format error"]);
+        // A program of this machine with its loader, and without its libraries.
+        let loader = format!("{0}:{0}", loader());
+        ran(&host, client, &name("bare"), &["-v", &loader, "-v", "/usr/bin/env:/x"], &["/x"]);
+        says(
+            &host,
+            &name("foreign"),
+            &["did not start", "exec format error", "the file is for s390x, this machine is"],
+        );
         says(&host, &name("script"), &["did not start", "/no/such/interpreter"]);
+        says(&host, &name("bare"), &["the loader of `/x` did not find the library `libc.so.6`"]);
     }
     host.assert_clean();
 }
