@@ -8,7 +8,7 @@
 use std::os::fd::BorrowedFd;
 
 use hull_sys::cells::Cells;
-use hull_sys::process::{self, CloneArgs, Cloned};
+use hull_sys::process;
 use hull_sys::{Result, caps, fds, pty, signals};
 
 const SIGCHLD: i32 = 17;
@@ -22,13 +22,14 @@ pub(crate) fn start(cells: &Cells) -> Result<()> {
     signals::block_all();
     // ORDER: before the fork, so that the command never sees its parent under another name.
     _ = caps::set_name(c"hull-init");
-    match process::clone_single_threaded(CloneArgs::default())? {
-        Cloned::Child => {
+    // ORDER: behind the limits, which may leave no descriptor for more than a plain fork.
+    match process::fork_single_threaded()? {
+        None => {
             foreground();
             signals::reset_mask_and_pipe();
             Ok(())
         }
-        Cloned::Parent { pid, .. } => {
+        Some(pid) => {
             cells.leave();
             // ORDER: the report socket too, or the keeper would never see it end.
             _ = fds::close_all();

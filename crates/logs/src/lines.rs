@@ -49,7 +49,7 @@ impl LineOptions {
 pub struct Lines {
     reader: Reader,
     options: LineOptions,
-    /// Unfinished lines, used where lines begin with something.
+    /// Unfinished lines: a line is shown as a whole, as docker does. Clients take a frame for a line.
     parts: [Part; 2],
     over: bool,
     flushed: usize,
@@ -82,7 +82,13 @@ impl Lines {
                 None => self.over = true,
                 Some(chunk) if self.options.until.is_some_and(|until| chunk.time > until) => self.over = true,
                 Some(chunk) if !self.options.wants(chunk.stream) => {}
-                Some(chunk) if self.options.is_plain() => return Some((chunk.stream, chunk.bytes)),
+                Some(chunk) if self.options.is_plain() => {
+                    let stream = chunk.stream;
+                    let out = self.whole(chunk);
+                    if !out.is_empty() {
+                        return Some((stream, out));
+                    }
+                }
                 Some(chunk) => {
                     let out = self.stamp(&chunk);
                     if !out.is_empty() {
@@ -92,6 +98,22 @@ impl Lines {
             }
         }
         self.flush()
+    }
+
+    /// Whole lines of the stream as they came; the rest waits.
+    fn whole(&mut self, chunk: Chunk) -> Vec<u8> {
+        let waiting = &mut self.parts[chunk.stream.index()].bytes;
+        let end = chunk.bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        if waiting.is_empty() && end == chunk.bytes.len() {
+            return chunk.bytes;
+        }
+        let mut out = if end > 0 { std::mem::take(waiting) } else { Vec::new() };
+        out.extend_from_slice(&chunk.bytes[..end]);
+        waiting.extend_from_slice(&chunk.bytes[end..]);
+        if waiting.len() >= PART {
+            out.append(waiting);
+        }
+        out
     }
 
     /// Whole lines of the stream, each with its time in front; the rest waits.

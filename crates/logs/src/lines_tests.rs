@@ -72,3 +72,31 @@ fn a_line_in_pieces_gets_one_time() {
     let expected = format!("{} ab\n{} e\n{} c", stamp(2), stamp(3), stamp(2));
     assert_eq!(shown(&log, LineOptions { timestamps: true, ..all() }), expected);
 }
+
+#[test]
+fn no_line_is_shown_in_two_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, err) = (Stream::Stdout, Stream::Stderr);
+    let long = "x".repeat(PART);
+    let log = spool(
+        dir.path(),
+        &[
+            (10, out, "one\ntw"),
+            (20, err, "bad"),
+            (30, out, "o\nthr"),
+            (35, out, &long),
+            (40, out, "ee\n"),
+            (50, out, "five"),
+        ],
+    );
+    let mut lines = Lines::new(log.reader_at_start(), all());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut shown = Vec::new();
+    while let Some((stream, bytes)) = runtime.block_on(lines.next()) {
+        shown.push((stream, String::from_utf8(bytes).unwrap()));
+    }
+    // One that has no end for longer than docker waits is shown in parts.
+    let parts =
+        [(out, "one\n"), (out, "two\n"), (out, &format!("thr{long}")), (out, "ee\n"), (out, "five"), (err, "bad")];
+    assert_eq!(shown, parts.map(|(stream, text)| (stream, text.to_owned())));
+}

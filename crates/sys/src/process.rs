@@ -112,6 +112,26 @@ pub fn clone_single_threaded(args: CloneArgs<'_>) -> Result<Cloned> {
     }
 }
 
+/// `fork` for a process that has a single thread: `None` in the child. It needs no descriptor, so that it also works where the limit of
+/// open files leaves none.
+pub fn fork_single_threaded() -> Result<Option<Pid>> {
+    let single = THREADS_KNOWN_SINGLE.load(Ordering::Relaxed) || count_threads() == 1;
+    if !single {
+        return Err(Error::new("fork() in a process with threads", Errno::DEADLK));
+    }
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: there is one thread; a null stack means a copy of the caller's, as after fork, and nothing is stored.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as u64, null, null, null, 0u64) });
+    let pid = pid.named(|| "clone(SIGCHLD)".to_owned())?;
+    match i32::try_from(pid).ok() {
+        Some(0) => Ok(None),
+        pid => match pid.and_then(Pid::from_raw) {
+            Some(pid) => Ok(Some(pid)),
+            None => Err(Error::new("clone(SIGCHLD)", Errno::RANGE)),
+        },
+    }
+}
+
 /// Set once the process was seen to have one thread and has asked to clone on that ground.
 static THREADS_KNOWN_SINGLE: AtomicBool = AtomicBool::new(false);
 

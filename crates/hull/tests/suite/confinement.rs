@@ -95,6 +95,17 @@ fn ulimits_are_the_processes() {
         limits.lines().find(|l| l.starts_with("Max open files")).expect("a line").split_whitespace().collect();
     assert_eq!(&files[3..5], ["100", "200"]);
     assert!(limits.lines().any(|l| l.starts_with("Max core file size") && l.contains(" 0 ")), "{limits}");
+    // A limit that leaves no room for more than the standard streams hinders nothing of the start.
+    for flags in [&["--init"][..], &["--init", "-t"], &["--network", "none"], &["--user", "5:5", "--read-only"]] {
+        let script = "ulimit -n; echo done";
+        assert_eq!(
+            host.sh(&[&["--ulimit", "nofile=5:5"], flags].concat(), script).replace('\r', ""),
+            "5\ndone",
+            "{flags:?}"
+        );
+    }
+    let few = host.sleeper(&["--init", "--ulimit", "nofile=5:5"]);
+    assert_eq!(host.hull(&["exec", &few, "sh", "-c", "ulimit -n"]).ok(), "5");
     for bad in ["nofile=200:100", "nofiles=1", "nofile=x"] {
         host.hull(&["run", "--rm", "--ulimit", bad, "busybox", "true"]).fails(125);
     }
