@@ -316,7 +316,7 @@ impl Cgroup {
         })
     }
 
-    fn v2_writes(&self, limits: &Limits, fresh: bool) -> Vec<Write> {
+    pub(crate) fn v2_writes(&self, limits: &Limits, fresh: bool) -> Vec<Write> {
         let needs_support = limits.memory_swap.is_some()
             || limits.memory.is_some()
             || limits.blkio_weight.is_some()
@@ -332,7 +332,7 @@ impl Cgroup {
         v2::writes(limits, &now)
     }
 
-    fn v1_writes(&self, limits: &Limits, fresh: bool) -> Result<Vec<Write>, Error> {
+    pub(crate) fn v1_writes(&self, limits: &Limits, fresh: bool) -> Result<Vec<Write>, Error> {
         let needs_support = limits.memory_swap.is_some()
             || limits.memory == Some(-1)
             || limits.blkio_weight.is_some()

@@ -41,7 +41,7 @@ pub use group::{Cgroup, Join};
 pub use host::{Host, Version};
 pub use layout::Hierarchy;
 pub use limits::{DeviceRate, DeviceWeight, HugetlbLimit, Limits};
-pub use look::{Limit, What};
+pub use look::{Beginning, Limit, What};
 pub use stats::{BlkioEntry, BlkioStats, Counter, CpuStats, Further, MemoryStats, PidsStats, Stats};
 pub use support::Support;
 pub use v2::weight_of_shares;

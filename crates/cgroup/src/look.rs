@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::group::Cgroup;
+use crate::limits::Limits;
 
 /// One limit as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub struct Limit {
     pub used: Option<u64>,
     /// The kernel's counters: name, count.
     pub events: Vec<(String, u64)>,
+}
+
+/// What is written in one directory of a new group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The directory, whole path.
+    pub directory: PathBuf,
+    /// v1: processors and memory nodes are the parent's at first, or no process could enter.
+    pub inherits_cpus: bool,
+    /// File and value, in order.
+    pub writes: Vec<(String, String)>,
 }
 
 /// What a limit bounds.
@@ -97,6 +109,32 @@ impl Cgroup {
         }
         let places = self.hierarchies().map(|one| (one.controllers.clone(), one.mountpoint.join(self.below_root())));
         Ok(places.collect())
+    }
+
+    /// What was written when the group was new, had it these limits: for telling, writes nothing. v2 has no file for device
+    /// rules.
+    pub fn beginning(&self, limits: &Limits) -> Result<Vec<Beginning>, Error> {
+        let mut all: Vec<Beginning> = if self.is_v2() {
+            let (dir, _) = self.tree("")?;
+            vec![Beginning { directory: dir.at(self.id()), ..Beginning::default() }]
+        } else {
+            let places = self.hierarchies().map(|one| Beginning {
+                directory: one.mountpoint.join(self.below_root()),
+                inherits_cpus: one.carries("cpuset"),
+                writes: Vec::new(),
+            });
+            places.collect()
+        };
+        let writes = if self.is_v2() { self.v2_writes(limits, true) } else { self.v1_writes(limits, true)? };
+        for write in writes {
+            let (dir, _) = self.tree(write.controller)?;
+            let directory = dir.at(self.id());
+            let values = write.values.into_iter().map(|value| (write.file.clone(), value));
+            if let Some(place) = all.iter_mut().find(|place| place.directory == directory) {
+                place.writes.extend(values);
+            }
+        }
+        Ok(all)
     }
 
     /// How long tasks waited for want of something: `cpu`, `memory`, `io`, and the file's text. v2 only.

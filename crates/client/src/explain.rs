@@ -1,6 +1,6 @@
 //! What docker has nothing like: what a container is.
 
-use hull_wire::{Explanation, Postmortem, StartStory};
+use hull_wire::{ByHand, Explanation, Postmortem, StartStory};
 
 use crate::Client;
 use crate::error::Error;
@@ -16,6 +16,11 @@ impl Client {
     /// What was done when in a container's latest start; also for a while after it was removed.
     pub fn container_start_story(&self, who: &str) -> Result<StartStory, Error> {
         self.call(Request::new("GET", &["hull", "containers", who, "start"]))?.json()
+    }
+
+    /// A running container as a shell script that makes another one like it.
+    pub fn container_by_hand(&self, who: &str) -> Result<ByHand, Error> {
+        self.call(Request::new("GET", &["hull", "containers", who, "by-hand"]))?.json()
     }
 
     /// Why a container ended; also for a while after it was removed.

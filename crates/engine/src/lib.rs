@@ -7,6 +7,7 @@
 
 pub mod admit;
 mod attach;
+mod by_hand;
 mod config;
 mod container;
 mod copy;

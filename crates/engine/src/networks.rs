@@ -188,7 +188,7 @@ impl Networks {
     }
 
     /// Networks and, for one of this host's own, routes that a new pool must not overlap.
-    fn taken(&self, own: bool) -> Result<Vec<Net>, Fault> {
+    pub fn taken(&self, own: bool) -> Result<Vec<Net>, Fault> {
         let mut taken = if own { self.switch.taken()? } else { Vec::new() };
         let inner = self.lock();
         taken.extend(inner.known.values().flat_map(|network| network.subnets.iter().map(|subnet| subnet.net)));
@@ -196,7 +196,7 @@ impl Networks {
     }
 
     /// A pool for a network that names no subnet.
-    fn free_pool(&self, taken: &[Net]) -> Result<Net, Fault> {
+    pub fn free_pool(&self, taken: &[Net]) -> Result<Net, Fault> {
         let pools = self.settings.as_ref().map(|settings| &*settings.pools).unwrap_or_default();
         Ok(ipam::free_pool(pools, taken)?)
     }

@@ -5,6 +5,7 @@
 //! What was made is undone when a later part fails; undo errors are told with the cause.
 //! Knows nothing of the API, of records and of the keeper.
 
+pub(crate) mod by_hand;
 mod cgroup;
 mod devices;
 mod etc;

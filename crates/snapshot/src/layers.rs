@@ -72,6 +72,11 @@ impl Snapshots {
         serde_json::from_str(&text).map(Some).map_err(|error| damaged(error.to_string()))
     }
 
+    /// Where the files of a layer lie, for telling.
+    pub fn layer_path(&self, chain_id: &Digest) -> std::path::PathBuf {
+        self.inner.root.join("layers").join(chain_id.hex()).join("fs")
+    }
+
     /// All visible layers.
     ///
     /// # Errors

@@ -56,6 +56,12 @@ wire! {
         what: String,
     }
 
+    /// `GET /hull/containers/{id}/by-hand`: a container as a script of bash, and what differs in what that makes.
+    struct ByHand {
+        script: String,
+        differences: Vec<String>,
+    }
+
     /// A fact of the kernel.
     struct ExplainedFact {
         name: String,

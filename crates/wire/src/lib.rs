@@ -40,7 +40,7 @@ pub use decode::{Empty, Error, decode};
 pub use events::{Actor, EventMessage};
 pub use exec::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdResponse};
 pub use explain::{
-    ExplainedConfinement, ExplainedFact, ExplainedGroup, ExplainedIds, ExplainedInterface, ExplainedLayer,
+    ByHand, ExplainedConfinement, ExplainedFact, ExplainedGroup, ExplainedIds, ExplainedInterface, ExplainedLayer,
     ExplainedLimit, ExplainedLimits, ExplainedMount, ExplainedNamespace, ExplainedNetwork, ExplainedProcess,
     ExplainedRoot, ExplainedTask, Explanation, Postmortem, StartStep, StartStory,
 };

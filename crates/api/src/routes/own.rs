@@ -19,6 +19,7 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
             json(200, &engine.explain(object("container", who)?, &names)?)
         }
         (Method::Get, ["containers", who, "start"]) => json(200, &engine.start_story(object("container", who)?)?),
+        (Method::Get, ["containers", who, "by-hand"]) => json(200, &engine.by_hand(object("container", who)?)?),
         (Method::Get, ["containers", who, "postmortem"]) => json(200, &engine.postmortem(object("container", who)?)?),
         (method, rest) => missing::refuse(method, &[&["hull"], rest].concat()),
     }

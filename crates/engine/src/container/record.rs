@@ -72,6 +72,14 @@ impl Definition {
         self.host_config.auto_remove
     }
 
+    /// How many layers its root file system stands on.
+    pub fn base_layers(&self) -> usize {
+        match &self.base {
+            Base::Layers(chain) => chain.len(),
+            Base::Host => 0,
+        }
+    }
+
     /// Its restart policy may start it by itself.
     pub fn restarts(&self) -> bool {
         !matches!(self.host_config.restart_policy.name.as_str(), "" | "no")

@@ -3,7 +3,7 @@
 use hull_wire as wire;
 
 use super::{Engine, Result};
-use crate::{explain, story, why};
+use crate::{by_hand, explain, story, why};
 
 impl Engine {
     /// `GET /hull/containers/{id}/explain`: what a running container is, read from the kernel now. The seccomp filter's verdict
@@ -15,6 +15,11 @@ impl Engine {
     /// `GET /hull/containers/{id}/start`: what was done when in a container's latest start, also for a while after it was removed.
     pub fn start_story(&self, who: &str) -> Result<wire::StartStory> {
         story::story(&self.core, who)
+    }
+
+    /// `GET /hull/containers/{id}/by-hand`: a running container as a shell script that makes another one like it.
+    pub fn by_hand(&self, who: &str) -> Result<wire::ByHand> {
+        by_hand::by_hand(&self.core, &*self.container(who)?)
     }
 
     /// `GET /hull/containers/{id}/postmortem`: why a container ended, also for a while after it was removed.

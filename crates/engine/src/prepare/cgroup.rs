@@ -15,9 +15,13 @@ use super::{Parts, StartInput};
 
 /// Makes it. The caller removes it if the preparation fails later.
 pub(super) fn create(parts: &Parts, id: &ContainerId, spec: &Spec, granted: &Granted) -> Result<Cgroup, Fault> {
-    let mut limits: Limits = spec.limits.clone();
-    limits.devices = if spec.privileged { None } else { Some(rules(spec, granted)) };
-    Ok(parts.cgroups.create(parent(parts, spec), id.as_str(), &limits)?)
+    Ok(parts.cgroups.create(parent(parts, spec), id.as_str(), &limits(spec, granted))?)
+}
+
+/// All of its limits, devices among them.
+pub(super) fn limits(spec: &Spec, granted: &Granted) -> Limits {
+    let devices = if spec.privileged { None } else { Some(rules(spec, granted)) };
+    Limits { devices, ..spec.limits.clone() }
 }
 
 /// Finds that of a running container.

@@ -152,7 +152,7 @@ impl Granted {
 }
 
 /// Where the host has the node that the container sees at `path`.
-fn host_path(spec: &Spec, path: &Path) -> PathBuf {
+pub(super) fn host_path(spec: &Spec, path: &Path) -> PathBuf {
     let mapped = spec.devices.iter().rev().find_map(|mapping| {
         let below = path.strip_prefix(&mapping.container).ok()?;
         let host = PathBuf::from(&mapping.host);

@@ -185,7 +185,7 @@ pub(super) fn image(
 }
 
 /// COMPAT(runc): a tmpfs over an existing directory keeps its mode.
-fn covered_mode(root: BorrowedFd<'_>, target: &Path) -> Result<Option<u32>, Fault> {
+pub(super) fn covered_mode(root: BorrowedFd<'_>, target: &Path) -> Result<Option<u32>, Fault> {
     let Some(place) = files::find_beneath(root, target)? else { return Ok(None) };
     let stat = files::stat(&place)?;
     Ok(files::is_directory(&stat).then_some(stat.st_mode & 0o7777))

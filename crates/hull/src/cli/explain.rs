@@ -24,6 +24,9 @@ pub(crate) struct Explain {
     /// Say what the seccomp filter does with this system call
     #[arg(long, value_name = "list", value_delimiter = ',')]
     syscall: Vec<String>,
+    /// Print a shell script that makes another container like it, of ordinary commands
+    #[arg(long, conflicts_with = "syscall")]
+    by_hand: bool,
     #[arg(value_name = "CONTAINER", hide = true)]
     container: String,
 }
@@ -42,6 +45,10 @@ impl Spoken for Explain {
             } else {
                 io::print(&start::page(&story, colour(&stdout()))).map(|()| 0)
             };
+        }
+        if self.by_hand {
+            let told = context.client()?.container_by_hand(&self.container).map_err(Fault::from)?;
+            return if self.json { document(&told) } else { io::print(&told.script).map(|()| 0) };
         }
         let explanation = context.client()?.container_explain(&self.container, &self.syscall).map_err(Fault::from)?;
         if self.json {

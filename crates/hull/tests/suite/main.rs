@@ -8,6 +8,7 @@ mod api_hostile;
 mod api_paths;
 mod api_schema;
 mod api_versions;
+mod by_hand;
 mod cgroups;
 mod claims;
 mod cli;

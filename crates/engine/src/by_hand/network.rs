@@ -1,0 +1,224 @@
+//! The network of a script: a bridge, a wire and a table of its own beside the engine's, in a subnet that nobody has.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hull_network::ports::Published;
+use hull_network::{Definition, Endpoint, Net};
+
+use super::shell::{Lines, clean, quote};
+
+/// One network, and the subnet that stands in for each of its own.
+pub(super) struct Place {
+    pub network: Arc<Definition>,
+    pub endpoint: Endpoint,
+    pub stands_in: Vec<Net>,
+}
+
+impl Place {
+    /// The address in the subnet that stands in, as far from its beginning as the other.
+    pub fn moved(&self, address: IpAddr) -> Net {
+        let pair = self.network.subnets.iter().zip(&self.stands_in).find(|(subnet, _)| subnet.net.contains(address));
+        match pair {
+            Some((subnet, new)) => Net { address: moved(address, subnet.net, *new), prefix: new.prefix },
+            None => Net { address, prefix: if address.is_ipv4() { 32 } else { 128 } },
+        }
+    }
+}
+
+fn moved(address: IpAddr, from: Net, to: Net) -> IpAddr {
+    match (address, from.network().address, to.network().address, to.last()) {
+        (IpAddr::V4(address), IpAddr::V4(from), IpAddr::V4(to), IpAddr::V4(last)) => {
+            let room = last.to_bits() - to.to_bits();
+            Ipv4Addr::from_bits(to.to_bits() | ((address.to_bits() - from.to_bits()) & room)).into()
+        }
+        (IpAddr::V6(address), IpAddr::V6(from), IpAddr::V6(to), _) => {
+            Ipv6Addr::from_bits(to.to_bits() | (address.to_bits() - from.to_bits())).into()
+        }
+        (address, ..) => address,
+    }
+}
+
+/// What stands in for a subnet: of IPv4 a pool that is free, of IPv6 its neighbour.
+pub(super) fn stand_in(of: Net, free: Option<Net>) -> Net {
+    match (of.network().address, free) {
+        (IpAddr::V4(_), Some(free)) => Net { address: free.address, prefix: free.prefix.max(of.prefix) },
+        (IpAddr::V6(address), _) => {
+            let address = Ipv6Addr::from_bits(address.to_bits() ^ (1 << 112)).into();
+            Net { address, prefix: of.prefix }
+        }
+        (_, None) => of,
+    }
+}
+
+/// The host's port that stands in for one that the running container has.
+pub(super) fn other_port(port: u16) -> u16 {
+    port.checked_add(10_000).unwrap_or_else(|| port - 10_000)
+}
+
+/// All of them. `tag`: what names of links and of the table begin with.
+pub(super) fn lines(tag: &str, places: &[Place], ports: &[Published]) -> String {
+    let mut out = Lines::default();
+    for (number, place) in places.iter().enumerate() {
+        wire(&mut out, &format!("{tag}-{number}"), place);
+    }
+    rules(&mut out, tag, places, ports);
+    out.0
+}
+
+fn wire(out: &mut Lines, bridge: &str, place: &Place) {
+    let Place { network, endpoint, .. } = place;
+    let link = quote(&endpoint.name);
+    out.say(&format!(
+        "The network {}: a bridge, which is a switch inside this machine, and the machine's own address on it.",
+        clean(&network.name)
+    ));
+    out.run(format!("ip link add {bridge} type bridge"));
+    for subnet in &network.subnets {
+        let own = place.moved(subnet.gateway);
+        let more = if own.address.is_ipv4() { "" } else { " nodad" };
+        out.run(format!("ip addr add {own} dev {bridge}{more}"));
+    }
+    out.run(format!("ip link set {bridge} up"));
+    if !network.internal {
+        out.run("echo 1 > /proc/sys/net/ipv4/ip_forward    # this machine passes packets on; it stays so");
+    }
+    out.run(format!("echo 1 > /proc/sys/net/ipv4/conf/{bridge}/route_localnet    # 127.0.0.1:PORT may lead there"));
+    out.say(
+        "The wire: a pair of links. One end is a port of the switch, the other is put into the container's network.",
+    );
+    let mtu = network.mtu.map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+    out.run(format!(
+        "ip link add {bridge}p{mtu} type veth peer name {link} address {}{mtu} netns \"$holder\"",
+        endpoint.mac
+    ));
+    out.run(format!("ip link set {bridge}p master {bridge} up"));
+    let v6 = endpoint.address(false).is_some();
+    let (setting, value) = if v6 { ("accept_ra", 0) } else { ("disable_ipv6", 1) };
+    out.run(format!("within sh -c 'echo {value} > /proc/sys/net/ipv6/conf/\"$1\"/{setting}' sh {link} || true"));
+    for address in &endpoint.addresses {
+        let more = if address.address.is_ipv4() { "" } else { " nodad" };
+        out.run(format!("within ip addr add {} dev {link}{more}", place.moved(address.address)));
+    }
+    for (path, value) in &endpoint.sysctls {
+        out.run(format!(
+            "within sh -c 'echo \"$1\" > \"$2\"' sh {} {}",
+            quote(value),
+            quote(&format!("/proc/sys/{path}"))
+        ));
+    }
+    out.run(format!("within ip link set {link} up"));
+    let leads = endpoint.gateway && !network.internal;
+    for subnet in network.subnets.iter().filter(|_| leads) {
+        let gateway = place.moved(subnet.gateway).address;
+        if endpoint.address(gateway.is_ipv4()).is_some() {
+            let family = if gateway.is_ipv4() { "" } else { "-6 " };
+            out.run(format!("within ip {family}route add default via {gateway} dev {link}"));
+        }
+    }
+}
+
+/// The table: who may send what to whom, and which ports lead to the container.
+fn rules(out: &mut Lines, tag: &str, places: &[Place], ports: &[Published]) {
+    out.say(
+        "The rules, in a table of their own. `pre` and `out` turn the address of a published port into the container's; `post` \
+         lets the container leave under this machine's address; `forward` lets in answers, neighbours and published ports, \
+         and nothing else.",
+    );
+    let mut table = Lines::default();
+    table.run(format!("table inet {tag} {{"));
+    let chain = |table: &mut Lines, head: &str, rules: &[String]| {
+        table.run(format!("    chain {head}"));
+        rules.iter().for_each(|rule| table.run(format!("        {rule}")));
+        table.run("    }");
+    };
+    let bridges: Vec<String> = (0..places.len()).map(|number| format!("{tag}-{number}")).collect();
+    let raw = bridges.iter().map(|bridge| format!("iifname \"{bridge}\" ip daddr 127.0.0.0/8 drop"));
+    chain(&mut table, "raw { type filter hook prerouting priority -300;", &raw.collect::<Vec<_>>());
+    let main = places.iter().find(|place| place.endpoint.gateway).or(places.first());
+    let leads: Vec<String> = ports.iter().filter_map(|port| main.and_then(|main| lead(main, port))).collect();
+    let foreign = "iifname != \"lo\" ip daddr 127.0.0.0/8 return".to_owned();
+    chain(&mut table, "pre { type nat hook prerouting priority -100;", &[&[foreign], &leads[..]].concat());
+    chain(&mut table, "out { type nat hook output priority -100;", &leads);
+    let (mut post, mut forward) = (Vec::new(), Vec::new());
+    for (place, bridge) in places.iter().zip(&bridges) {
+        for net in &place.stands_in {
+            let family = if net.address.is_ipv4() { "ip" } else { "ip6" };
+            if place.network.masquerade && !place.network.internal {
+                post.push(format!("{family} saddr {net} oifname != \"{bridge}\" masquerade"));
+            }
+            post.push(format!("{family} saddr {net} oifname \"{bridge}\" ct status dnat masquerade"));
+        }
+        post.push(format!("ip saddr 127.0.0.0/8 oifname \"{bridge}\" masquerade"));
+        forward.push(format!("oifname \"{bridge}\" ct state established,related accept"));
+        if place.network.icc {
+            forward.push(format!("iifname \"{bridge}\" oifname \"{bridge}\" accept"));
+        }
+        if main.is_some_and(|main| main.endpoint.id == place.endpoint.id) {
+            forward.extend(ports.iter().filter_map(|port| open(place, bridge, port)));
+        }
+        forward.push(format!("oifname \"{bridge}\" drop"));
+        if place.network.internal {
+            forward.push(format!("iifname \"{bridge}\" drop"));
+        }
+    }
+    chain(&mut table, "post { type nat hook postrouting priority 100;", &post);
+    chain(&mut table, "forward { type filter hook forward priority 0;", &forward);
+    table.run("}");
+    out.run("nft -f - <<'RULES'");
+    out.run(table.0.trim_end());
+    out.run("RULES");
+}
+
+/// `ip` or `ip6`, and the container's address behind a port.
+fn target(main: &Place, port: &Published) -> Option<(&'static str, IpAddr)> {
+    let to = main.moved(main.endpoint.address(port.address.is_ipv4())?).address;
+    Some((if to.is_ipv4() { "ip" } else { "ip6" }, to))
+}
+
+fn lead(main: &Place, port: &Published) -> Option<String> {
+    let (family, to) = target(main, port)?;
+    let at = if port.address.is_unspecified() {
+        let version = if to.is_ipv4() { "ipv4" } else { "ipv6" };
+        format!("meta nfproto {version} fib daddr type local")
+    } else {
+        format!("{family} daddr {}", port.address)
+    };
+    let socket = std::net::SocketAddr::new(to, port.port);
+    Some(format!("{at} {} dport {} dnat {family} to {socket}", port.protocol.name(), other_port(port.host)))
+}
+
+fn open(place: &Place, bridge: &str, port: &Published) -> Option<String> {
+    let (family, to) = target(place, port)?;
+    let protocol = port.protocol.name();
+    Some(format!("oifname \"{bridge}\" ct status dnat {family} daddr {to} {protocol} dport {} accept", port.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> Net {
+        let (address, prefix) = text.split_once('/').unwrap();
+        Net { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+    }
+
+    #[test]
+    fn an_address_keeps_its_place_in_another_subnet() {
+        for (address, from, free, to) in [
+            ("172.17.0.2", "172.17.0.0/16", "172.18.0.0/16", "172.18.0.2"),
+            ("10.77.0.9", "10.77.0.0/24", "172.18.0.0/16", "172.18.0.9"),
+            ("10.1.2.3", "10.0.0.0/8", "172.18.0.0/16", "172.18.2.3"),
+            ("fd00:1::2", "fd00:1::/64", "172.18.0.0/16", "fd01:1::2"),
+        ] {
+            let (from, address) = (net(from), address.parse().unwrap());
+            let to: IpAddr = to.parse().unwrap();
+            assert_eq!(moved(address, from, stand_in(from, Some(net(free)))), to);
+        }
+    }
+
+    #[test]
+    fn another_port_is_a_port() {
+        assert_eq!([80, 55_535, 55_536, 65_535].map(other_port), [10_080, 65_535, 45_536, 55_535]);
+    }
+}
