@@ -54,6 +54,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let images = blocking(|| images(&config.root, durable.clone(), (*parts.snapshots).clone()))?;
     let janitor = Janitor::start(Arc::clone(&parts), Arc::clone(networks.switch()), config.pools.then_some(POOLED))?;
     let transfers = Transfers::new(images.content(), &config.version, settings.now().registries.as_ref());
+    let remembered = blocking(|| crate::why::Remembered::load(&durable, &fleeting));
     let core = Arc::new(Core {
         facts: Facts {
             root: config.root,
@@ -81,7 +82,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         events: Events::new(),
         collector: hull_logs::Collector::start()?,
         execs: Execs::default(),
-        remembered: crate::why::Remembered::default(),
+        remembered,
         stories: crate::story::Stories::default(),
         janitor,
         runtime: tokio::runtime::Handle::current(),

@@ -2,10 +2,9 @@
 //! removed is remembered for a while.
 
 mod judge;
+mod remembered;
 
-use std::collections::VecDeque;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use hull_launch::spec::MountKind;
@@ -16,54 +15,28 @@ use hull_wire as wire;
 use crate::container::{Container, View};
 use crate::core::Core;
 use crate::error::Error;
+pub(crate) use remembered::{Coming, Remembered};
 
 /// Lines of output that are told.
 const LINES: u64 = 5;
 /// Bytes of one of them.
 const LINE: usize = 500;
-/// Removed containers that are remembered.
-const REMEMBERED: usize = 200;
-
-/// Why the latest removed containers ended, the newest last. They are forgotten with the engine.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<VecDeque<Arc<wire::Postmortem>>>);
-
-impl Remembered {
-    fn push(&self, found: wire::Postmortem) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == REMEMBERED {
-            all.pop_front();
-        }
-        all.push_back(Arc::new(found));
-    }
-
-    /// The latest of this name or (beginning of the) id.
-    fn find(&self, who: &str) -> Option<wire::Postmortem> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = who.strip_prefix('/').unwrap_or(who);
-        let named = all.iter().rev().find(|found| found.name == name);
-        let found = named.or_else(|| all.iter().rev().find(|found| who.len() >= 4 && found.id.starts_with(who)));
-        found.map(|found| (**found).clone())
-    }
-}
-
 /// `GET /hull/containers/{id}/postmortem`.
 pub(crate) fn why(core: &Core, who: &str) -> Result<wire::Postmortem, Fault> {
     match core.resolve(who) {
         Ok(container) => Ok(find(&container, &container.view())),
         Err(Error::NoSuchContainer(name)) => core.remembered.find(who).ok_or_else(|| {
-            Fault::from(Error::NoSuchContainer(name))
-                .hint("of removed containers the latest are remembered, until the engine ends")
+            Fault::from(Error::NoSuchContainer(name)).hint("of removed containers only the latest are remembered")
         }),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Keeps what is to be said of a container that is about to be forgotten.
-pub(crate) fn remember(core: &Core, container: &Container, view: &View) {
-    if view.state.ever_started || !view.state.error.is_empty() {
-        core.remembered.push(wire::Postmortem { removed: true, ..find(container, view) });
-    }
+/// What is to be remembered of a container that is about to be removed; nothing of one that never was to run.
+pub(crate) fn remember(core: &Core, container: &Container, view: &View) -> Option<Coming> {
+    let ran = view.state.ever_started || !view.state.error.is_empty();
+    let found = || wire::Postmortem { removed: true, ..find(container, view) };
+    ran.then(|| core.remembered.prepare(found(), view.definition.ephemeral()))
 }
 
 fn find(container: &Container, view: &View) -> wire::Postmortem {

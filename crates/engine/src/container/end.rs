@@ -16,6 +16,7 @@ use super::task::Task;
 use super::{Ending, View};
 use crate::core::blocking;
 use crate::janitor::Job;
+use crate::why::Coming;
 
 /// docker's code for a run whose end nobody saw.
 pub(crate) const UNKNOWN_EXIT: i64 = 255;
@@ -152,19 +153,23 @@ impl Task {
             self.trouble = Some(error.into());
             return Input::NotDestroyed { started_before: self.state.ever_started };
         }
-        let deleted = self.core.write(&self.definition, |tx| {
-            tx.delete::<Definition>(id.as_str())?;
-            tx.delete::<State>(id.as_str())?;
-            Ok(())
-        });
-        if let Err(error) = deleted {
+        // ORDER: before its log is closed. What was published is older than the end of a run that takes it along.
+        let view = View { definition: Arc::clone(&self.definition), state: self.state.clone() };
+        let coming = crate::why::remember(&self.core, &self.container, &view);
+        let delete = |coming: Option<&Coming>| {
+            self.core.write(&self.definition, |tx| {
+                tx.delete::<Definition>(id.as_str())?;
+                tx.delete::<State>(id.as_str())?;
+                coming.map_or(Ok(()), |coming| coming.write(tx))
+            })
+        };
+        // A full disk lets a row go, and takes no other.
+        if let Err(error) = delete(coming.as_ref()).or_else(|_| delete(None)) {
             let name = &self.definition.name;
             self.trouble = Some(Fault::internal(format!("cannot remove container `{name}`")).cause(error));
             return Input::NotDestroyed { started_before: self.state.ever_started };
         }
-        // ORDER: before its log is closed. What was published is older than the end of a run that takes it along.
-        let view = View { definition: Arc::clone(&self.definition), state: self.state.clone() };
-        crate::why::remember(&self.core, &self.container, &view);
+        coming.into_iter().for_each(|coming| self.core.remembered.add(coming));
         if with_volumes {
             self.remove_anonymous_volumes();
         }

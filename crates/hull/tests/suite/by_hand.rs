@@ -7,12 +7,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use hull_testkit::{Host, eventually, run};
+use hull_testkit::{Host, eventually, patience, run, within};
 use serde_json::Value;
 
 /// A script that runs.
 struct ByHand {
     script: Child,
+    errors: PathBuf,
     groups: Vec<PathBuf>,
     text: String,
     differences: Vec<String>,
@@ -40,13 +41,14 @@ impl ByHand {
             .expect("nsenter is installed");
         let line = text.lines().find_map(|line| line.strip_prefix("groups=(")).expect("its cgroups");
         let groups = line.trim_end_matches(')').split(' ').map(|path| PathBuf::from(path.trim_matches('\''))).collect();
-        Self { script, groups, text, differences }
+        Self { script, errors: host.path().join("by-hand.err"), groups, text, differences }
     }
 
     /// The container's first process, once it is what it shall be.
     fn pid(&mut self, host: &Host, command: &str) -> u32 {
         let mut found = None;
-        eventually("the container by hand runs", || {
+        // Some hundred commands.
+        within(patience() * 4, "the container by hand runs", || {
             if let Some(status) = self.script.try_wait().expect("wait") {
                 let error = fs::read_to_string(host.path().join("by-hand.err")).unwrap_or_default();
                 panic!("the script ended with {status}: {error}\n{}", self.text);
@@ -71,6 +73,9 @@ impl ByHand {
 
 impl Drop for ByHand {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the script said: {}", fs::read_to_string(&self.errors).unwrap_or_default());
+        }
         let _ = Command::new("kill").args(["-TERM", &self.script.id().to_string()]).stderr(Stdio::null()).status();
         let _ = self.script.wait();
     }

@@ -181,3 +181,30 @@ fn health_checks_policies_and_removed_containers_are_told() {
     assert!(nobody.code == 1 && nobody.stderr.contains("No such container: nobody"), "{}", nobody.stderr);
     host.assert_clean();
 }
+
+#[test]
+fn why_a_removed_container_ended_outlives_the_engine() {
+    let mut host = Host::new();
+    host.hull(&["run", "--name", "kept", "busybox", "sh", "-c", "echo last words; exit 7"]);
+    host.hull(&["rm", "kept"]).ok();
+    host.hull(&["run", "--rm", "--name", "brief", "busybox", "false"]);
+    let (kept, brief) = (why(&host, "kept"), why(&host, "brief"));
+    assert_eq!((&kept["ExitCode"], &kept["LastLines"][0]), (&7.into(), &"last words".into()));
+    host.hull(&["engine", "restart"]).ok();
+    assert_eq!((why(&host, "kept"), why(&host, "brief")), (kept.clone(), brief.clone()));
+    let engine = host.engine_pid();
+    assert!(Command::new("kill").args(["-9", &engine.to_string()]).status().expect("kill").success());
+    hull_testkit::eventually("another engine answers", || host.engine_pid() != engine);
+    assert_eq!((why(&host, "kept"), why(&host, &kept["Id"].as_str().unwrap()[..12])), (kept.clone(), kept.clone()));
+    assert_eq!(why(&host, "brief"), brief);
+    // Torn or hostile rows take nothing along.
+    host.shut_down();
+    let rows = rusqlite::Connection::open(host.root().join("state.db")).expect("the database");
+    for (key, body) in [("0", "{\"Id\":"), ("1", "[]"), ("~", "\u{1b}[2J"), ("2", "{\"Name\":\"kept\",\"Id\":\"\"}")] {
+        rows.execute("INSERT INTO postmortems VALUES (?1, 1, ?2)", (key, body.as_bytes())).expect("insert");
+    }
+    drop(rows);
+    host.boot(&hull_testkit::Settings::default());
+    assert_eq!(why(&host, "kept"), kept);
+    host.assert_clean();
+}
