@@ -77,7 +77,7 @@ impl Api {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
-            ["hull", rest @ ..] => own::route(&self.engine, rest, &call),
+            ["hull", rest @ ..] => own::route(&self.engine, rest, &call).await,
             ["volumes", rest @ ..] => volumes::route(&self.engine, rest, &call),
             path @ ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..] => swarm::swarm(path, &call),
             ["plugins", rest @ ..] => swarm::plugins(rest, &call),

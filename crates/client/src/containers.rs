@@ -146,6 +146,11 @@ impl Client {
         self.call(post(id, "stop").query_some("signal", signal).query_some("t", timeout))?.done()
     }
 
+    /// Stops all that run because the engine is to end: their restart policies start them when the next one comes.
+    pub fn stop_containers(&self) -> Result<(), Error> {
+        self.call(Request::new("POST", &["hull", "containers", "stop"]))?.done()
+    }
+
     /// Stops and starts a container.
     pub fn container_restart(&self, id: &str, signal: Option<&str>, timeout: Option<i64>) -> Result<(), Error> {
         self.call(post(id, "restart").query_some("signal", signal).query_some("t", timeout))?.done()

@@ -101,6 +101,8 @@ pub(crate) enum Message {
     Stop {
         signal: Option<Signal>,
         timeout: Option<i64>,
+        /// Because the engine ends: the restart policy starts it when the next one comes.
+        with_engine: bool,
         reply: Reply,
     },
     Restart {

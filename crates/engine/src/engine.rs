@@ -73,7 +73,33 @@ impl Engine {
     pub async fn stop(&self, who: &str, signal: Option<String>, timeout: Option<i64>) -> Result<()> {
         let container = self.container(who)?;
         let (signal, timeout) = (parse_signal(signal)?, check_timeout(timeout)?);
-        container.ask(|reply| Message::Stop { signal, timeout, reply }).await
+        container.ask(|reply| Message::Stop { signal, timeout, with_engine: false, reply }).await
+    }
+
+    /// Stops every container, since the engine is to end: restart policies start theirs when the next one comes. Each has the time that
+    /// it has to stop; those that take longer than `at_least` seconds, or than the slowest has and five more, are left. -1 waits for ever.
+    pub async fn stop_containers(&self, at_least: i64) -> Result<()> {
+        let all = self.core.registry.all();
+        let live: Vec<_> = all.iter().filter(|container| container.view().state.phase.is_live()).collect();
+        let own = live.iter().map(|container| container.view().definition.spec.stop.timeout);
+        // COMPAT(docker 28): its ShutdownTimeout.
+        let times: Vec<i64> =
+            std::iter::once(at_least).chain(own.map(|own| if own < 0 { own } else { own + 5 })).collect();
+        let stops = live.iter().map(|container| {
+            container.ask(|reply| Message::Stop { signal: None, timeout: None, with_engine: true, reply })
+        });
+        let all = futures_util::future::join_all(stops);
+        let stopped = match times.iter().min().zip(times.iter().max()) {
+            Some((shortest, longest)) if *shortest >= 0 => {
+                let limit = Duration::from_secs(u64::try_from(*longest).unwrap_or(0));
+                let late = |_| Fault::new(hull_types::Kind::Unavailable, "some containers did not end in time");
+                tokio::time::timeout(limit, all).await.map_err(late)?
+            }
+            _ => all.await,
+        };
+        // One that ended by itself meanwhile was not there to be stopped.
+        let failed = |result: &Result<()>| result.as_ref().is_err_and(|f| f.kind != hull_types::Kind::NotModified);
+        stopped.into_iter().find(failed).unwrap_or(Ok(()))
     }
 
     /// `POST /containers/{id}/restart`.

@@ -75,7 +75,7 @@ pub(crate) fn info(core: &Core) -> wire::SystemInfo {
         runtimes: BTreeMap::from([("hull".to_owned(), wire::Runtime::default())]),
         default_runtime: "hull".into(),
         swarm: wire::SwarmInfo { local_node_state: "inactive".into(), ..Default::default() },
-        live_restore_enabled: true,
+        live_restore_enabled: settings.stop_containers.is_none(),
         firewall_backend: Some(wire::FirewallInfo { driver: "nftables".into(), info: Vec::new() }),
         security_options: security(core),
         warnings: warnings(core),

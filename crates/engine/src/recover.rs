@@ -134,6 +134,9 @@ fn examine(
         exit_record: record.is_some(),
         ephemeral: definition.ephemeral(),
         manual: state.manual,
+        shut_down: state.shut_down,
+        exit_code: state.exit_code,
+        restarts: state.restarts,
     };
     let verdict = decide(found, &definition.host_config.restart_policy);
     match verdict {
@@ -149,7 +152,11 @@ fn examine(
             }
         }
         Verdict::UnknownExit { .. } => state.phase = Phase::Running,
-        Verdict::Start => state.phase = Phase::Backoff,
+        Verdict::Start => {
+            state.phase = Phase::Backoff;
+            // Whoever ended it: from here on it is the policy's again.
+            (state.manual, state.shut_down) = (false, false);
+        }
         Verdict::Remove => state.phase = Phase::Exited,
         Verdict::Rest if state.phase == Phase::Starting => state.phase = Phase::Exited,
         Verdict::Rest => {}

@@ -49,6 +49,8 @@ pub struct Settings {
     pub cgroup_parent: String,
     /// A seccomp profile as JSON, or `unconfined`; empty is the built-in one.
     pub seccomp: String,
+    /// Containers are stopped when the engine is told to end, and have this many seconds, or as many as they ask for; `None`: they go on.
+    pub stop_containers: Option<i64>,
     /// Mirrors of docker.io and insecure registries, in place of those of docker's daemon.json.
     pub registries: Option<Registries>,
     /// Settings of networks, over those of networks.json.

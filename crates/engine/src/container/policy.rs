@@ -26,10 +26,7 @@ pub(crate) struct Run {
 pub(crate) fn after_exit(policy: &RestartPolicy, run: Run, last_delay: Option<Duration>) -> Option<Duration> {
     let again = match policy.name.as_str() {
         "always" | "unless-stopped" => true,
-        "on-failure" => {
-            let limit = policy.maximum_retry_count;
-            run.exit_code != 0 && (limit <= 0 || i64::from(run.restarts) < limit)
-        }
+        "on-failure" => fails_again(policy, run.exit_code, run.restarts),
         _ => false,
     };
     if run.manual || !again {
@@ -41,14 +38,20 @@ pub(crate) fn after_exit(policy: &RestartPolicy, run: Run, last_delay: Option<Du
     })
 }
 
-/// Whether a container that does not run is started when the machine has booted.
-pub(crate) fn at_boot(policy: &RestartPolicy, was_live: bool, manual: bool) -> bool {
+/// Whether a container that does not run is started when the machine has booted, or an engine that ended it is back.
+/// COMPAT(docker 28): `on-failure` looks at how it ended last, whoever ended it.
+pub(crate) fn at_boot(policy: &RestartPolicy, exit_code: i64, restarts: u32, manual: bool) -> bool {
     match policy.name.as_str() {
         "always" => true,
         "unless-stopped" => !manual,
-        "on-failure" => was_live && !manual,
+        "on-failure" => fails_again(policy, exit_code, restarts),
         _ => false,
     }
+}
+
+fn fails_again(policy: &RestartPolicy, exit_code: i64, restarts: u32) -> bool {
+    let limit = policy.maximum_retry_count;
+    exit_code != 0 && (limit <= 0 || i64::from(restarts) < limit)
 }
 
 #[cfg(test)]
@@ -97,15 +100,16 @@ mod tests {
 
     #[test]
     fn after_a_boot() {
-        for (name, was_live, manual, starts) in [
-            ("always", false, true, true),
-            ("unless-stopped", true, false, true),
-            ("unless-stopped", true, true, false),
-            ("on-failure", true, false, true),
-            ("on-failure", false, false, false),
-            ("no", true, false, false),
+        for (name, exit_code, restarts, manual, starts) in [
+            ("always", 0, 0, true, true),
+            ("unless-stopped", 1, 0, false, true),
+            ("unless-stopped", 1, 0, true, false),
+            ("on-failure", 1, 1, false, true),
+            ("on-failure", 1, 2, false, false),
+            ("on-failure", 0, 0, false, false),
+            ("no", 1, 0, false, false),
         ] {
-            assert_eq!(at_boot(&policy(name, 0), was_live, manual), starts, "{name}");
+            assert_eq!(at_boot(&policy(name, 2), exit_code, restarts, manual), starts, "{name}");
         }
     }
 }

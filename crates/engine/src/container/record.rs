@@ -112,6 +112,9 @@ pub(crate) struct State {
     pub restarts: u32,
     /// A person ended it.
     pub manual: bool,
+    /// It was ended together with the engine: for its restart policy nobody ended it.
+    #[serde(default)]
+    pub shut_down: bool,
     /// It ran at least once.
     pub ever_started: bool,
     /// Size of the terminal that a client asked for.
@@ -145,6 +148,7 @@ impl State {
             oom_killed: false,
             restarts: 0,
             manual: false,
+            shut_down: false,
             ever_started: false,
             terminal: (0, 0),
             given: Given::default(),

@@ -140,8 +140,9 @@ impl Task {
                 }
                 self.feed(Input::Start, Some(reply)).await;
             }
-            Message::Stop { signal, timeout, reply } => {
-                self.wish = "a client asked it to stop";
+            Message::Stop { signal, timeout, with_engine, reply } => {
+                self.wish = if with_engine { "the engine was shut down" } else { "a client asked it to stop" };
+                self.state.shut_down = with_engine && self.state.phase.is_live();
                 self.stop = StopWish { signal, timeout };
                 self.feed(Input::Stop, Some(reply)).await;
             }
@@ -185,7 +186,7 @@ impl Task {
     }
 
     fn begin_by_hand(&mut self) {
-        self.state.manual = false;
+        (self.state.manual, self.state.shut_down) = (false, false);
         self.state.restarts = 0;
         self.last_delay = None;
     }

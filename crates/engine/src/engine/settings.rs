@@ -30,7 +30,7 @@ impl Engine {
             ("labels".to_owned(), list(&settings.labels)),
             ("registry-mirrors".to_owned(), list(&registries.mirrors)),
             ("insecure-registries".to_owned(), list(&registries.insecure)),
-            ("live-restore".to_owned(), "true".to_owned()),
+            ("live-restore".to_owned(), settings.stop_containers.is_none().to_string()),
             ("default-runtime".to_owned(), "hull".to_owned()),
         ]);
         core.settings.replace(settings);

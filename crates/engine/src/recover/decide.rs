@@ -20,6 +20,12 @@ pub(crate) struct Found {
     pub ephemeral: bool,
     /// A person ended it.
     pub manual: bool,
+    /// It was ended together with the engine.
+    pub shut_down: bool,
+    /// How it ended last.
+    pub exit_code: i64,
+    /// How often the policy has started it.
+    pub restarts: u32,
 }
 
 /// What to do with it.
@@ -45,9 +51,9 @@ pub(crate) enum Verdict {
 /// The decision.
 pub(crate) fn decide(found: Found, restart: &RestartPolicy) -> Verdict {
     let was_live = found.phase.is_live();
+    let again = || policy::at_boot(restart, found.exit_code, found.restarts, found.manual && !found.shut_down);
     if !found.same_boot {
-        let ended = found.phase != Phase::Created;
-        let start = ended && policy::at_boot(restart, found.phase == Phase::Backoff, found.manual);
+        let start = found.phase != Phase::Created && again();
         return match (found.ephemeral, was_live) {
             (true, _) => Verdict::Remove,
             (false, true) => Verdict::UnknownExit { reboot: true },
@@ -64,6 +70,7 @@ pub(crate) fn decide(found: Found, restart: &RestartPolicy) -> Verdict {
     match found.phase {
         Phase::Running | Phase::Paused | Phase::Stopping(_) => Verdict::UnknownExit { reboot: false },
         Phase::Backoff => Verdict::Start,
+        Phase::Exited if found.shut_down && again() => Verdict::Start,
         // Saved between two runs: the second did not come about.
         Phase::Created | Phase::Starting | Phase::Exited => Verdict::Rest,
         Phase::Removing | Phase::Gone => Verdict::Remove,
@@ -82,6 +89,9 @@ mod tests {
         exit_record: false,
         ephemeral: false,
         manual: false,
+        shut_down: false,
+        exit_code: 0,
+        restarts: 0,
     };
 
     fn policy(name: &str) -> RestartPolicy {
@@ -104,6 +114,7 @@ mod tests {
             (Found { phase: Phase::Created, ephemeral: true, ..NO }, Verdict::Rest),
             (NO, Verdict::Rest),
             (Found { phase: Phase::Removing, ..NO }, Verdict::Remove),
+            (Found { manual: true, shut_down: true, exit_code: 143, ..NO }, Verdict::Rest),
         ];
         for (found, expected) in rows {
             assert_eq!(decide(found, &policy("no")), expected, "{found:?}");
@@ -123,10 +134,29 @@ mod tests {
             ("unless-stopped", Found { phase: Phase::Backoff, ..reboot }, Verdict::Start),
             ("always", Found { phase: Phase::Created, ..reboot }, Verdict::Rest),
             ("no", Found { ephemeral: true, ..running }, Verdict::Remove),
+            // COMPAT(docker 28): that somebody stopped it does not count.
+            ("on-failure", Found { exit_code: 137, manual: true, ..reboot }, Verdict::Start),
+            ("on-failure", Found { exit_code: 0, ..reboot }, Verdict::Rest),
+            ("unless-stopped", Found { manual: true, shut_down: true, ..reboot }, Verdict::Start),
             // A stale run directory cannot bring anything to life.
             ("no", Found { alive: true, exit_record: true, ..running }, Verdict::UnknownExit { reboot: true }),
         ];
         for (name, found, expected) in rows {
+            assert_eq!(decide(found, &policy(name)), expected, "{name} {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_ended_with_the_engine_comes_back_with_the_next_one() {
+        let ended = Found { manual: true, shut_down: true, exit_code: 143, ..NO };
+        for (name, found, expected) in [
+            ("no", ended, Verdict::Rest),
+            ("always", ended, Verdict::Start),
+            ("unless-stopped", ended, Verdict::Start),
+            ("on-failure", ended, Verdict::Start),
+            ("on-failure", Found { exit_code: 0, ..ended }, Verdict::Rest),
+            ("always", Found { shut_down: false, ..ended }, Verdict::Rest),
+        ] {
             assert_eq!(decide(found, &policy(name)), expected, "{name} {found:?}");
         }
     }

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::io;
 use super::parse::Spoken;
-use super::{contexts, each, spawn};
+use super::{contexts, spawn};
 use crate::output::format;
 use crate::role::{daemon, sockets};
 
@@ -71,7 +71,7 @@ impl Spoken for Start {
 /// Flags of `engine stop`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Stop {
-    /// Stop the running containers first
+    /// Stop the running containers first; their restart policies start them with the next engine
     #[arg(long)]
     containers: bool,
     /// Stop although containers run: they go on, and the next engine finds them again, but their
@@ -93,10 +93,7 @@ impl Spoken for Stop {
         let Some(client) = context.running()? else { return Ok(0) };
         let running = client.containers(&ListOptions::default()).map_err(Fault::from)?;
         if !running.is_empty() && self.containers {
-            let ids: Vec<String> = running.iter().map(|item| item.id.clone()).collect();
-            for result in each::together(&ids, &|id: &str| client.container_stop(id, None, None)) {
-                result.map_err(Fault::from)?;
-            }
+            client.stop_containers().map_err(Fault::from)?;
         } else if !running.is_empty() && !self.force {
             let fault = Fault::conflict(format!("cannot stop the engine: {} container(s) run", running.len()));
             return Err(fault.hint("stop them with `hull engine stop --containers`, or add --force").into());

@@ -80,6 +80,11 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         let asked = async { followed.store(asked_to_end().await == Asked::Again, Ordering::Relaxed) };
         hull_api::serve(engine.clone(), UnixListener::from(listener), asked).await?;
         let followed = followed.into_inner();
+        if let Some(seconds) = engine.settings().stop_containers.filter(|_| !followed)
+            && let Err(fault) = engine.stop_containers(seconds).await
+        {
+            report(&fault);
+        }
         engine.close(followed).await;
         if !followed {
             daemon::tidy();

@@ -13,17 +13,26 @@ pub(crate) fn dockerd(file: &str, flags: &str, setup: &str) -> (Host, tempfile::
     fs::write(dir.path().join("daemon.json"), file).expect("write");
     std::os::unix::fs::symlink(hull_binary(), dir.path().join("dockerd")).expect("a link");
     // The words of an ordinary start come behind: program, keeper, --root ROOT, --run RUN, --host HOST.
+    let settings = settings(&at, flags, setup);
+    (Host::with(&settings), dir)
+}
+
+fn settings(at: &str, flags: &str, setup: &str) -> Settings {
     let script = format!(
         "exec {at}/dockerd --data-root \"$3\" --exec-root \"$5\" -H \"$7\" --pidfile {at}/pid \
          --config-file {at}/daemon.json {flags}"
     );
-    let settings = Settings {
+    Settings {
         wrapper: vec!["sh".into(), "-c".into(), script],
         env: vec![("HULL_ETC".into(), format!("{at}/etc"))],
         setup: setup.to_owned(),
         ..Settings::default()
-    };
-    (Host::with(&settings), dir)
+    }
+}
+
+/// The same dockerd once more.
+fn again(dir: &tempfile::TempDir) -> Settings {
+    settings(&dir.path().display().to_string(), "", "")
 }
 
 fn info(host: &Host) -> serde_json::Value {
@@ -156,6 +165,30 @@ fn images_come_through_the_mirrors_of_daemon_json() {
 }
 
 #[test]
+fn without_live_restore_containers_end_with_the_engine_and_come_back() {
+    let (host, dir) = dockerd(r#"{"live-restore": false, "shutdown-timeout": 20}"#, "", "");
+    assert_eq!(info(&host)["LiveRestoreEnabled"], false);
+    let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.1; done";
+    for (name, policy) in [("back", "always"), ("gone", "no")] {
+        host.hull(&["run", "-d", "--name", name, "--restart", policy, "busybox", "sh", "-c", script]).ok();
+        host.ready(name);
+    }
+    let (keeper, first) = (host.keeper_pid(), host.pid("back"));
+    run(Command::new("kill").arg(keeper.to_string()), b"").ok();
+    eventually("the keeper has ended", || {
+        fs::read(format!("/proc/{keeper}/cmdline")).map_or(true, |words| words.is_empty())
+    });
+    assert!(!Path::new(&format!("/proc/{first}")).exists(), "its containers ended before it");
+    // The next one, in the same namespaces no more: only the state counts.
+    let mut host = host;
+    host.boot(&again(&dir));
+    eventually("the policy has started it", || host.inspect("back")["State"]["Running"] == true);
+    assert_eq!(host.hull(&["logs", "back"]).ok().matches("told").count(), 1, "it was asked to end");
+    assert_eq!(host.inspect("gone")["State"]["Status"], "exited");
+    host.keeper_was_killed();
+}
+
+#[test]
 fn what_dockerd_cannot_do_is_refused_before_anything_starts() {
     let dir = tempfile::tempdir().expect("a directory");
     let (link, file) = (dir.path().join("dockerd"), dir.path().join("daemon.json"));
@@ -178,7 +211,7 @@ fn what_dockerd_cannot_do_is_refused_before_anything_starts() {
         ("{}", &["--frob"], "unknown flag `--frob`"),
         (r#"{"debug": false}"#, &["--debug"], "specified both as a flag and in the configuration file: debug"),
         (r#"{"frob": 1}"#, &[], "don't match any configuration option: frob"),
-        (r#"{"shutdown-timeout": 5}"#, &[], "--shutdown-timeout cannot be 5"),
+        (r#"{"shutdown-timeout": -5}"#, &[], "`shutdown-timeout` cannot be -5"),
         (r#"{"default-address-pools": [{"base": "10.1.0.0/16", "size": 8}]}"#, &[], "10.1.0.0/16"),
         ("{}", &["--bip", "10.1.0.0"], "`10.1.0.0` is not an address with a prefix"),
         ("{}", &["--ip", "here"], "cannot be used"),

@@ -251,3 +251,33 @@ fn many_at_once_none_lost() {
         assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), n.to_string());
     }
 }
+
+#[test]
+fn what_was_stopped_with_the_engine_comes_back_with_the_next_one() {
+    let mut host = Host::new();
+    for (name, policy) in [("always", "always"), ("unless", "unless-stopped"), ("failure", "on-failure"), ("no", "no")]
+    {
+        host.sleeper(&["--name", name, "--restart", policy]);
+    }
+    for (name, policy) in [("mine", "unless-stopped"), ("mine-always", "always")] {
+        host.sleeper(&["--name", name, "--restart", policy]);
+        host.hull(&["stop", "-t", "0", name]).ok();
+    }
+    host.hull(&["update", "--restart", "unless-stopped", "unless"]).ok();
+    host.shut_down();
+    host.boot(&hull_testkit::Settings::default());
+    host.keeper_was_killed();
+    for (name, runs) in
+        [("always", true), ("unless", true), ("failure", true), ("no", false), ("mine", false), ("mine-always", false)]
+    {
+        let is_so = || host.inspect(name)["State"]["Running"] == runs;
+        eventually(&format!("{name} runs: {runs}"), is_so);
+    }
+    // It is the policy's again: an exit that nobody asked for is followed by a start.
+    let before = host.pid("always");
+    hull_testkit::kill9(before);
+    eventually("it runs anew", || {
+        let state = &host.inspect("always")["State"];
+        state["Running"] == true && state["Pid"].as_u64().is_some_and(|pid| pid > 0 && pid != u64::from(before))
+    });
+}

@@ -58,12 +58,26 @@ pub(crate) fn settings(values: &Values) -> Result<Settings, Fault> {
         no_new_privileges: read.flag("no-new-privileges"),
         cgroup_parent: read.text("cgroup-parent"),
         seccomp: seccomp(&read.text("seccomp-profile"))?,
+        stop_containers: stop_containers(values)?,
         registries: Some(Registries {
             mirrors: mirrors(read.list("registry-mirrors"))?,
             insecure: read.list("insecure-registries"),
         }),
         networks: networks(values),
     })
+}
+
+/// What docker waits for containers at the end, where nothing is said.
+const SHUTDOWN_TIMEOUT: i64 = 15;
+
+/// Docker's default is that containers end with the engine; hull's is that they go on, so that it must be said.
+fn stop_containers(values: &Values) -> Result<Option<i64>, Fault> {
+    let seconds = values.get("shutdown-timeout").and_then(Value::as_i64).unwrap_or(SHUTDOWN_TIMEOUT);
+    if seconds < -1 {
+        return Err(Fault::invalid(format!("`shutdown-timeout` cannot be {seconds}")).hint("-1 waits for ever"));
+    }
+    let ends = values.get("live-restore").and_then(Value::as_bool) == Some(false);
+    Ok(ends.then_some(seconds))
 }
 
 fn labels(labels: Vec<String>) -> Result<Vec<String>, Fault> {
@@ -173,11 +187,20 @@ mod tests {
             (json!({"host-gateway-ips": ["x"]}), "no IP address"),
             (json!({"registry-mirrors": ["mirror.lan"]}), "invalid mirror"),
             (json!({"default-shm-size": "much"}), "`default-shm-size`"),
+            (json!({"shutdown-timeout": -2}), "`shutdown-timeout`"),
             (json!({"default-shm-size": "-1"}), "`default-shm-size`"),
             (json!({"seccomp-profile": "/nonexistent"}), "seccomp profile"),
         ] {
             let refused = settings(bad.as_object().unwrap()).unwrap_err().summary;
             assert!(refused.contains(sentence), "{bad}: {refused}");
+        }
+        for (given, seconds) in [
+            (json!({}), None),
+            (json!({"shutdown-timeout": 30}), None),
+            (json!({"live-restore": false}), Some(15)),
+            (json!({"live-restore": false, "shutdown-timeout": -1}), Some(-1)),
+        ] {
+            assert_eq!(settings(given.as_object().unwrap()).unwrap().stop_containers, seconds, "{given}");
         }
         let proxies_of = |value: Value| proxies(value.as_object().unwrap());
         assert_eq!(proxies_of(json!({"proxies": {"no-proxy": "a"}})).unwrap(), [("NO_PROXY", "a".to_owned())]);
