@@ -1,8 +1,10 @@
-//! `explain`: what a running container is, read from the kernel now, beside what was asked for.
+//! `explain`: what a running container is, read from the kernel now, beside what was asked for; of one that does not run,
+//! what was asked for.
 //!
 //! Owns how facts are read and set beside their cause; changes nothing, enters nothing, and asks no process. One file for
 //! each part of the boundary.
 
+mod asked;
 mod confinement;
 mod limits;
 mod namespaces;
@@ -15,7 +17,7 @@ use hull_types::Fault;
 use hull_wire as wire;
 
 use crate::container::{Container, View};
-use crate::core::{Core, blocking, running};
+use crate::core::{Core, blocking};
 use status::Status;
 
 /// What every part looks at.
@@ -32,8 +34,8 @@ struct Subject<'a> {
 
 /// `GET /hull/containers/{id}/explain`. Of each name in `syscalls` the seccomp filter's verdict is told.
 pub(crate) fn explain(core: &Core, container: &Container, syscalls: &[String]) -> Result<wire::Explanation, Fault> {
-    let live = running(container)?;
     let view = container.view();
+    let Some(live) = container.live() else { return blocking(|| asked::explain(core, &view, syscalls)) };
     blocking(|| {
         let gone = || Fault::conflict(format!("container {} ended meanwhile", view.name()));
         let status = Status::read(live.pid).ok_or_else(gone)?;
@@ -43,6 +45,7 @@ pub(crate) fn explain(core: &Core, container: &Container, syscalls: &[String]) -
             id: view.definition.id.to_string(),
             name: view.name().to_string(),
             image: view.definition.config.image.clone(),
+            status: view.state.phase.status().into(),
             process: process::explain(&subject),
             namespaces: namespaces::explain(&subject),
             limits: limits::explain(&subject)?,

@@ -7,11 +7,12 @@ use crate::macros::wire;
 use crate::trace::PortTrace;
 
 wire! {
-    /// One container.
+    /// One container. Of one that does not run (`Status` tells), every `Now` is empty.
     struct Explanation {
         id: String,
         name: String,
         image: String,
+        status: String,
         process: ExplainedProcess,
         namespaces: Vec<ExplainedNamespace>,
         limits: ExplainedLimits,
@@ -99,7 +100,7 @@ wire! {
         size: u32,
     }
 
-    /// A namespace. `Standing` is `private`, `host` or `shared`; `With` are the other containers in it; `Enter` is a command.
+    /// A namespace. `Standing` is `private`, `host`, `engine` (hull's own, where hull itself runs in a container) or `shared`; `With` are the other containers in it; `Enter` is a command.
     struct ExplainedNamespace {
         kind: String,
         flag: String,

@@ -21,6 +21,25 @@ pub(super) fn explain(of: &Subject<'_>) -> Result<wire::ExplainedLimits, Fault> 
     })
 }
 
+/// Of a container that does not run.
+pub(super) fn asked_for(limits: &Limits) -> Vec<wire::ExplainedLimit> {
+    const ALL: [What; 8] = [
+        What::Memory,
+        What::Swap,
+        What::Reservation,
+        What::CpuQuota,
+        What::CpuPeriod,
+        What::CpuWeight,
+        What::Cpus,
+        What::Pids,
+    ];
+    let one = |what| {
+        let (name, by, asked) = asked(limits, what);
+        wire::ExplainedLimit { name: name.into(), by: by.into(), asked, ..Default::default() }
+    };
+    ALL.into_iter().map(one).filter(|limit| !limit.asked.is_empty()).collect()
+}
+
 fn one(limits: &Limits, limit: Limit) -> wire::ExplainedLimit {
     let (name, by, asked) = asked(limits, limit.what);
     let unlimited = unlimited(&limit);

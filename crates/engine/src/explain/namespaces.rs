@@ -6,6 +6,7 @@ use hull_launch::spec::{NamespaceWish, NamespaceWishes, Userns};
 use hull_wire as wire;
 
 use super::Subject;
+use crate::container::View;
 
 /// A kind of namespace: its name in `/proc/PID/ns`, clone's flag, nsenter's option, docker's flag.
 struct Sort {
@@ -44,30 +45,60 @@ fn namespace(of: &Subject<'_>, sort: &Sort, others: &[(String, i32)]) -> wire::E
             .collect(),
     };
     let standing = match (host, with.is_empty()) {
+        (true, _) if nested(sort.name) => "engine",
         (true, _) => "host",
         (false, true) => "private",
         (false, false) => "shared",
     };
-    let asked = asked(of, sort.name);
+    let asked = asked(of.view, sort.name);
     wire::ExplainedNamespace {
         kind: sort.name.into(),
         flag: sort.flag.into(),
         inode: own.unwrap_or(0),
         standing: standing.into(),
         with,
-        by: if asked.is_empty() || sort.name == "mnt" {
-            "hull's default".into()
-        } else {
-            format!("{} {asked}", sort.by)
-        },
+        by: cause(sort, &asked),
         asked,
         enter: format!("nsenter --target {} {}", of.pid, sort.option),
     }
 }
 
+/// Of a container that does not run.
+pub(super) fn asked_for(view: &View) -> Vec<wire::ExplainedNamespace> {
+    let one = |sort: &Sort| {
+        let asked = asked(view, sort.name);
+        let (kind, flag, by) = (sort.name.into(), sort.flag.into(), cause(sort, &asked));
+        wire::ExplainedNamespace { kind, flag, by, asked, ..Default::default() }
+    };
+    SORTS.iter().map(one).collect()
+}
+
+fn cause(sort: &Sort, asked: &str) -> String {
+    if asked.is_empty() || sort.name == "mnt" { "hull's default".into() } else { format!("{} {asked}", sort.by) }
+}
+
+/// Whether hull stands in a namespace of this kind that is not the machine's first: in a container itself.
+///
+/// Source: the kernel's `include/linux/proc_ns.h`, `PROC_*_INIT_INO`. The first network has no number of its own; it is that of
+/// the machine's PID 1, if that is seen.
+fn nested(kind: &str) -> bool {
+    let first = |kind: &str| match kind {
+        "ipc" => Some(0xEFFF_FFFF),
+        "uts" => Some(0xEFFF_FFFE),
+        "user" => Some(0xEFFF_FFFD),
+        "pid" => Some(0xEFFF_FFFC),
+        "cgroup" => Some(0xEFFF_FFFB),
+        "time" => Some(0xEFFF_FFFA),
+        _ if inode("self", "pid") == Some(0xEFFF_FFFC) => inode("1", kind),
+        _ => None,
+    };
+    let own = inode("self", kind);
+    own.is_some() && first(kind).is_some_and(|first| own != Some(first))
+}
+
 /// The words of the request.
-fn asked(of: &Subject<'_>, kind: &str) -> String {
-    let host = &of.view.definition.host_config;
+fn asked(view: &View, kind: &str) -> String {
+    let host = &view.definition.host_config;
     match kind {
         "pid" => host.pid_mode.clone(),
         "net" => host.network_mode.clone(),

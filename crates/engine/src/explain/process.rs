@@ -6,6 +6,7 @@ use hull_wire as wire;
 
 use super::status::{self, Status};
 use super::{Subject, fact};
+use crate::container::View;
 use crate::top::process;
 
 /// How far the line of parents is followed.
@@ -21,34 +22,50 @@ pub(super) fn explain(of: &Subject<'_>) -> wire::ExplainedProcess {
     let inside = if spec.init { "hull's init (--init)" } else { "its own PID 1" };
     let own = of.status.numbers().last() == Some(&1);
     let orphans = if own { inside } else { "nobody of the container: its PID namespace has another's PID 1" };
-    let process = &spec.process;
-    let argv = process.argv.join(" ");
-    let user = format!("{}:{}", first(of.status.text("Uid")), first(of.status.text("Gid")));
-    let config = &of.view.definition.config;
-    let asked_by = |set: bool, flag: &'static str| if set { flag } else { "the image's, or hull's default" };
+    let now = Now {
+        command: arguments(of.pid),
+        user: format!("{}:{}", first(of.status.text("Uid")), first(of.status.text("Gid"))),
+        executable: link(of.pid, "exe"),
+        directory: link(of.pid, "cwd"),
+    };
     wire::ExplainedProcess {
         reaped_by: format!("the keeper (pid {keeper}) reaps PID 1; orphans inside: {orphans}"),
-        facts: vec![
-            fact("command", arguments(of.pid), argv, "the command, or the image's Entrypoint and Cmd"),
-            fact(
-                "user on the host",
-                user,
-                process.user.clone(),
-                asked_by(!config.user.is_empty(), "--user or the image's User"),
-            ),
-            fact("executable", link(of.pid, "exe"), "", ""),
-            fact(
-                "working directory",
-                link(of.pid, "cwd"),
-                process.cwd.to_string_lossy(),
-                asked_by(!config.working_dir.is_empty(), "--workdir or the image's WorkingDir"),
-            ),
-        ],
+        facts: facts(of.view, now),
         gids: status::ids(of.pid, "gid_map"),
         tree,
         above,
         uids,
     }
+}
+
+/// What PID 1 is now; empty where there is none.
+#[derive(Default)]
+pub(super) struct Now {
+    pub command: String,
+    pub user: String,
+    pub executable: String,
+    pub directory: String,
+}
+
+pub(super) fn facts(view: &View, now: Now) -> Vec<wire::ExplainedFact> {
+    let (process, config) = (&view.definition.spec.process, &view.definition.config);
+    let asked_by = |set: bool, flag: &'static str| if set { flag } else { "the image's, or hull's default" };
+    vec![
+        fact("command", now.command, process.argv.join(" "), "the command, or the image's Entrypoint and Cmd"),
+        fact(
+            "user on the host",
+            now.user,
+            process.user.clone(),
+            asked_by(!config.user.is_empty(), "--user or the image's User"),
+        ),
+        fact("executable", now.executable, "", ""),
+        fact(
+            "working directory",
+            now.directory,
+            process.cwd.to_string_lossy(),
+            asked_by(!config.working_dir.is_empty(), "--workdir or the image's WorkingDir"),
+        ),
+    ]
 }
 
 fn first(text: &str) -> &str {

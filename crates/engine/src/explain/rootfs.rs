@@ -7,7 +7,9 @@ use hull_launch::spec::{MountKind, MountWish};
 use hull_wire as wire;
 
 use super::Subject;
+use crate::container::View;
 use crate::container::record::Base;
+use crate::core::Core;
 use crate::files;
 
 /// Changes that are named; all are counted.
@@ -17,11 +19,6 @@ pub(super) fn explain(of: &Subject<'_>) -> wire::ExplainedRoot {
     let spec = &of.view.definition.spec;
     // A root file system in memory (`hull/host`) tells no changes.
     let changes = files::changes_of(of.core, of.view).unwrap_or_default();
-    let word = |change: &wire::FilesystemChange| match change.kind {
-        0 => format!("C {}", change.path),
-        1 => format!("A {}", change.path),
-        _ => format!("D {}", change.path),
-    };
     let table = fs::read_to_string(format!("/proc/{}/mountinfo", of.pid)).unwrap_or_default();
     let mounts: Vec<Line> = table.lines().filter_map(parse).collect();
     let hidden = |path: &PathBuf| mounts.iter().any(|mount| Path::new(&mount.target) == path);
@@ -32,27 +29,37 @@ pub(super) fn explain(of: &Subject<'_>) -> wire::ExplainedRoot {
         paths.iter().filter(|path| real(path)).map(|path| path.to_string_lossy().into_owned()).collect()
     };
     wire::ExplainedRoot {
-        layers: layers(of),
+        layers: layers(of.core, of.view),
         changed: i64::try_from(changes.len()).unwrap_or(i64::MAX),
-        changes: changes.iter().take(NAMED).map(word).collect(),
+        changes: words(&changes),
         masked: texts(&spec.masked_paths, &hidden),
         read_only: texts(&spec.readonly_paths, &frozen),
         mounts: mounts.into_iter().map(|line| line.explained(of)).collect(),
     }
 }
 
-fn layers(of: &Subject<'_>) -> Vec<wire::ExplainedLayer> {
-    let definition = &of.view.definition;
+/// The first changes, each after its letter.
+pub(super) fn words(changes: &[wire::FilesystemChange]) -> Vec<String> {
+    let word = |change: &wire::FilesystemChange| match change.kind {
+        0 => format!("C {}", change.path),
+        1 => format!("A {}", change.path),
+        _ => format!("D {}", change.path),
+    };
+    changes.iter().take(NAMED).map(word).collect()
+}
+
+pub(super) fn layers(core: &Core, view: &View) -> Vec<wire::ExplainedLayer> {
+    let definition = &view.definition;
     let Base::Layers(chain) = &definition.base else {
         let step = "this machine's own root file system".to_owned();
         return vec![wire::ExplainedLayer { id: "hull/host".into(), size: 0, step }];
     };
-    let image = definition.image.parse().ok().and_then(|id| of.core.images.get(&id));
+    let image = definition.image.parse().ok().and_then(|id| core.images.get(&id));
     let steps: Vec<String> = image.map_or_else(Vec::new, |image| {
         image.config.history.iter().filter(|step| !step.empty_layer).map(|step| step.created_by.clone()).collect()
     });
     let layer = |(number, id): (usize, &hull_types::Digest)| {
-        let size = of.core.parts.snapshots.layer(id).ok().flatten().map_or(0, |layer| layer.size);
+        let size = core.parts.snapshots.layer(id).ok().flatten().map_or(0, |layer| layer.size);
         wire::ExplainedLayer {
             id: id.to_string(),
             size: i64::try_from(size).unwrap_or(i64::MAX),
@@ -161,7 +168,7 @@ fn cause(of: &Subject<'_>, line: &Line) -> String {
     }
 }
 
-fn wished(wish: &MountWish) -> String {
+pub(super) fn wished(wish: &MountWish) -> String {
     let to = wish.target.display();
     match &wish.kind {
         MountKind::Bind { source, .. } => format!("-v {}:{to}", source.display()),

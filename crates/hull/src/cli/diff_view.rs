@@ -6,6 +6,8 @@ use hull_types::Fault;
 use hull_wire::Explanation;
 
 use super::context::Context;
+use super::explain::colour;
+use super::explain::paint::Paint;
 use super::failure::Outcome;
 use super::io;
 use super::parse::Spoken;
@@ -32,8 +34,27 @@ impl Spoken for DiffView {
         let client = context.client()?;
         let one = client.container_explain(&self.one, &[]).map_err(Fault::from)?;
         let other = client.container_explain(&self.other, &[]).map_err(Fault::from)?;
-        io::print(&page(&one, &other, self.all)).map(|()| 0)
+        for of in [&one, &other] {
+            if of.process.tree.is_empty() {
+                return Err(Fault::conflict(format!("container {} is not running: it has no boundary", of.name)).into());
+            }
+        }
+        let brush = Paint::new(colour(&std::io::stdout()));
+        let shown: String = page(&one, &other, self.all).lines().map(|line| painted(brush, line)).collect();
+        io::print(&shown).map(|()| 0)
     }
+}
+
+/// A heading, something that differs, or something else.
+fn painted(brush: Paint, line: &str) -> String {
+    let painted = if PARTS.contains(&line.trim_end()) {
+        brush.heading(line)
+    } else if line.trim_start().starts_with('≠') {
+        brush.differs(line)
+    } else {
+        line.to_owned()
+    };
+    painted + "\n"
 }
 
 /// Parts in the order of `explain`, each with its facts by name.
@@ -81,6 +102,7 @@ fn facts(of: &Explanation) -> Facts {
         let standing = match space.standing.as_str() {
             "shared" => format!("shared with {}", space.with.join(", ")),
             "host" => "the host's".into(),
+            "engine" => "hull's own".into(),
             other => other.into(),
         };
         put(1, space.kind.clone(), standing);

@@ -1,6 +1,7 @@
 //! `hull explain`: what a running container is, part by part of its boundary.
 
 mod page;
+pub(super) mod paint;
 pub(super) mod start;
 
 use std::io::{IsTerminal, stdout};
@@ -64,9 +65,10 @@ fn document(of: &impl serde::Serialize) -> Outcome {
     io::say(text).map(|()| 0)
 }
 
-/// Whether headings are bold there.
-fn colour(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Whether there are colours there.
+pub(super) fn colour(stream: &impl IsTerminal) -> bool {
+    let asked = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    stream.is_terminal() && asked("NO_COLOR").is_none() && asked("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// What a container chose itself moves no cursor.

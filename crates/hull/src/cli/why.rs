@@ -4,6 +4,8 @@ use hull_types::Fault;
 use hull_wire::Postmortem;
 
 use super::context::Context;
+use super::explain::colour;
+use super::explain::paint::Paint;
 use super::failure::Outcome;
 use super::io;
 use super::parse::Spoken;
@@ -31,15 +33,15 @@ impl Spoken for Why {
                 .map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
             return io::say(text).map(|()| 0);
         }
-        io::print(&page(&found)).map(|()| 0)
+        io::print(&page(&found, Paint::new(colour(&std::io::stdout())))).map(|()| 0)
     }
 }
 
-fn page(found: &Postmortem) -> String {
+fn page(found: &Postmortem, brush: Paint) -> String {
     let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
     let mut text = format!("{}\n", clean(&found.why));
     if !found.hint.is_empty() {
-        text.push_str(&format!("  hint: {}\n", clean(&found.hint)));
+        text.push_str(&format!("  {}\n", brush.hint(&format!("hint: {}", clean(&found.hint)))));
     }
     let row = |fact: &hull_wire::ExplainedFact| {
         let by = if fact.by.is_empty() { String::new() } else { format!("\t({})", clean(&fact.by)) };
@@ -50,7 +52,7 @@ fn page(found: &Postmortem) -> String {
         text.push_str(&format!("\n{}", layout_with(&rows, 4)));
     }
     if !found.last_lines.is_empty() {
-        text.push_str("\nits last output:\n");
+        text.push_str(&format!("\n{}\n", brush.heading("its last output:")));
         found.last_lines.iter().for_each(|line| text.push_str(&format!("  {}\n", clean(line))));
     }
     text

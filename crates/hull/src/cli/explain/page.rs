@@ -5,11 +5,13 @@ use hull_wire as wire;
 use wire::{ExplainedFact, Explanation};
 
 use super::clean;
+use super::paint::{Paint, paint};
 use crate::cli::network::trace;
 use crate::output::table::layout_with;
 
 /// The whole page. `colour`: headings are bold.
 pub(super) fn page(of: &Explanation, colour: bool) -> String {
+    let running = !of.process.tree.is_empty() || of.status == "running" || of.status == "paused";
     let parts = [
         ("process", process(&of.process)),
         ("namespaces", namespaces(&of.namespaces)),
@@ -18,11 +20,18 @@ pub(super) fn page(of: &Explanation, colour: bool) -> String {
         ("confinement", confinement(&of.confinement)),
         ("network", network(&of.name, &of.network)),
     ];
-    let (on, off) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let brush = Paint::new(colour);
     let id: String = of.id.chars().take(12).collect();
-    let mut text = format!("{on}{}{off} ({id}) of {}: a process with a boundary\n", clean(&of.name), clean(&of.image));
-    for (heading, part) in parts {
-        text.push_str(&format!("\n{on}{heading}{off}\n{}", indented(&part)));
+    let is = match running {
+        true => "a process with a boundary".to_owned(),
+        false => format!(
+            "not running ({}). This is what was asked for; of the rest the kernel has nothing",
+            clean(&of.status)
+        ),
+    };
+    let mut text = format!("{} ({id}) of {}: {is}\n", brush.heading(&clean(&of.name)), clean(&of.image));
+    for (heading, part) in parts.into_iter().filter(|(_, part)| !part.trim().is_empty()) {
+        text.push_str(&format!("\n{}\n{}", brush.heading(heading), paint(brush, heading, &indented(&part))));
     }
     text
 }
@@ -73,6 +82,9 @@ fn process(of: &wire::ExplainedProcess) -> String {
         maps.iter().map(row).collect()
     };
     let rest = [facts(&of.facts), ids("users", &of.uids), ids("groups", &of.gids)].concat();
+    if of.tree.is_empty() && of.above.is_empty() {
+        return table(rest);
+    }
     format!("{}{}\n{}", table([titles].into_iter().chain(above).chain(tree)), of.reaped_by, table(rest))
 }
 
@@ -80,10 +92,19 @@ fn namespaces(of: &[wire::ExplainedNamespace]) -> String {
     table(of.iter().map(|one| {
         let standing = match one.standing.as_str() {
             "host" => "the host's".to_owned(),
+            "engine" => "hull's own, which is not the machine's first".to_owned(),
+            "" => "–".to_owned(),
             "shared" => format!("shared with {}", one.with.join(", ")),
             other => other.to_owned(),
         };
-        vec![one.kind.clone(), one.flag.clone(), one.inode.to_string(), standing, one.enter.clone(), cause("", &one.by)]
+        vec![
+            one.kind.clone(),
+            one.flag.clone(),
+            if one.inode == 0 { String::new() } else { one.inode.to_string() },
+            standing,
+            one.enter.clone(),
+            cause("", &one.by),
+        ]
     }))
 }
 
@@ -161,6 +182,9 @@ fn network(name: &str, of: &wire::ExplainedNetwork) -> String {
             "" => format!("on {}", one.bridge),
             peer => format!("⇄ {peer} on {}", one.bridge),
         };
+        if one.name.is_empty() {
+            return vec![one.network.clone(), cause("", &one.by)];
+        }
         vec![one.name.clone(), state.to_owned(), one.addresses.join(" "), one.mac.clone(), outside, cause("", &one.by)]
     });
     let lines = facts(&of.routes).into_iter().map(|row| [vec!["route".to_owned()], row].concat());
