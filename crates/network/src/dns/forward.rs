@@ -25,9 +25,10 @@ pub(super) struct Upstream {
     pub netns: Option<Arc<OwnedFd>>,
 }
 
-/// The first answer that knows; else the last that came; `None` if none came.
+/// The first answer that knows; `None` if none does, whatever their reasons.
+///
+/// COMPAT(docker 28): a refusal is a failure for whom asks, as it is with docker.
 pub(super) async fn ask(upstream: &Upstream, query: &Query<'_>, bytes: &[u8], stream: bool) -> Option<Vec<u8>> {
-    let mut last = None;
     for server in &upstream.servers {
         let answer = async {
             if stream {
@@ -39,12 +40,12 @@ pub(super) async fn ask(upstream: &Upstream, query: &Query<'_>, bytes: &[u8], st
         match timeout(PATIENCE, answer).await {
             // No error, or no such name: that is known.
             Ok(Ok(answer)) if matches!(answer[3] & 0x0f, 0 | 3) => return Some(answer),
-            Ok(Ok(answer)) => last = Some(answer),
+            Ok(Ok(_)) => tracing::debug!(%server, "resolver does not know"),
             Ok(Err(error)) => tracing::debug!(%server, %error, "resolver not asked"),
             Err(_) => tracing::debug!(%server, "resolver is silent"),
         }
     }
-    last
+    None
 }
 
 async fn by_datagram(server: SocketAddr, upstream: &Upstream, query: &Query<'_>, bytes: &[u8]) -> io::Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Network namespaces of a test's own.
 #![allow(dead_code, reason = "each test target uses a part")]
 
+pub mod asking;
 pub mod world;
 
 use std::os::fd::{AsFd, OwnedFd};
