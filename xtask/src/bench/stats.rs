@@ -12,20 +12,32 @@ pub struct Case<'a> {
     pub run: Box<dyn FnMut() -> Result<()> + 'a>,
 }
 
-/// Runs all cases in turn, `rounds` times after one warm-up, `pause` between runs; milliseconds each.
+/// Runs all cases `rounds` times after one warm-up, `pause` between runs; milliseconds each. Every round has an order of its own:
+/// what a run leaves to be done behind its answer meets each of the others alike.
 pub fn interleave(cases: &mut [Case], rounds: usize, pause: Duration) -> Result<Vec<Vec<f64>>> {
     let mut times = vec![Vec::with_capacity(rounds); cases.len()];
+    let mut dice = 1;
     for round in 0..=rounds {
-        for (case, times) in cases.iter_mut().zip(&mut times) {
+        for at in shuffled(cases.len(), &mut dice) {
             std::thread::sleep(pause);
             let begin = Instant::now();
-            (case.run)()?;
+            (cases[at].run)()?;
             if round > 0 {
-                times.push(begin.elapsed().as_secs_f64() * 1e3);
+                times[at].push(begin.elapsed().as_secs_f64() * 1e3);
             }
         }
     }
     Ok(times)
+}
+
+/// The numbers below `count`, in an order that follows from `dice` (Knuth's linear congruence) and changes it.
+fn shuffled(count: usize, dice: &mut u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(last, (*dice >> 33) as usize % (last + 1));
+    }
+    order
 }
 
 /// The middle value.
@@ -57,5 +69,17 @@ mod tests {
     fn the_median_is_the_middle() {
         assert_eq!(super::median(&[3.0, 1.0, 2.0]), 2.0);
         assert!(super::median(&[]).is_nan());
+    }
+
+    #[test]
+    fn every_order_has_all_and_no_two_rounds_are_alike() {
+        let mut dice = 1;
+        let orders: Vec<Vec<usize>> = (0..3).map(|_| super::shuffled(6, &mut dice)).collect();
+        for order in &orders {
+            let mut all = order.clone();
+            all.sort_unstable();
+            assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+        }
+        assert!(orders[0] != orders[1] && orders[1] != orders[2]);
     }
 }
