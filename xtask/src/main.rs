@@ -11,6 +11,7 @@ mod clients;
 mod demo;
 mod docs;
 mod engine;
+mod firewalls;
 mod fuzz;
 mod install;
 mod oracle;
@@ -37,8 +38,7 @@ cargo xtask <command>
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
-                    peers: Debian unstable's crun and runc, for the benchmarks)
-  clients           fetch what the tests use as clients (PyPI, npm) and as services (Debian's nginx, redis, PostgreSQL)
+  clients           fetch what the tests use as clients (PyPI, npm), as services (Debian's nginx, redis, PostgreSQL) and as firewalls
   vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)
   docs              regenerate docs/cli and man pages
   install [PREFIX]  binary, completion, man pages, systemd units (default /usr/local)
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
         Some("bench") => bench::run(rest),
         Some("vm") => vm::run(rest),
         Some("oracle") => oracle::run(rest),
-        Some("clients") => clients::fetch().and_then(|()| services::fetch()),
+        Some("clients") => clients::fetch().and_then(|()| services::fetch()).and_then(|()| firewalls::fetch()),
         Some("docs") => docs::run(),
         Some("install") => install::run(rest),
         Some("help" | "--help" | "-h") | None => {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::{apt, clients, oracle, services, sh, vm};
+use crate::{apt, clients, firewalls, oracle, services, sh, vm};
 
 /// What the tests need besides a Rust toolchain.
 const NEEDS: &[apt::Need] = &[
@@ -39,6 +39,9 @@ const NEEDS: &[apt::Need] = &[
     ("podman", "podman"),
     ("conmon", "conmon"),
     ("iptables", "iptables"),
+    ("curl", "curl"),
+    ("dig", "bind9-dnsutils"),
+    ("iperf3", "iperf3"),
 ];
 
 /// Tests that passed and failed.
@@ -69,9 +72,9 @@ pub fn run(args: &[String]) -> Result<()> {
     if let Err(error) = oracle::fetch() {
         eprintln!("error: {error:#}\nhint:  the tests of hull under Docker's daemon will fail for want of it");
     }
-    if let Err(error) = clients::fetch().and_then(|()| services::fetch()) {
+    if let Err(error) = clients::fetch().and_then(|()| services::fetch()).and_then(|()| firewalls::fetch()) {
         eprintln!(
-            "error: {error:#}\nhint:  the tests of other clients, and of a stack of real services, will fail for want of it"
+            "error: {error:#}\nhint:  the tests of other clients, of a stack of real services, and of firewalls will fail for want of it"
         );
     }
     sh::run(&mut sh::cmd("cargo", &["build", "--package", "hull"]))?;

@@ -60,7 +60,7 @@ fn places(core: &Core, view: &View) -> Result<Vec<Place>, Fault> {
         }
         let mut stands_in: Vec<Net> = Vec::new();
         for subnet in &network.subnets {
-            let free = core.networks.free_pool(&taken).ok();
+            let free = core.networks.free_pool(true, &taken).ok();
             let new = network::stand_in(subnet.net, free);
             taken.push(new);
             stands_in.push(new);

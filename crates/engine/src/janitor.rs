@@ -99,7 +99,7 @@ fn run(inbox: &Receiver<Job>, (parts, switch): (&Parts, &Switch), pool: Option<u
                 let _ = done.send(());
                 return;
             }
-            Ok(job) => shortly(job, parts, &mut later),
+            Ok(job) => shortly(job, (parts, switch), &mut later),
             Err(Idle) => {
                 let again = std::mem::take(&mut later.again);
                 let Later { refill, sweep, .. } = std::mem::replace(&mut later, Later { again, ..Later::default() });
@@ -155,12 +155,15 @@ fn next(inbox: &Receiver<Job>, later: &Later) -> Result<Option<Job>, Idle> {
     Ok(Some(job))
 }
 
-fn shortly(job: Job, parts: &Parts, later: &mut Later) {
+fn shortly(job: Job, (parts, switch): (&Parts, &Switch), later: &mut Later) {
     later.now |= !matches!(job, Job::Refill);
     match job {
         Job::Cgroup { parent, id, done } => {
             remove_cgroup(&parts.cgroups, &parent, &id);
             let _ = done.send(());
+            if let Err(error) = switch.let_go() {
+                tracing::warn!(%error, "wires that are gone not taken from the rules");
+            }
         }
         Job::Slot(slot) => match parts.snapshots.remove(&slot) {
             Ok(()) => later.sweep = true,

@@ -155,13 +155,13 @@ impl Networks {
         let wanted = match &self.settings {
             Ok(settings) => {
                 let others = self.all().into_iter().filter(|other| other.name != DEFAULT).collect::<Vec<_>>();
-                settings::definition(&settings.default, stored.as_deref(), &others, link, || {
-                    self.free_pool(&self.taken(true)?)
+                settings::definition(&settings.default, stored.as_deref(), &others, link, |v4| {
+                    self.free_pool(v4, &self.taken(true)?)
                 })
             }
             // What is asked for is not known: as it was, or plain.
-            Err(_) => settings::definition(&Wish::default(), stored.as_deref(), &[], link, || {
-                self.free_pool(&self.taken(true)?)
+            Err(_) => settings::definition(&Wish::default(), stored.as_deref(), &[], link, |v4| {
+                self.free_pool(v4, &self.taken(true)?)
             }),
         };
         let mut wanted = wanted.inspect_err(|error| {
@@ -195,10 +195,14 @@ impl Networks {
         Ok(taken)
     }
 
-    /// A pool for a network that names no subnet.
-    pub fn free_pool(&self, taken: &[Net]) -> Result<Net, Fault> {
+    /// A pool for a network that names no subnet of this family.
+    pub fn free_pool(&self, v4: bool, taken: &[Net]) -> Result<Net, Fault> {
         let pools = self.settings.as_ref().map(|settings| &*settings.pools).unwrap_or_default();
-        Ok(ipam::free_pool(pools, taken)?)
+        let of_family: Vec<Net> = pools.iter().copied().filter(|pool| pool.address.is_ipv4() == v4).collect();
+        match of_family.is_empty() {
+            true if !v4 => asked::local_v6(),
+            _ => Ok(ipam::free_pool(&of_family, taken)?),
+        }
     }
 
     fn store(&self, network: Definition) -> Result<Arc<Definition>, Fault> {
@@ -271,7 +275,9 @@ impl Networks {
         for endpoint in &ends.endpoints {
             self.zone.remove(endpoint);
             self.switch.unready(&endpoint.link);
-            if let Err(error) = blocking(|| self.switch.detach(&endpoint.id)) {
+            let detach = || self.switch.detach(&endpoint.id);
+            // Without a port there is nothing that the kernel has to be asked for.
+            if let Err(error) = if ends.reserved.is_empty() { detach() } else { blocking(detach) } {
                 tracing::warn!(%container, %error, "published ports not closed");
             }
         }
@@ -336,6 +342,14 @@ impl Networks {
         let inner = self.lock();
         let ends = inner.ends.get(&container)?;
         ends.endpoints.iter().find_map(|end| self.switch.ready(&end.link))
+    }
+
+    /// Whether all that a leased container needs was made ahead: to wire it waits for little.
+    pub fn is_ready(&self, container: ContainerId) -> bool {
+        let inner = self.lock();
+        let Some(ends) = inner.ends.get(&container) else { return true };
+        let made = |end: &Endpoint| end.names.is_empty() && self.switch.is_reserved(&end.link);
+        ends.reserved.is_empty() && ends.endpoints.iter().all(made)
     }
 
     /// The engine ends in good order: without a running container, nothing of the networks stays.

@@ -109,6 +109,8 @@ pub(crate) struct Reply {
     pub(crate) interrupted: bool,
     /// `nlmsg_seq`.
     pub(crate) sequence: u32,
+    /// `nlmsg_pid`: the address of the socket whose request this follows.
+    pub(crate) port: u32,
     /// What follows the header.
     pub(crate) body: Vec<u8>,
 }
@@ -116,12 +118,12 @@ pub(crate) struct Reply {
 /// Splits one datagram into messages. What is malformed ends the list.
 pub(crate) fn replies(mut bytes: &[u8]) -> Vec<Reply> {
     let mut out = Vec::new();
-    while let [Some(length), Some(both), Some(sequence)] = [0, 4, 8].map(|at| u32_at(bytes, at)) {
+    while let [Some(length), Some(both), Some(sequence), Some(port)] = [0, 4, 8, 12].map(|at| u32_at(bytes, at)) {
         let length = length as usize;
         let Some(body) = bytes.get(HEADER..length) else { break };
         let [a, b, c, d] = both.to_ne_bytes();
         let (kind, flags) = (u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]));
-        out.push(Reply { kind, interrupted: flags & DUMP_INTR != 0, sequence, body: body.to_vec() });
+        out.push(Reply { kind, interrupted: flags & DUMP_INTR != 0, sequence, port, body: body.to_vec() });
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     out

@@ -21,7 +21,7 @@ pub use expr::{Direction, Expr, Field, Register, Verdict};
 pub use log::Log;
 pub use seen::{SeenChain, SeenElement, SeenRule};
 pub use set::{Data, Element, Set, Type};
-pub use watch::Watch;
+pub use watch::{Heard, Watch};
 
 /// `NFNL_SUBSYS_NFTABLES`, the high byte of every message type.
 const SUBSYSTEM: u16 = 10 << 8;
@@ -96,6 +96,11 @@ impl Nft {
     pub fn commit(&mut self, batch: Batch) -> Result<()> {
         let (messages, what) = batch.finish();
         if what.is_empty() { Ok(()) } else { self.socket.batch(messages, &what) }
+    }
+
+    /// The address of this socket: what [`Watch::hear`] takes for nothing of others.
+    pub fn port(&self) -> Option<u32> {
+        self.socket.port()
     }
 
     /// All tables of the namespace.

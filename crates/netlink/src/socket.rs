@@ -148,6 +148,12 @@ impl Socket {
         }
     }
 
+    /// Its address, which the kernel notes at what it tells others of this socket's requests.
+    pub(crate) fn port(&self) -> Option<u32> {
+        let address = rustix::net::getsockname(&self.fd).ok()?;
+        Some(rustix::net::netlink::SocketAddrNetlink::try_from(address).ok()?.pid())
+    }
+
     fn next(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence

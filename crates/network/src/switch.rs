@@ -6,6 +6,7 @@
 
 mod inside;
 mod look;
+mod mend;
 mod obey;
 mod pins;
 mod ready;
@@ -18,10 +19,9 @@ pub use upper::own_parent;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hull_netlink::nft::{Batch, Family, Nft, Table, Watch};
+use hull_netlink::nft::{Batch, Family, Nft, Table};
 use hull_netlink::route::{Bridge, Link, Mac, Net, NewLink, Peer, Veth};
 use hull_netlink::{Route, Tolerate};
 use rustix::io::Errno;
@@ -51,6 +51,8 @@ struct State {
     ports: BTreeMap<String, Vec<PortRule>>,
     /// Wires that speak in their own name alone, by the id of their endpoint.
     pins: BTreeMap<String, Endpoint>,
+    /// Those that are no more, which the kernel is still to be told of.
+    unpinned: Vec<Endpoint>,
     /// The kernel has no rules for bridges.
     unpinnable: bool,
 }
@@ -135,12 +137,15 @@ impl Switch {
             let peer = Peer { name: &endpoint.name, mac: Some(endpoint.mac), mtu: network.mtu, netns: Some(netns) };
             state.add_wire(network, &endpoint.link, peer)?;
         }
+        // Whether bridged frames pass the ruleset may have changed since.
+        let is_set = made.as_ref().is_some_and(|made| made.hairpin == settings::bridged_frames_pass_the_ruleset());
         // ORDER: pinned before it can send.
         let configured = state.pin(&self.table, endpoint).and_then(|()| match made {
             Some(mut made) => made.end.equip(network, endpoint, Some(endpoint.mac)),
             None => inside::configure(netns, network, endpoint),
         });
-        configured.and_then(|()| state.set_port(network, &endpoint.link)).inspect_err(|_| {
+        let is_port = |state: &mut State| if is_set { Ok(()) } else { state.set_port(network, &endpoint.link) };
+        configured.and_then(|()| is_port(&mut state)).inspect_err(|_| {
             let _ = state.delete_link(&endpoint.link);
             let _ = state.unpin(&self.table, &endpoint.id);
         })
@@ -170,8 +175,16 @@ impl Switch {
     /// # Errors
     /// The kernel's refusal; the rest was tried.
     pub fn detach(&self, endpoint: &str) -> Result<(), Error> {
-        let unpinned = self.lock().unpin(&self.table, endpoint);
-        self.close(endpoint).and(unpinned)
+        self.lock().forget_pin(endpoint);
+        self.close(endpoint)
+    }
+
+    /// Tells the kernel of wires that were let go; without that, the next start does.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn let_go(&self) -> Result<(), Error> {
+        self.lock().change_pins(&self.table, None)
     }
 
     /// Closes the ports of an endpoint.
@@ -225,56 +238,6 @@ impl Switch {
         match network.driver.upper() {
             Some(_) => inside::delete(netns, &endpoint.name),
             None => self.lock().delete_link(&endpoint.link),
-        }
-    }
-
-    /// Makes the ruleset again if somebody has changed it. True if it had been.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn mend(&self) -> Result<bool, Error> {
-        let mut state = self.lock();
-        let whole = |state: &mut State| {
-            Ok::<bool, Error>(state.is_whole(&self.table, self.obeys)? && state.pins_are_whole(&self.table)?)
-        };
-        if state.bridges().next().is_none() {
-            return Ok(false);
-        }
-        if whole(&mut state)? {
-            return Ok(state.make_room(&self.table));
-        }
-        state.install(&self.table, self.obeys).map(|()| true)
-    }
-
-    /// From now on, what others do to the ruleset is mended: within a fraction of a second.
-    ///
-    /// # Errors
-    /// No socket or no thread.
-    pub fn watch(switch: &Arc<Self>) -> Result<(), Error> {
-        let watch = Watch::open().map_err(kernel("watch the nftables ruleset"))?;
-        let weak = Arc::downgrade(switch);
-        let run = move || {
-            while let Ok(true) = wait_for(&watch) {
-                let Some(switch) = weak.upgrade() else { return };
-                // What hull's own tables lost may have been what kept something closed.
-                if watch.lost(&switch.table.name) {
-                    switch.mend_and_tell();
-                }
-                // One reload is many changes: it is looked at when the last has come.
-                std::thread::sleep(SETTLE);
-                watch.drain();
-                switch.mend_and_tell();
-            }
-        };
-        let thread = std::thread::Builder::new().name("rules".into()).stack_size(256 * 1024).spawn(run);
-        thread.map(drop).map_err(|error| Error::Thread { why: error.to_string() })
-    }
-
-    fn mend_and_tell(&self) {
-        match self.mend() {
-            Ok(false) => {}
-            Ok(true) => tracing::warn!("the nftables rules of the networks were changed by somebody: made again"),
-            Err(error) => tracing::error!(%error, "the nftables rules were changed, and cannot be made again"),
         }
     }
 
@@ -353,45 +316,6 @@ impl State {
         route.add_veth(&Veth { link, peer: Peer { mtu, ..peer } }).map_err(kernel("wire the container to its network"))
     }
 
-    /// Makes the ruleset of what is up; without a network there is none.
-    fn install(&mut self, table: &Table, obeys: Option<u16>) -> Result<(), Error> {
-        let networks: Vec<&Definition> = self.bridges().collect();
-        let batch = if networks.is_empty() {
-            let mut batch = Batch::new();
-            batch.add_table(table).delete_table(table);
-            batch
-        } else {
-            let ports: Vec<PortRule> = self.ports.values().flatten().copied().collect();
-            rules::all(table, &networks, &ports, obeys)
-        };
-        let (_, nft) = self.sockets()?;
-        nft.commit(batch).map_err(kernel("write the nftables ruleset"))?;
-        self.install_pins(table)?;
-        self.make_room(table);
-        Ok(())
-    }
-
-    fn is_whole(&mut self, table: &Table, obeys: Option<u16>) -> Result<bool, Error> {
-        let networks: Vec<&Definition> = self.bridges().collect();
-        let expected = rules::counts(&networks, obeys);
-        let (bridges, ports) = (networks.len(), self.ports.values().flatten().copied().collect::<Vec<_>>());
-        let sets = rules::set_sizes(&ports, obeys.is_some());
-        let (_, nft) = self.sockets()?;
-        let found = nft.rules(table).tolerate(&[Errno::NOENT]).map_err(kernel("read the ruleset"))?;
-        let Some(found) = found else { return Ok(false) };
-        let has = |chain: &str, count: usize| found.iter().any(|(name, rules)| name == chain && *rules == count);
-        if found.len() != expected.len() || !expected.iter().all(|(chain, count)| has(chain, *count)) {
-            return Ok(false);
-        }
-        for (set, size) in sets.into_iter().chain([("bridges", bridges)]) {
-            let keys = nft.keys(table, set).tolerate(&[Errno::NOENT]).map_err(kernel("read the ruleset"))?;
-            if keys.is_none_or(|keys| keys.len() != size) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     fn set_port(&mut self, network: &Definition, name: &str) -> Result<(), Error> {
         // Where bridged frames pass the ruleset, a container's way to its own published port is turned on
         // the bridge itself.
@@ -411,17 +335,6 @@ impl State {
             None => Ok(()),
         }
     }
-}
-
-/// How long a change of the ruleset is let settle.
-const SETTLE: Duration = Duration::from_millis(100);
-
-/// Waits for a change. False if the socket is of no use any more.
-fn wait_for(watch: &Watch) -> rustix::io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let mut fds = [PollFd::new(watch, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
-    Ok(true)
 }
 
 fn find(route: &mut Route, name: &str) -> Result<Option<Link>, Error> {

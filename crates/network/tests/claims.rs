@@ -139,6 +139,8 @@ fn a_pinned_container_cannot_speak_in_its_neighbours_name() {
     }
     // What was pinned goes with its wire.
     within(&three.world.host, || three.world.switch.detach("atta").unwrap());
+    assert!(!within(&three.world.host, || three.world.switch.mend().unwrap()), "what is left of it is known");
+    within(&three.world.host, || three.world.switch.let_go().unwrap());
     assert!(!three.world.tool("nft", &["list", "table", "bridge", "hull-test"]).contains("vethatta"));
 }
 

@@ -126,3 +126,26 @@ fn a_wire_whose_namespace_was_not_handed_out_gives_way_to_another() {
     let links = within(&netns, || Route::open().unwrap().link("eth0").unwrap());
     assert_eq!(links.and_then(|link| link.mac), Some(end.mac));
 }
+
+#[test]
+fn wires_are_kept_for_the_networks_that_were_used_last() {
+    let world = World::new();
+    let lans: Vec<Definition> = (0..6).map(|n| network(&format!("lan{n}"), &[&format!("10.1.{n}.0/24")])).collect();
+    lans.iter().for_each(|lan| world.raise(lan));
+    world.switch.keep_ready(&lans[0]);
+    let refill = || within(&world.host, || world.switch.refill(1).unwrap());
+    let start = |n: usize| world.switch.reserve(&endpoint(&lans[n], "a", &format!("10.1.{n}.2/24")));
+    for n in 1..5 {
+        assert_eq!(start(n), None, "the first start on a network finds none");
+        refill();
+    }
+    // Of the default one, and of the last three.
+    assert_eq!([0, 2, 3, 4, 1, 5].map(|n| start(n).is_some()), [true, true, true, true, false, false]);
+    for n in [2, 3, 4] {
+        start(n);
+    }
+    refill();
+    within(&world.host, || lans.iter().for_each(|lan| world.switch.lower(lan).unwrap()));
+    refill();
+    assert!((0..6).all(|n| start(n).is_none()), "they go with their networks");
+}

@@ -71,7 +71,7 @@ impl Task {
         };
         // Told that work may block, the runtime wakes a thread to do the others' meanwhile. That costs more
         // than a preparation that takes its parts from the pools.
-        let mut prepared = if definition.spec.is_brief() && definition.network.endpoints.is_empty() {
+        let mut prepared = if definition.spec.is_brief() && core.networks.is_ready(definition.id) {
             prepare()
         } else {
             blocking(prepare)

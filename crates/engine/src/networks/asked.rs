@@ -31,7 +31,7 @@ pub(super) fn fits(mtu: u32) -> bool {
 pub(super) fn definition(
     request: &wire::NetworkCreateRequest,
     taken: &[Net],
-    pool: impl FnOnce() -> Result<Net, Fault>,
+    pool: impl Fn(bool) -> Result<Net, Fault>,
 ) -> Result<Definition, Fault> {
     check(request)?;
     let id = random_id()?;
@@ -135,7 +135,7 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
 fn subnets(
     request: &wire::NetworkCreateRequest,
     taken: &[Net],
-    pool: impl FnOnce() -> Result<Net, Fault>,
+    pool: impl Fn(bool) -> Result<Net, Fault>,
 ) -> Result<Vec<Subnet>, Fault> {
     let plain = wire::Ipam::default();
     let ipam = request.ipam.as_ref().unwrap_or(&plain);
@@ -165,10 +165,10 @@ fn subnets(
         return Err(Fault::invalid("an IPv6 subnet needs IPv6: `--ipv6`"));
     }
     if !subnets.iter().any(|subnet| subnet.net.address.is_ipv4()) {
-        subnets.insert(0, whole(pool()?));
+        subnets.insert(0, whole(pool(true)?));
     }
     if request.enable_ipv6 == Some(true) && subnets.len() == 1 {
-        subnets.push(whole(local_v6()?));
+        subnets.push(whole(pool(false)?));
     }
     subnets.sort_by_key(|subnet| subnet.net.address.is_ipv6());
     Ok(subnets)

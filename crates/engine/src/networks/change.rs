@@ -19,7 +19,7 @@ pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Resul
         return Err(Fault::new(Kind::Conflict, format!("network with name {} already exists", request.name)));
     }
     let taken = blocking(|| networks.taken(asked::is_bridge(request)))?;
-    let definition = asked::definition(request, &taken, || networks.free_pool(&taken))?;
+    let definition = asked::definition(request, &taken, |v4| networks.free_pool(v4, &taken))?;
     asked::check_parent(&definition, &networks.all())?;
     let own = definition.driver == Driver::Bridge;
     if own && networks.all().iter().any(|other| other.link == definition.link) {

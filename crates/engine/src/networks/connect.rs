@@ -66,7 +66,7 @@ impl Networks {
             ends.endpoints.retain(|other| other.id != endpoint.id);
         }
         self.zone.remove(endpoint);
-        let closed = self.switch.detach(&endpoint.id);
+        let closed = self.switch.detach(&endpoint.id).and_then(|()| self.switch.let_go());
         let unplugged = network.and_then(|network| Ok(self.switch.unplug(&network, endpoint, netns)?));
         let given = self.settle(container, plan, netns);
         closed?;

@@ -11,7 +11,7 @@
 
 mod default;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use hull_network::Net;
@@ -34,7 +34,8 @@ pub(super) struct Settings {
     pub publish_on: Option<IpAddr>,
     /// Published ports obey the host's input rules.
     pub obeys: bool,
-    /// Where networks without a subnet of their own are taken from; docker's if there are none.
+    /// Where networks without a subnet of their own are taken from; of a family of which there are none, docker's or a unique
+    /// local one.
     pub pools: Vec<Net>,
     /// The default network.
     pub default: Wish,
@@ -89,7 +90,8 @@ impl Settings {
         }
         let mut pools = Vec::new();
         for Pool { base, size } in &file.default_address_pools {
-            if !base.address.is_ipv4() || *size < base.prefix || *size > 30 || base.network() != *base {
+            let most = if base.address.is_ipv4() { 30 } else { 126 };
+            if *size < base.prefix || *size > most || base.network() != *base {
                 return Err(wrong(&format!("the pool {base} has no networks of {size} bits")));
             }
             pools.extend(parts(*base, *size).take(POOLS));
@@ -99,16 +101,15 @@ impl Settings {
     }
 }
 
-/// The networks of `size` bits in one of IPv4.
+/// The networks of `size` bits in one.
 fn parts(base: Net, size: u8) -> impl Iterator<Item = Net> {
-    let first = match base.address {
-        IpAddr::V4(address) => address.to_bits(),
-        IpAddr::V6(_) => 0,
-    };
-    let count = 1u64 << (size - base.prefix);
+    let count = 1u128.checked_shl(u32::from(size - base.prefix)).unwrap_or(u128::MAX);
     (0..count).filter_map(move |part| {
-        let address = u64::from(first) + (part << (32 - size));
-        Net::new(std::net::Ipv4Addr::from_bits(address as u32).into(), size)
+        let address = match base.address {
+            IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() + ((part as u32) << (32 - size))).into(),
+            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() + (part << (128 - size))).into(),
+        };
+        Net::new(address, size)
     })
 }
 
@@ -151,7 +152,9 @@ mod tests {
             r#"{ "default-address-pools": [{ "base": "10.1.0.0/16", "size": 8 }] }"#,
             r#"{ "default-address-pools": [{ "base": "10.1.0.0/16", "size": 31 }] }"#,
             r#"{ "default-address-pools": [{ "base": "10.1.0.1/16", "size": 24 }] }"#,
-            r#"{ "default-address-pools": [{ "base": "fd00::/48", "size": 64 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "fd00::/48", "size": 47 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "fd00::/48", "size": 127 }] }"#,
+            r#"{ "default-address-pools": [{ "base": "fd00::1/48", "size": 64 }] }"#,
             "{",
         ] {
             let refused = read(bad).unwrap_err().to_string();
@@ -159,5 +162,12 @@ mod tests {
         }
         let many = read(r#"{ "default-address-pools": [{ "base": "0.0.0.0/0", "size": 30 }] }"#).unwrap();
         assert_eq!(many.pools.len(), POOLS);
+        let six =
+            r#"{ "default-address-pools": [{ "base": "fd00:5::/62", "size": 64 }, { "base": "::/0", "size": 126 }] }"#;
+        let six: Vec<String> = read(six).unwrap().pools.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            six[..6],
+            ["fd00:5::/64", "fd00:5:0:1::/64", "fd00:5:0:2::/64", "fd00:5:0:3::/64", "::/126", "::4/126"]
+        );
     }
 }

@@ -18,14 +18,20 @@ fn host(json: &str) -> (Host, tempfile::TempDir) {
 
 #[test]
 fn ports_are_published_where_the_host_says_and_networks_taken_from_its_pools() {
-    let (host, _etc) =
-        host(r#"{ "publish-on": "127.0.0.1", "default-address-pools": [{ "base": "10.140.0.0/23", "size": 24 }] }"#);
+    let (host, _etc) = host(
+        r#"{ "publish-on": "127.0.0.1", "default-address-pools": [{ "base": "10.140.0.0/23", "size": 24 }, { "base": "fd00:140::/63", "size": 64 }] }"#,
+    );
     serve(&host, "web", &["-p", "8080:80", "-p", "0.0.0.0:8081:80"]);
     let ports = host.hull(&["port", "web"]).ok();
     assert!(ports.contains("127.0.0.1:8080") && ports.contains("0.0.0.0:8081"), "{ports}");
     assert!(!ports.contains("0.0.0.0:8080"), "{ports}");
     assert!(host.inspect("web")["NetworkSettings"]["IPAddress"].as_str().is_some_and(|at| at.starts_with("10.140.0.")));
-    host.hull(&["network", "create", "second"]).ok();
+    host.hull(&["network", "create", "--ipv6", "second"]).ok();
+    let subnets =
+        host.hull(&["network", "inspect", "second", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}"]).ok();
+    assert_eq!(subnets.trim(), "10.140.1.0/24 fd00:140::/64");
+    let inside = host.hull(&["run", "--rm", "--network", "second", "busybox", "ip", "-6", "-o", "addr"]).ok();
+    assert!(inside.contains("fd00:140::2/64"), "{inside}");
     let full = host.hull(&["network", "create", "third"]);
     assert!(full.stderr.contains("all predefined address pools have been fully subnetted"), "{}", full.stderr);
     host.hull(&["network", "rm", "second"]).ok();

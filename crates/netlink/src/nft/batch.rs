@@ -10,6 +10,8 @@ use crate::message::{APPEND, CREATE, Message};
 const BEGIN: u16 = 16;
 const END: u16 = 17;
 
+/// `NFTA_RULE_POSITION`.
+const RULE_POSITION: u16 = 6;
 /// `NFTA_RULE_USERDATA` carries what nft(8) shows as a comment: type 0, length, text with NUL.
 const RULE_USERDATA: u16 = 7;
 
@@ -100,7 +102,17 @@ impl Batch {
 
     /// Appends a rule.
     pub fn add_rule(&mut self, table: &Table, rule: &Rule<'_>) -> &mut Self {
-        let mut message = Message::new(NEWRULE, CREATE | APPEND, &header(table.family as u8));
+        self.rule(table, rule, Message::new(NEWRULE, CREATE | APPEND, &header(table.family as u8)))
+    }
+
+    /// Puts a rule before another of its chain, which has the kernel's number `before`.
+    pub fn insert_rule(&mut self, table: &Table, rule: &Rule<'_>, before: u64) -> &mut Self {
+        let mut message = Message::new(NEWRULE, CREATE, &header(table.family as u8));
+        message.put(RULE_POSITION, &before.to_be_bytes());
+        self.rule(table, rule, message)
+    }
+
+    fn rule(&mut self, table: &Table, rule: &Rule<'_>, mut message: Message) -> &mut Self {
         message.put_str(1, &table.name).put_str(2, rule.chain);
         message.nest(4, |m| rule.exprs.iter().for_each(|expr| expr.put(m)));
         let mut comment = vec![0, rule.comment.len() as u8 + 1];

@@ -30,16 +30,16 @@ pub type SeenElement = (Vec<u8>, Option<Vec<u8>>);
 pub struct SeenRule {
     /// The kernel's number, by which it is deleted.
     pub handle: u64,
-    /// What nft(8) shows beside it.
+    /// What nft(8) shows beside it, if anything.
     pub comment: String,
 }
 
 impl Nft {
-    /// The rules of a chain that bear a comment.
+    /// The rules of a chain, in their order.
     ///
     /// # Errors
     /// The kernel's refusal; a chain that is not there is ENOENT or has none.
-    pub fn commented(&mut self, table: &Table, chain: &str) -> Result<Vec<SeenRule>> {
+    pub fn rules_of(&mut self, table: &Table, chain: &str) -> Result<Vec<SeenRule>> {
         let mut message = Message::new(GETRULE, 0, &header(table.family as u8));
         message.put_str(1, &table.name).put_str(2, chain);
         let replies = self.socket.dump(&message, || format!("rules of chain {chain} of table {table}"))?;
@@ -47,12 +47,12 @@ impl Nft {
             let attributes = body.get(4..)?;
             let is = |kind, name: &str| attribute(attributes, kind).map(text).as_deref() == Some(name);
             // Of the user's data, type 0 is a comment: type, length, text.
-            let [0, length, comment @ ..] = attribute(attributes, 7)? else { return None };
-            Some(SeenRule {
-                handle: u64::from_be_bytes(attribute(attributes, 3)?.try_into().ok()?),
-                comment: text(comment.get(..usize::from(*length))?),
-            })
-            .filter(|_| is(1, &table.name) && is(2, chain))
+            let comment = match attribute(attributes, 7) {
+                Some([0, length, comment @ ..]) => text(comment.get(..usize::from(*length))?),
+                _ => String::new(),
+            };
+            let handle = u64::from_be_bytes(attribute(attributes, 3)?.try_into().ok()?);
+            Some(SeenRule { handle, comment }).filter(|_| is(1, &table.name) && is(2, chain))
         };
         Ok(replies.iter().filter(|reply| reply.kind == NEWRULE).filter_map(|reply| rule(&reply.body)).collect())
     }

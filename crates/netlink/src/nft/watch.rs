@@ -27,33 +27,35 @@ impl Watch {
         Ok(Self { fd: hull_sys::net::netlink_group(hull_sys::net::Netlink::Netfilter, GROUP)? })
     }
 
-    /// Forgets all that was heard. True if tables of this name lost anything but elements of sets, or more was said than the
-    /// socket could keep.
-    pub fn lost(&self, table: &str) -> bool {
+    /// Forgets all that was heard, and tells what it was, but for what the socket with the address `own` has done. `table`: of
+    /// this name.
+    pub fn hear(&self, table: &str, own: Option<u32>) -> Heard {
         let mut buffer = [0u8; 8192];
-        let mut lost = false;
+        let mut heard = Heard::default();
         loop {
             match recv(&self.fd, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
-                Ok((length, _)) => lost |= replies(&buffer[..length]).iter().any(|reply| takes(reply, table)),
-                Err(Errno::NOBUFS) => lost = true,
-                Err(Errno::INTR) => {}
-                Err(_) => return lost,
-            }
-        }
-    }
-
-    /// Forgets all that was heard. True if there was anything; more than the socket could keep counts.
-    pub fn drain(&self) -> bool {
-        let mut buffer = [0u8; 8192];
-        let mut heard = false;
-        loop {
-            match recv(&self.fd, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
-                Ok(_) | Err(Errno::NOBUFS) => heard = true,
+                Ok((length, _)) => {
+                    for reply in replies(&buffer[..length]).iter().filter(|reply| Some(reply.port) != own) {
+                        heard.anything = true;
+                        heard.loss |= takes(reply, table);
+                    }
+                }
+                // More was said than the socket could keep.
+                Err(Errno::NOBUFS) => heard = Heard { anything: true, loss: true },
                 Err(Errno::INTR) => {}
                 Err(_) => return heard,
             }
         }
     }
+}
+
+/// What others have done to the ruleset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Something.
+    pub anything: bool,
+    /// Tables of the name that was asked about lost more than elements of sets.
+    pub loss: bool,
 }
 
 /// Whether a message tells that a table, or a chain, a rule or a set of it, is gone.

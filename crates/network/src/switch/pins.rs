@@ -16,30 +16,35 @@ impl State {
             return Ok(());
         }
         self.pins.insert(endpoint.id.clone(), endpoint.clone());
-        if self.unpinnable {
-            return Ok(());
-        }
-        let table = claims::table(rules);
-        let mut batch = Batch::new();
-        claims::add(&mut batch, &table, &[endpoint]);
-        let (_, nft) = self.sockets()?;
-        // The table came with the first bridge; to make it again costs the kernel a grace period for each of its chains.
-        let added = nft.commit(batch).tolerate(GONE).map_err(kernel("pin a wire"))?;
-        // Somebody flushed it.
-        if added.is_none() { self.install_pins(rules) } else { Ok(()) }
+        self.change_pins(rules, Some(endpoint))
     }
 
     /// A wire is gone, or goes.
     pub(super) fn unpin(&mut self, rules: &Table, id: &str) -> Result<(), Error> {
-        let Some(endpoint) = self.pins.remove(id) else { return Ok(()) };
-        if self.unpinnable {
+        self.forget_pin(id);
+        self.change_pins(rules, None)
+    }
+
+    /// A wire is gone. What the kernel has of it can wait: its name is not given again.
+    pub(super) fn forget_pin(&mut self, id: &str) {
+        self.unpinned.extend(self.pins.remove(id));
+    }
+
+    /// In one batch: takes away what is forgotten, and adds this one.
+    pub(super) fn change_pins(&mut self, rules: &Table, added: Option<&Endpoint>) -> Result<(), Error> {
+        let gone = std::mem::take(&mut self.unpinned);
+        if self.unpinnable || (gone.is_empty() && added.is_none()) {
             return Ok(());
         }
+        let table = claims::table(rules);
         let mut batch = Batch::new();
-        claims::delete(&mut batch, &claims::table(rules), &[&endpoint]);
+        claims::delete(&mut batch, &table, &gone.iter().collect::<Vec<_>>());
+        claims::add(&mut batch, &table, added.as_slice());
         let (_, nft) = self.sockets()?;
-        let deleted = nft.commit(batch).tolerate(GONE).map_err(kernel("let a wire go"))?;
-        if deleted.is_none() { self.install_pins(rules) } else { Ok(()) }
+        // The table came with the first bridge; to make it again costs the kernel a grace period for each of its chains.
+        let changed = nft.commit(batch).tolerate(GONE).map_err(kernel("change which wires are pinned"))?;
+        // Somebody flushed it.
+        if changed.is_none() { self.install_pins(rules) } else { Ok(()) }
     }
 
     /// Makes the whole table; none without a bridge.
@@ -47,6 +52,7 @@ impl State {
         if self.unpinnable {
             return Ok(());
         }
+        self.unpinned.clear();
         let table = claims::table(rules);
         let pinned: Vec<&Endpoint> = self.pins.values().collect();
         let batch = if self.bridges().next().is_some() {
@@ -75,7 +81,7 @@ impl State {
             return Ok(true);
         }
         let table = claims::table(rules);
-        let (expected, wires) = (claims::counts(), self.pins.len());
+        let (expected, wires) = (claims::counts(), self.pins.len() + self.unpinned.len());
         let (_, nft) = self.sockets()?;
         let found = nft.rules(&table).tolerate(GONE).map_err(kernel("read the ruleset"))?.unwrap_or_default();
         let has = |chain: &str, count: usize| found.iter().any(|(name, rules)| name == chain && *rules == count);

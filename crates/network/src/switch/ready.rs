@@ -1,4 +1,5 @@
-//! Wires made ahead of need: a namespace with `eth0` in it, down, whose other end is a port of the default network's bridge already.
+//! Wires made ahead of need: a namespace with `eth0` in it, down, whose other end is a port of the network's bridge already. They are
+//! kept for the default network and for the few that containers started on last.
 //! A start gives it addresses, a hardware address and a route in one request, where making a pair takes the kernel most of a
 //! millisecond.
 //!
@@ -26,6 +27,9 @@ use crate::netns::{self, Netns};
 /// The name that every one has inside.
 const NAME: &str = "eth0";
 
+/// Of how many networks besides the one.
+const RECENT: usize = 3;
+
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Wired {
@@ -33,6 +37,8 @@ pub(super) struct Wired {
     pub end: End,
     /// Its namespace is the container's; without a descriptor to spare it is not.
     pub handed_out: bool,
+    /// How its port was set: whether a container's way to its own published port is turned on the bridge.
+    pub hairpin: bool,
     netns: Netns,
     network: Definition,
 }
@@ -42,8 +48,10 @@ pub(super) struct Ready(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The network whose wires are wanted, by id.
-    network: Option<String>,
+    /// The network whose wires are always wanted, by id.
+    always: Option<String>,
+    /// The others whose wires are, the one used last at the end.
+    recent: Vec<String>,
     ready: BTreeMap<String, Wired>,
     reserved: BTreeMap<String, Wired>,
 }
@@ -58,7 +66,8 @@ impl Ready {
     pub(super) fn forget(&self, network: &str) {
         let mut inner = self.lock();
         inner.ready.retain(|_, wired| wired.network.id != network);
-        inner.network.take_if(|wanted| wanted == network);
+        inner.always.take_if(|wanted| wanted == network);
+        inner.recent.retain(|wanted| wanted != network);
     }
 
     /// All go, and none is made any more.
@@ -71,10 +80,35 @@ impl Ready {
     }
 }
 
+impl Inner {
+    /// A container starts on this network: more of them may follow.
+    fn note(&mut self, network: &str) {
+        if self.always.as_deref() == Some(network) {
+            return;
+        }
+        self.recent.retain(|other| other != network);
+        self.recent.push(network.to_owned());
+        if self.recent.len() > RECENT {
+            let oldest = self.recent.remove(0);
+            self.ready.retain(|_, wired| wired.network.id != oldest);
+        }
+    }
+
+    /// A network of which fewer are ready than wanted, among those that can have some.
+    fn lacking(&self, count: usize, can: impl Fn(&str) -> bool) -> Option<String> {
+        let has = |id: &str| self.ready.values().filter(|wired| wired.network.id == id).count();
+        self.always.iter().chain(&self.recent).find(|id| can(id) && has(id) < count).cloned()
+    }
+
+    fn wants(&self, network: &str) -> bool {
+        self.always.as_deref() == Some(network) || self.recent.iter().any(|id| id == network)
+    }
+}
+
 impl Switch {
-    /// Wires of this network are kept ready from now on.
+    /// Wires of this network are always kept ready from now on.
     pub fn keep_ready(&self, network: &Definition) {
-        self.ready.lock().network = (network.driver == Driver::Bridge).then(|| network.id.clone());
+        self.ready.lock().always = (network.driver == Driver::Bridge).then(|| network.id.clone());
     }
 
     /// Makes wires until `count` are ready. Blocks; meant to run behind an answer.
@@ -83,17 +117,14 @@ impl Switch {
     /// The kernel's refusal.
     pub fn refill(&self, count: usize) -> Result<(), Error> {
         loop {
-            let wanted = {
-                let ready = self.ready.lock();
-                ready.network.clone().filter(|_| ready.ready.len() < count)
-            };
-            let Some(wanted) = wanted else { return Ok(()) };
-            let network = self.lock().up.get(&wanted).cloned();
-            let Some(network) = network else { return Ok(()) };
+            let up: BTreeMap<String, Definition> =
+                self.lock().bridges().map(|network| (network.id.clone(), network.clone())).collect();
+            let wanted = self.ready.lock().lacking(count, |id| up.contains_key(id));
+            let Some(network) = wanted.and_then(|id| up.get(&id).cloned()) else { return Ok(()) };
             let (link, wired) = self.make_ready(network)?;
             let mut ready = self.ready.lock();
             // ORDER: looked at again, since the network may have gone meanwhile; dropped with its namespace then.
-            if ready.network.as_ref() == Some(&wired.network.id) {
+            if ready.wants(&wired.network.id) {
                 ready.ready.insert(link, wired);
             }
         }
@@ -103,18 +134,25 @@ impl Switch {
         let netns = Netns::new()?;
         let link = random_name();
         let peer = Peer { name: NAME, mac: None, mtu: network.mtu, netns: Some(netns.as_fd()) };
-        self.lock().add_wire(&network, &link, peer)?;
+        let hairpin = super::settings::bridged_frames_pass_the_ruleset();
+        {
+            let mut state = self.lock();
+            state.add_wire(&network, &link, peer)?;
+            state.set_port(&network, &link)?;
+        }
         let v6 = network.subnet(false).is_some();
         let end = netns::within(netns.as_fd(), || inside::open(NAME, v6))?;
-        Ok((link, Wired { end, netns, network, handed_out: false }))
+        Ok((link, Wired { end, netns, network, handed_out: false, hairpin }))
     }
 
-    /// Keeps a ready wire for an endpoint whose link is to bear the name that is returned.
+    /// Keeps a ready wire for an endpoint whose link is to bear the name that is returned. Whether there is one or not: more of
+    /// its network's are wanted.
     pub fn reserve(&self, endpoint: &Endpoint) -> Option<String> {
         if endpoint.name != NAME || !endpoint.sysctls.is_empty() {
             return None;
         }
         let mut ready = self.ready.lock();
+        ready.note(&endpoint.network);
         let link = ready.ready.iter().find(|(_, wired)| wired.network.id == endpoint.network)?.0.clone();
         let wired = ready.ready.remove(&link)?;
         ready.reserved.insert(link.clone(), wired);
@@ -128,6 +166,11 @@ impl Switch {
         let netns = wired.netns.as_fd().try_clone_to_owned().ok()?;
         wired.handed_out = true;
         Some(netns)
+    }
+
+    /// Whether a wire is reserved.
+    pub fn is_reserved(&self, link: &str) -> bool {
+        self.ready.lock().reserved.contains_key(link)
     }
 
     /// A reserved wire is not used.

@@ -1,8 +1,10 @@
-//! Room in the `FORWARD` chains of iptables-nft: where their policy drops what no rule of theirs decides, as docker's daemon and
-//! ufw set it, hull's bridges are let through by two rules at the end.
+//! Room in the chains of others for what passes through this host, where they drop or reject what they do not know: hull's bridges
+//! are let through by two rules each.
 //!
-//! At the end, so that what a rule of the host's owner drops stays dropped: it is the policy alone that does not mean the
-//! containers. What may reach them is decided by hull's own table all the same, since every table has a say.
+//! In `FORWARD` of iptables-nft, where its policy drops, as docker's daemon and ufw set it: at the end, so that what a rule of the
+//! host's owner drops stays dropped. In that of firewalld: at the beginning, since its zones reject within.
+//!
+//! What may reach the containers is decided by hull's own table all the same, since every table has a say.
 
 use hull_netlink::Tolerate;
 use hull_netlink::nft::{Batch, Expr, Family, Field, Nft, Register, Rule, SeenChain, SeenRule, Table, Verdict};
@@ -33,9 +35,9 @@ impl State {
         let (_, nft) = self.sockets()?;
         let chains = nft.chains().map_err(kernel("read the ruleset"))?;
         let mut changed = false;
-        for chain in chains.iter().filter(|chain| is_iptables(chain)) {
+        for chain in chains.iter().filter(|chain| Place::of(chain).is_some()) {
             let wanted = wanted(own, chain, &networks);
-            let found = found(nft, own, chain)?;
+            let (found, others) = found(nft, own, chain)?;
             if found.iter().map(|rule| &rule.comment).eq(wanted.iter().map(|(comment, _)| comment)) {
                 continue;
             }
@@ -44,7 +46,11 @@ impl State {
                 batch.delete_rule(&chain.table, &chain.name, rule.handle);
             }
             for (comment, exprs) in &wanted {
-                batch.add_rule(&chain.table, &Rule { chain: &chain.name, comment, exprs });
+                let rule = Rule { chain: &chain.name, comment, exprs };
+                match others.first().filter(|_| Place::of(chain) == Some(Place::Firewalld)) {
+                    Some(first) => batch.insert_rule(&chain.table, &rule, first.handle),
+                    None => batch.add_rule(&chain.table, &rule),
+                };
             }
             let made = nft.commit(batch).tolerate(GONE);
             changed |= made.map_err(kernel(format!("change the chain {} of {}", chain.name, chain.table)))?.is_some();
@@ -55,32 +61,51 @@ impl State {
 
 /// Whether a chain that drops lets this network through.
 pub(super) fn is_made(nft: &mut Nft, own: &Table, chain: &SeenChain, network: &Definition) -> Result<bool, Error> {
-    if !is_iptables(chain) {
+    if Place::of(chain).is_none() {
         return Ok(false);
     }
-    let found = found(nft, own, chain)?;
+    let (found, _) = found(nft, own, chain)?;
     let wanted = wanted(own, chain, std::slice::from_ref(network));
     Ok(wanted.iter().all(|(comment, _)| found.iter().any(|rule| rule.comment == *comment)))
 }
 
-fn is_iptables(chain: &SeenChain) -> bool {
-    matches!(chain.table.family, Family::Ip | Family::Ip6)
-        && chain.table.name == "filter"
-        && chain.name == "FORWARD"
-        && chain.hook == FORWARD
+/// Whose chain it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Iptables(Family),
+    Firewalld,
 }
 
-/// The rules of this engine in a chain.
-fn found(nft: &mut Nft, own: &Table, chain: &SeenChain) -> Result<Vec<SeenRule>, Error> {
-    let rules = nft.commented(&chain.table, &chain.name).tolerate(GONE).map_err(kernel("read the ruleset"))?;
+impl Place {
+    /// None where no room is made.
+    fn of(chain: &SeenChain) -> Option<Self> {
+        let SeenChain { table, name, hook: FORWARD, .. } = chain else { return None };
+        match (table.family, &*table.name, &**name) {
+            (Family::Ip | Family::Ip6, "filter", "FORWARD") => Some(Self::Iptables(table.family)),
+            (Family::Inet, "firewalld", "filter_FORWARD") => Some(Self::Firewalld),
+            _ => None,
+        }
+    }
+
+    /// Whether a network needs it.
+    fn is_for(self, chain: &SeenChain, network: &Definition) -> bool {
+        match self {
+            Self::Iptables(family) => chain.drops && network.subnet(family == Family::Ip).is_some(),
+            Self::Firewalld => true,
+        }
+    }
+}
+
+/// The rules of this engine in a chain, and those of others.
+fn found(nft: &mut Nft, own: &Table, chain: &SeenChain) -> Result<(Vec<SeenRule>, Vec<SeenRule>), Error> {
+    let rules = nft.rules_of(&chain.table, &chain.name).tolerate(GONE).map_err(kernel("read the ruleset"))?;
     let prefix = format!("{}: ", own.name);
-    Ok(rules.unwrap_or_default().into_iter().filter(|rule| rule.comment.starts_with(&prefix)).collect())
+    Ok(rules.unwrap_or_default().into_iter().partition(|rule| rule.comment.starts_with(&prefix)))
 }
 
 /// Its rules as they should be: comment and expressions.
 fn wanted(own: &Table, chain: &SeenChain, networks: &[Definition]) -> Vec<(String, Vec<Expr>)> {
-    let v4 = chain.table.family == Family::Ip;
-    let here = networks.iter().filter(|network| chain.drops && network.subnet(v4).is_some());
+    let here = networks.iter().filter(|network| Place::of(chain).is_some_and(|place| place.is_for(chain, network)));
     let rules = here.flat_map(|network| {
         [("from", Field::IifName), ("to", Field::OifName)].map(|(way, field)| {
             let exprs = vec![

@@ -6,7 +6,7 @@ mapfile -t FILTERS </load/filters
 # or lose their power, processes that lack memory, kills at each of many hundred calls, a thousand containers; nor what
 # needs registries and clients that the small guest does not have, and what counts system calls. api_hostile and
 # kernel_fallbacks pass here, in three minutes, but ask nothing of cgroups.
-[ "${#FILTERS[@]}" -gt 0 ] || FILTERS=(--skip api_hostile:: --skip api_schema:: --skip kernel_fallbacks:: --skip killed_each:: --skip power:: --skip faults_disk:: --skip faults_lack:: --skip faults_state:: --skip many:: --skip registry:: --skip registry_customs:: --skip registry_hostile:: --skip store:: --skip costs:: --skip networks_on_links::the_modes --skip networks_on_links::a_macvlan_without --skip network_settings:: --skip cli_parity:: --skip learn:: --skip neighbours:: --skip traces::a_trace_tells_why --skip dockerd::images_come --skip dockerd::over_tcp --skip contexts::the_command_line --skip by_hand:: --skip explain_causes::)
+[ "${#FILTERS[@]}" -gt 0 ] || FILTERS=(--skip api_hostile:: --skip api_schema:: --skip kernel_fallbacks:: --skip killed_each:: --skip power:: --skip faults_disk:: --skip faults_lack:: --skip faults_state:: --skip many:: --skip registry:: --skip registry_customs:: --skip registry_hostile:: --skip store:: --skip costs:: --skip networks_on_links::the_modes --skip networks_on_links::a_macvlan_without --skip network_settings:: --skip cli_parity:: --skip learn:: --skip neighbours:: --skip debians_ --skip within_a_second --skip tools:: --skip traces::a_trace_tells_why --skip dockerd::images_come --skip dockerd::over_tcp --skip contexts::the_command_line --skip by_hand:: --skip explain_causes::)
 . /load/limits.sh
 
 prepare() {

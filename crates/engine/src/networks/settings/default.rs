@@ -85,12 +85,12 @@ pub(in crate::networks) fn definition(
     stored: Option<&Definition>,
     others: &[Arc<Definition>],
     link: String,
-    pool: impl FnOnce() -> Result<Net, Fault>,
+    pool: impl Fn(bool) -> Result<Net, Fault>,
 ) -> Result<Definition, Fault> {
     let before = |v4| stored.and_then(|stored| stored.subnet(v4));
-    let mut subnets = vec![subnet(wish.own[0], wish.range[0], before(true), pool)?];
+    let mut subnets = vec![subnet(wish.own[0], wish.range[0], before(true), || pool(true))?];
     if wish.ipv6 {
-        subnets.push(subnet(wish.own[1], wish.range[1], before(false), asked::local_v6)?);
+        subnets.push(subnet(wish.own[1], wish.range[1], before(false), || pool(false))?);
     }
     for subnet in &subnets {
         let overlaps = |other: &&Arc<Definition>| other.subnets.iter().any(|theirs| theirs.net.overlaps(subnet.net));
@@ -167,7 +167,10 @@ mod tests {
 
     fn made(json: &str, stored: Option<&Definition>) -> Definition {
         let wish = Wish::read(&serde_json::from_str(json).unwrap()).unwrap();
-        definition(&wish, stored, &[], "hull0".into(), || Ok("172.17.0.0/16".parse().unwrap())).unwrap()
+        definition(&wish, stored, &[], "hull0".into(), |v4| {
+            if v4 { Ok("172.17.0.0/16".parse().unwrap()) } else { asked::local_v6() }
+        })
+        .unwrap()
     }
 
     fn told(network: &Definition) -> Vec<String> {
@@ -208,7 +211,7 @@ mod tests {
     fn another_networks_subnet_is_refused() {
         let plain = made("{}", None);
         let wish = Wish::read(&serde_json::from_str(r#"{ "bip": "172.17.9.1/24" }"#).unwrap()).unwrap();
-        let refused = definition(&wish, None, &[Arc::new(plain)], "hull1".into(), asked::local_v6).unwrap_err();
+        let refused = definition(&wish, None, &[Arc::new(plain)], "hull1".into(), |_| asked::local_v6()).unwrap_err();
         assert!(refused.to_string().contains("cannot have the subnet 172.17.9.0/24"), "{refused}");
     }
 }
