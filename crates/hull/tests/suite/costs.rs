@@ -99,3 +99,26 @@ fn a_run_that_is_kept_is_synced_twice_at_most() {
     let syncs = syncs(&log);
     assert!((1..=2).contains(&syncs.len()), "{syncs:#?}");
 }
+
+/// Links, addresses, routes and rules are asked of the kernel itself: no `ip`, `nft`, `iptables` or `brctl` is run.
+#[test]
+fn networks_start_no_program() {
+    let host = Host::new();
+    host.hull(&RUN).ok();
+    let trace = Trace::attach(&[host.engine_pid(), host.keeper_pid()]);
+    for words in [
+        "network create --ipv6 --subnet 10.91.0.0/24 --subnet fd00:91::/64 lan",
+        "run -d --name web --network lan -p 8080:80 busybox sleep 1000",
+        "network connect bridge web",
+        "network trace web 80",
+        "network disconnect bridge web",
+        "rm -f web",
+        "network rm lan",
+    ] {
+        host.hull(&words.split(' ').collect::<Vec<_>>()).ok();
+    }
+    let log = trace.end();
+    // What the container itself ran is all, by whichever of its paths.
+    let started: Vec<&str> = log.lines().filter(|line| line.contains("execve(")).collect();
+    assert!(!started.is_empty() && started.iter().all(|line| line.contains("sleep\"")), "{started:#?}");
+}

@@ -59,6 +59,7 @@ mod start_story;
 mod stdio;
 mod store;
 mod systemd;
+mod tools;
 mod traces;
 mod volumes;
 mod why;

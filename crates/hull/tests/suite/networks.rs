@@ -195,6 +195,35 @@ fn without_containers_nothing_of_the_networks_outlives_the_engine() {
 }
 
 #[test]
+fn ports_are_published_in_every_form() {
+    let host = Host::new();
+    let flags = "-P --expose 81 --expose 53/udp -p 8100-8101:90-91 -p 8200-8210:92 -p 93 -p 5000:94/udp -p 5001:95/sctp -p 127.0.0.2:8300:96";
+    serve(&host, "web", &flags.split(' ').collect::<Vec<_>>());
+    let ports = host.hull(&["port", "web"]).ok();
+    let at = |port: &str| -> Vec<&str> {
+        let lines = ports.lines().filter_map(|line| line.strip_prefix(port)?.strip_prefix(" -> "));
+        lines.filter(|address| !address.starts_with('[')).collect()
+    };
+    for (port, address) in [
+        ("90/tcp", "0.0.0.0:8100"),
+        ("91/tcp", "0.0.0.0:8101"),
+        ("94/udp", "0.0.0.0:5000"),
+        ("95/sctp", "0.0.0.0:5001"),
+        ("96/tcp", "127.0.0.2:8300"),
+    ] {
+        assert_eq!(at(port), [address], "{ports}");
+    }
+    let number = |port: &str| -> u16 { at(port)[0].strip_prefix("0.0.0.0:").expect(port).parse().expect(port) };
+    assert!((8200..=8210).contains(&number("92/tcp")), "one of the range: {ports}");
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("it is there");
+    let range: Vec<u16> = range.split_whitespace().map(|text| text.parse().expect("a port")).collect();
+    for port in ["81/tcp", "53/udp", "93/tcp"] {
+        assert!((range[0]..=range[1]).contains(&number(port)), "{port} is of those that the kernel gives: {ports}");
+    }
+    host.hull(&["rm", "-f", "web"]).ok();
+}
+
+#[test]
 fn containers_are_listed_by_any_of_their_networks() {
     let host = Host::new();
     for name in ["lan", "wan"] {
