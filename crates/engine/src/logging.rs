@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hull_logs::forward::{Origin, forward};
 use hull_types::Fault;
+use regex_lite::Regex;
 
 use crate::admit;
 use crate::container::Container;
@@ -61,9 +62,26 @@ fn tag(definition: &Definition, template: &str) -> String {
     expand(template, value).unwrap_or_default()
 }
 
-/// The labels and variables that the options name, sorted.
+/// A pattern for names; an empty one fits none.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn pattern(text: &str) -> Result<Option<Regex>, regex_lite::Error> {
+    if text.is_empty() { Ok(None) } else { Regex::new(text).map(Some) }
+}
+
+/// The labels and variables that the options name or describe, sorted.
 fn marks(definition: &Definition) -> Vec<(String, String)> {
     let mut marks = Vec::new();
+    let described = |key, name: &str| {
+        let pattern = pattern(option(definition, key).unwrap_or_default());
+        pattern.ok().flatten().is_some_and(|pattern| pattern.is_match(name))
+    };
+    let labels = definition.config.labels.iter().filter(|(name, _)| described("labels-regex", name));
+    marks.extend(labels.map(|(name, value)| (name.clone(), value.clone())));
+    let variables = definition.config.env.iter().filter_map(|pair| pair.split_once('='));
+    let variables = variables.filter(|(name, _)| described("env-regex", name));
+    marks.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let names = |key| option(definition, key).unwrap_or_default().split(',').filter(|name| !name.is_empty());
     for name in names("labels") {
         marks.extend(definition.config.labels.get(name).map(|value| (name.to_owned(), value.clone())));
@@ -73,6 +91,7 @@ fn marks(definition: &Definition) -> Vec<(String, String)> {
         marks.extend(pairs.filter(|(key, _)| *key == name).map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
     marks.sort();
+    marks.dedup();
     marks
 }
 

@@ -64,6 +64,12 @@ pub struct Registries {
     pub mirrors: Vec<String>,
     /// Hosts and networks that may be spoken to without TLS.
     pub insecure: Vec<String>,
+    /// Blobs that come at once; `None`: as many as there are.
+    pub downloads: Option<usize>,
+    /// Layers that are sent at once; `None`: five for each push.
+    pub uploads: Option<usize>,
+    /// How often in a row a download may fail; `None`: five times.
+    pub attempts: Option<u32>,
 }
 
 impl Settings {

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use hull_registry::{Client, Config, DOCKER_ETC, HULL_ETC};
 use hull_types::{Digest, Fault, ImageRef};
 use hull_wire as wire;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::settings::Registries;
 use download::Downloads;
@@ -36,6 +37,8 @@ pub(crate) struct Transfers {
     /// How the client calls itself.
     agent: String,
     downloads: Arc<Downloads>,
+    /// What may be sent at once; without a bound each push has its own.
+    uploads: RwLock<Option<Arc<Semaphore>>>,
     making: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -49,13 +52,17 @@ impl Transfers {
         {
             hull_types::set_default_registry(default);
         }
-        let downloads = Arc::new(Downloads::new(content));
-        Self { client: RwLock::new(client), agent, downloads, making: Mutex::default() }
+        let downloads = Arc::new(Downloads::new(content, wanted.and_then(|wanted| wanted.downloads)));
+        let uploads = RwLock::new(bound(wanted.and_then(|wanted| wanted.uploads)));
+        Self { client: RwLock::new(client), agent, downloads, uploads, making: Mutex::default() }
     }
 
     /// Reads the configuration again. What is on its way goes on as it was.
     pub fn reload(&self, wanted: Option<&Registries>) {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client(&self.agent, wanted);
+        self.downloads.bound(wanted.and_then(|wanted| wanted.downloads));
+        let uploads = bound(wanted.and_then(|wanted| wanted.uploads));
+        *self.uploads.write().unwrap_or_else(PoisonError::into_inner) = uploads;
     }
 
     /// As `info` shows it.
@@ -78,6 +85,17 @@ impl Transfers {
         wire::RegistryConfig { insecure_registry_cidrs, index_configs, mirrors }
     }
 
+    /// A place among what is sent at once, if that is bounded.
+    async fn place_to_send(&self) -> Option<OwnedSemaphorePermit> {
+        let uploads = self.uploads.read().unwrap_or_else(PoisonError::into_inner).clone();
+        uploads?.acquire_owned().await.ok()
+    }
+
+    /// Whether there is such a bound, for all pushes together.
+    fn bounds_uploads(&self) -> bool {
+        self.uploads.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn client(&self) -> Result<Arc<Client>, Fault> {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -95,14 +113,20 @@ impl Transfers {
     }
 }
 
+/// COMPAT(docker 28): 0 is no bound.
+fn bound(most: Option<usize>) -> Option<Arc<Semaphore>> {
+    most.filter(|most| *most > 0).map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+}
+
 /// docker's daemon.json counts where the settings do not say what is wanted instead.
 fn client(agent: &str, wanted: Option<&Registries>) -> Result<Arc<Client>, Fault> {
     let etc = std::env::var_os("HULL_ETC").unwrap_or_else(|| HULL_ETC.into());
     let etc = Path::new(&etc);
-    let config = match wanted {
+    let mut config = match wanted {
         None => Config::read(etc, Path::new(DOCKER_ETC))?,
         Some(wanted) => Config::read_with(etc, Path::new(DOCKER_ETC), &wanted.mirrors, &wanted.insecure)?,
     };
+    config.attempts = wanted.and_then(|wanted| wanted.attempts).unwrap_or(config.attempts);
     Ok(Arc::new(Client::new(config, agent.to_owned())))
 }
 

@@ -65,7 +65,7 @@ impl Places {
         for (flag, value) in flags {
             engine.extend([flag.into(), value]);
         }
-        KeeperArgs { run: self.run, socket, socket_group: group(), engine }
+        KeeperArgs { run: self.run, socket, socket_group: group_named, engine }
     }
 }
 

@@ -39,6 +39,9 @@ pub const LISTEN_FD: &str = "HULL_LISTEN_FD";
 /// The environment variable with the number of the memfd that holds a keeper's state over `execve`.
 pub const STATE_FD: &str = "HULL_KEEPER_STATE_FD";
 
+/// The variable with the group that may connect to the socket, by number or by name.
+pub const GROUP: &str = "HULL_GROUP";
+
 /// The null device in the keeper's mount namespace.
 pub(crate) const NULL_DEVICE: &str = "/null";
 
@@ -52,8 +55,9 @@ pub struct KeeperArgs {
     pub run: PathBuf,
     /// The unix socket the engine answers on.
     pub socket: PathBuf,
-    /// The group that may connect, besides root.
-    pub socket_group: Option<u32>,
+    /// The number of the group that [`GROUP`] names, which may connect besides root. The variable is in the environment that the keeper was
+    /// first started with, which `main` does not see any more.
+    pub socket_group: fn(&str) -> Option<u32>,
     /// The engine's arguments, without the program: it is the keeper's own.
     pub engine: Vec<OsString>,
 }

@@ -21,7 +21,7 @@ fn main() {
         Some("keeper") => keeper::run(KeeperArgs {
             run: run.to_owned(),
             socket: run.join("engine.sock"),
-            socket_group: None,
+            socket_group: |_| None,
             engine: vec!["engine".into(), run.into()],
         }),
         Some("keeper-enosys") => {

@@ -6,6 +6,7 @@
 mod journal;
 mod sender;
 mod syslog;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::reader::Reader;
 use sender::Sender;
 
 pub use syslog::{Format, Syslog, facility};
+pub use tls::{Tls, Unusable};
 
 /// Where journald takes entries.
 pub const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -41,6 +43,8 @@ pub enum Server {
     Udp(String),
     /// Host and port.
     Tcp(String),
+    /// The same within TLS.
+    Tls(Tls),
 }
 
 /// Whose lines they are.

@@ -23,6 +23,8 @@ pub const HULL_ETC: &str = "/etc/hull";
 pub const DOCKER_ETC: &str = "/etc/docker";
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// As docker's.
+const ATTEMPTS: u32 = 5;
 
 /// What is configured about registries.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Config {
     pub(crate) realms: BTreeMap<String, Vec<String>>,
     /// How long a registry may be silent.
     pub(crate) patience: Duration,
+    /// How often in a row a download may fail without a byte in between.
+    pub attempts: u32,
     /// Directories that hold `<host[:port]>/*.crt`, `*.cert` with `*.key`.
     pub(crate) certificates: Vec<PathBuf>,
 }
@@ -92,6 +96,7 @@ impl Config {
             insecure: [own.insecure, insecure.to_vec()].concat(),
             realms: own.auth_realms,
             patience: own.patience.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.max(1))),
+            attempts: ATTEMPTS,
             certificates: vec![hull.join("certs.d"), docker.join("certs.d")],
         })
     }

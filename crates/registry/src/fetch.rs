@@ -26,8 +26,6 @@ const PART: u64 = 4 << 20;
 const IN_FLIGHT: usize = 4;
 /// Parts in flight of all blobs together.
 pub(crate) const ALL_IN_FLIGHT: usize = 5;
-/// Failures in a row, without a byte in between, after which a fetch is given up.
-const PATIENCE: u32 = 5;
 
 /// Where the bytes of a blob go.
 pub trait Sink: Send {
@@ -78,7 +76,7 @@ impl Repository {
                 return Err(error);
             }
             failures = if sink.offset() > before { 1 } else { failures + 1 };
-            if failures >= PATIENCE {
+            if failures >= self.client.config().attempts {
                 return Err(error);
             }
             tracing::debug!(blob = %wanted.digest, at = sink.offset(), %error, "resuming");

@@ -106,10 +106,8 @@ fn common(options: &Options) -> Result<(), Fault> {
 
 fn marks(options: &Options) -> Result<(), Fault> {
     for key in ["labels-regex", "env-regex"] {
-        if options.contains_key(key) {
-            return Err(Fault::unsupported(format!("the log option `{key}` is not supported"))
-                .hint("`labels` and `env` take names, parted by commas"));
-        }
+        crate::logging::pattern(options.get(key).map_or("", String::as_str))
+            .map_err(|why| bad(key, &options[key]).cause(why))?;
     }
     match options.get("tag") {
         Some(tag) => crate::logging::check_tag(tag),
@@ -176,6 +174,7 @@ mod tests {
             ("json-file", &[("max-size", "1m"), ("max-file", "3")], Some(3 << 20)),
             ("json-file", &[("max-size", "-1")], None),
             ("json-file", &[("mode", "non-blocking"), ("max-buffer-size", "1m")], Some(30 << 20)),
+            ("json-file", &[("labels-regex", "^a"), ("env-regex", "(X|Y)$")], Some(30 << 20)),
             ("json-file", &[("labels", "a,b"), ("env", "X"), ("tag", "{{.Name}}/{{.ID}}")], Some(30 << 20)),
             ("local", &[], Some(100_000_000)),
             ("local", &[("max-file", "2"), ("compress", "false")], Some(40_000_000)),
@@ -200,7 +199,7 @@ mod tests {
             ("json-file", &[("compress", "x")], "invalid value for the log option `compress`"),
             ("json-file", &[("compress", "true")], "the log option `compress` is not supported"),
             ("json-file", &[("max-buffer-size", "1m")], "logger: max-buffer-size option is only supported"),
-            ("json-file", &[("env-regex", "^X")], "the log option `env-regex` is not supported"),
+            ("json-file", &[("env-regex", "(")], "invalid value for the log option `env-regex`"),
             ("json-file", &[("tag", "{{.Foo}}")], "the log option `tag`"),
             ("json-file", &[("tag", "{{")], "the log option `tag`"),
             ("local", &[("labels", "x")], "unknown log opt 'labels' for local log driver"),
@@ -208,7 +207,21 @@ mod tests {
             ("syslog", &[("syslog-address", "foo")], "unsupported scheme: ''"),
             ("syslog", &[("syslog-address", "http://x:1")], "unsupported scheme: 'http'"),
             ("syslog", &[("syslog-address", "unix:///no/such.sock")], "stat /no/such.sock: no such file or directory"),
-            ("syslog", &[("syslog-address", "tcp+tls://x:1")], "syslog over TLS is not supported"),
+            (
+                "syslog",
+                &[("syslog-address", "tcp+tls://x:1")],
+                "syslog over TLS needs the log option `syslog-tls-ca-cert`",
+            ),
+            (
+                "syslog",
+                &[("syslog-address", "tcp+tls://x:1"), ("syslog-tls-skip-verify", "true")],
+                "the log option `syslog-tls-skip-verify` is not supported",
+            ),
+            (
+                "syslog",
+                &[("syslog-address", "tcp+tls://x:1"), ("syslog-tls-ca-cert", "/no/such.pem")],
+                "/no/such.pem cannot be used for TLS",
+            ),
             ("syslog", &[("syslog-format", "x"), ("syslog-address", "udp://x")], "Invalid syslog format"),
             ("syslog", &[("syslog-facility", "x"), ("syslog-address", "udp://x")], "invalid syslog facility"),
             ("syslog", &[("foo", "1")], "unknown log opt 'foo' for syslog log driver"),

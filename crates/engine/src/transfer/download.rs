@@ -1,18 +1,20 @@
 //! [`Download`]: a blob on its way in, shared by every pull that wants it, ended when none does any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use hull_content::{Blob, Follower, Partial, Store};
 use hull_registry::{Repository, Sink, Wanted};
 use hull_types::{Digest, Fault};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 /// All downloads of an engine.
 pub(super) struct Downloads {
     store: Store,
     running: Mutex<HashMap<Digest, Running>>,
+    /// How many may come at once.
+    places: RwLock<Option<Arc<Semaphore>>>,
 }
 
 struct Running {
@@ -47,8 +49,14 @@ impl Drop for Download {
 }
 
 impl Downloads {
-    pub fn new(store: Store) -> Self {
-        Self { store, running: Mutex::default() }
+    /// `most`: so many at once; those that are shared count once.
+    pub fn new(store: Store, most: Option<usize>) -> Self {
+        Self { store, running: Mutex::default(), places: RwLock::new(super::bound(most)) }
+    }
+
+    /// Another number at once, for those that begin from now on.
+    pub fn bound(&self, most: Option<usize>) {
+        *self.places.write().unwrap_or_else(PoisonError::into_inner) = super::bound(most);
     }
 
     /// The download of a blob: the one that runs, or a new one from these places.
@@ -65,8 +73,13 @@ impl Downloads {
         let (told, state) = watch::channel(State::default());
         let work = Work { store: self.store.clone(), blob, sources: Arc::clone(sources), told };
         let lock = Arc::clone(&writing);
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner).clone();
         let task = runtime.spawn(async move {
             let _writing = lock.lock().await;
+            let _place = match &places {
+                Some(places) => places.acquire().await.ok(),
+                None => None,
+            };
             let end = work.run().await;
             work.told.send_modify(|state| state.end = Some(end));
         });

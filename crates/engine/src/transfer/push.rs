@@ -87,10 +87,16 @@ async fn one(core: &Arc<Core>, name: &ImageRef, credentials: &Credentials, to: &
         registry = registry.also_reading(other);
     }
     let registry = &registry;
-    stream::iter(distinct(&image).into_iter().map(|at| send(registry, &image.layers[at], &mounts[at], to)))
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
+    let layers = &image.layers;
+    let sending = distinct(&image).into_iter().map(|at| {
+        let mounts = &mounts[at];
+        async move {
+            let _place = core.transfers.place_to_send().await;
+            send(registry, &layers[at], mounts, to).await
+        }
+    });
+    let most = if core.transfers.bounds_uploads() { image.layers.len().max(1) } else { AT_ONCE };
+    stream::iter(sending).buffer_unordered(most).try_collect::<Vec<()>>().await?;
     let config = Memory(Bytes::from(image.config.clone()));
     registry.upload(Wanted { digest: image.id, size: image.config.len() as u64 }, &[], &config).await?;
     let (manifest, media_type) = image.manifest()?;

@@ -272,3 +272,74 @@ fn over_tcp_both_sides_show_certificates() {
                  s.sendall(b'GET /_ping HTTP/1.1\\r\\nHost: d\\r\\n\\r\\n')\nprint(b'HTTP' in s.recv(99))";
     assert_eq!(run(host.inside("python3").args(["-c", plain]), b"").stdout.trim(), "False");
 }
+
+#[test]
+fn dockerds_bounds_of_transfers_its_proxies_and_its_group_hold() {
+    use std::os::unix::fs::MetadataExt;
+    let file = r#"{
+        "max-concurrent-downloads": 1, "max-concurrent-uploads": 1, "max-download-attempts": 2,
+        "insecure-registries": ["registry.example:5000", "direct.example:5000"],
+        "proxies": {"http-proxy": "http://user:word@127.0.0.3:3128", "https-proxy": "http://127.0.0.3:3128", "no-proxy": "direct.example"}
+    }"#;
+    let (host, _dir) = dockerd(file, "--group daemon", "");
+    let groups = fs::read_to_string("/etc/group").expect("groups");
+    let daemon = groups.lines().find_map(|line| line.strip_prefix("daemon:")?.split(':').nth(1)?.parse::<u32>().ok());
+    let socket = fs::metadata(host.socket()).expect("the socket");
+    assert_eq!((Some(socket.gid()), socket.mode() & 0o777), (daemon, 0o660));
+    // An image of four layers.
+    let registry = host.particular_registry();
+    let layer = |from: &str, to: &str| {
+        host.hull(&[
+            "run",
+            "--name",
+            "making",
+            "--network",
+            "none",
+            from,
+            "sh",
+            "-c",
+            "head -c 20000 /dev/urandom >/file-$$",
+        ])
+        .ok();
+        host.hull(&["commit", "making", to]).ok();
+        host.hull(&["rm", "making"]).ok();
+    };
+    layer("busybox", "made:1");
+    layer("made:1", "made:2");
+    layer("made:2", "made:3");
+    let there = |name: &str| {
+        host.hull(&["tag", "made:3", name]).ok();
+        host.hull(&["push", "-q", name]).ok();
+    };
+    there("127.0.0.1:5000/slow/x:1");
+    there("127.0.0.1:5000/broken/x:1");
+    there("registry.example:5000/far/x:1");
+    let requests = registry.requests();
+    assert!(requests.iter().any(|one| one["host"] == "127.0.0.3"), "what is far is asked for through the proxy");
+    for tag in [
+        "made:1",
+        "made:2",
+        "made:3",
+        "127.0.0.1:5000/slow/x:1",
+        "127.0.0.1:5000/broken/x:1",
+        "registry.example:5000/far/x:1",
+    ] {
+        host.hull(&["rmi", tag]).ok();
+    }
+    let refused = host.hull(&["pull", "127.0.0.1:5000/broken/x:1"]).fails(1);
+    assert!(refused.contains("503"), "{refused}");
+    host.hull(&["pull", "-q", "127.0.0.1:5000/slow/x:1"]).ok();
+    assert_ne!(host.hull(&["pull", "direct.example:5000/far/x:1"]).code, 0, "no proxy leads there");
+    let requests = registry.requests();
+    for method in ["GET", "PUT"] {
+        let busy = requests.iter().filter(|one| one["method"] == method).filter_map(|one| one["busy"].as_u64());
+        let busy: Vec<u64> = busy.collect();
+        assert!(busy.len() >= 3 && busy.iter().all(|count| *count == 1), "{method}: {busy:?}");
+    }
+    let path = |one: &serde_json::Value| one["path"].as_str().unwrap_or_default().to_owned();
+    let tries =
+        requests.iter().filter(|one| one["method"] == "GET").map(path).filter(|path| path.contains("/broken/x/blobs/"));
+    let mut counts = std::collections::BTreeMap::new();
+    tries.for_each(|path| *counts.entry(path).or_insert(0) += 1);
+    assert_eq!(counts.values().max(), Some(&2), "each blob is asked for twice: {counts:?}");
+}

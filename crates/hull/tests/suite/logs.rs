@@ -145,6 +145,51 @@ fn lines_are_handed_on_to_the_journal() {
     assert_eq!(host.hull(&["logs", "talker"]).ok(), "hello");
 }
 
+/// A server with a certificate of its own, which writes what it is told to a file.
+const LISTENER: &str = r#"
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('server.pem', 'server.key')
+server = socket.create_server(('127.0.0.1', 6514))
+open('listens', 'w').close()
+while True:
+    try:
+        stream = context.wrap_socket(server.accept()[0], server_side=True)
+        while data := stream.recv(4096):
+            with open('told', 'ab') as file: file.write(data)
+    except OSError:
+        pass
+"#;
+
+#[test]
+fn lines_are_handed_on_to_syslog_within_tls_if_the_server_is_vouched_for() {
+    let host = Host::new();
+    let at = |name: &str| host.path().join(name);
+    crate::dockerd::certificates(host.path(), "127.0.0.1");
+    let mut server = host.inside("python3");
+    let mut server = server.args(["-c", LISTENER]).current_dir(host.path()).spawn().expect("python3");
+    hull_testkit::eventually("the server listens", || at("listens").exists());
+    let say = |word: &str, authority: &str| {
+        let authority = format!("syslog-tls-ca-cert={}", at(authority).display());
+        let flags =
+            ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp+tls://127.0.0.1:6514", "--log-opt", &authority];
+        host.hull(&[&["run", "--rm", "--network", "none"], &flags[..], &["busybox", "echo", word]].concat()).ok()
+    };
+    let told = || std::fs::read_to_string(at("told")).unwrap_or_default();
+    // What a stranger would be told is told nobody; the container does not notice.
+    assert_eq!(say("secret", "strange.pem"), "secret");
+    assert_eq!(say("hello", "ca.pem"), "hello");
+    let patience = std::time::Instant::now() + hull_testkit::patience();
+    while !told().contains(": hello\n") && std::time::Instant::now() < patience {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // Whatever came of it, the server ends.
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert!(told().contains(": hello\n"), "the server was told: {}", told());
+    assert!(!told().contains("secret"), "{}", told());
+}
+
 /// What docker 28.5 prints.
 #[test]
 fn details_are_the_labels_and_variables_that_the_options_name() {
@@ -159,6 +204,9 @@ fn details_are_the_labels_and_variables_that_the_options_name() {
     assert!(stamped.lines().all(|line| line.get(30..).is_some_and(|rest| rest.starts_with(" E1="))), "{stamped}");
     run("tagged", &["--log-opt", "tag={{.Name}}/{{.ImageName}}"]);
     assert!(host.hull(&["logs", "--details", "tagged"]).stdout.starts_with("tag=tagged%2Fbusybox hi\n"));
+    let described = ["--log-opt", "labels-regex=^a|z$", "--log-opt", "env-regex=^E[0-9]$"];
+    run("described", &[&["--label", "a=1", "--label", "b=2", "-e", "E1=x", "-e", "EE=y"], &described[..]].concat());
+    assert!(host.hull(&["logs", "--details", "described"]).stdout.starts_with("E1=x,a=1 hi\n"));
     run("plain", &[]);
     assert_eq!(host.hull(&["logs", "--details", "plain"]).stdout, " hi\n \n x");
 }

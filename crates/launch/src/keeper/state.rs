@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
-use super::{EXITS, KeeperArgs, KeeperError, STATE_FD, handover, place};
+use super::{EXITS, GROUP, KeeperArgs, KeeperError, STATE_FD, handover, place};
 
 /// The environment that the keeper was first started with: the engine's.
 pub(super) type Environment = Vec<(Vec<u8>, Vec<u8>)>;
@@ -205,7 +205,7 @@ impl Parts {
         let exits = rustix::fs::open(&exits, flags, Mode::empty()).named(|| format!("open({exits:?})"))?;
         let listener = match activated(&environment)?.or(legacy) {
             Some(listener) => listener,
-            None => listen(&args.socket, args.socket_group)?,
+            None => listen(&args.socket, variable(&environment, GROUP).and_then(args.socket_group))?,
         };
         let host_mounts = namespace::own("mnt")?;
         place::enter_own_mounts()?;
@@ -257,15 +257,17 @@ fn lock(run: &Path) -> Result<OwnedFd, KeeperError> {
 
 /// The socket that systemd opened for this very process.
 fn activated(environment: &Environment) -> Result<Option<OwnedFd>, KeeperError> {
-    let number = |name: &str| {
-        let (_, value) = environment.iter().find(|(n, _)| n == name.as_bytes())?;
-        std::str::from_utf8(value).ok()?.parse::<i32>().ok()
-    };
+    let number = |name: &str| variable(environment, name)?.parse::<i32>().ok();
     let own = rustix::process::getpid().as_raw_nonzero().get();
     if number("LISTEN_PID") != Some(own) || number("LISTEN_FDS").is_none_or(|n| n < 1) {
         return Ok(None);
     }
     Ok(Some(fds::adopt_inherited(SYSTEMD_FIRST)?))
+}
+
+fn variable<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
+    let (_, value) = environment.iter().find(|(own, _)| own == name.as_bytes())?;
+    std::str::from_utf8(value).ok()
 }
 
 /// The lock is ours: whatever is at `path` is left over.

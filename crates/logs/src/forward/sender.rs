@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use tokio::time::{Instant, timeout};
+use tokio_rustls::client::TlsStream;
 
 use super::Server;
 
@@ -30,6 +31,7 @@ enum Connection {
     Local(UnixStream),
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Sender {
@@ -104,6 +106,7 @@ async fn connect(server: &Server) -> io::Result<Connection> {
             Connection::Udp(socket)
         }
         Server::Tcp(address) => Connection::Tcp(TcpStream::connect(address).await?),
+        Server::Tls(tls) => Connection::Tls(Box::new(tls.connect().await?)),
     })
 }
 
@@ -114,6 +117,10 @@ impl Connection {
             Self::Udp(socket) => socket.send(message).await.map(drop),
             Self::Local(stream) => stream.write_all(message).await,
             Self::Tcp(stream) => stream.write_all(message).await,
+            Self::Tls(stream) => {
+                stream.write_all(message).await?;
+                stream.flush().await
+            }
         }
     }
 }

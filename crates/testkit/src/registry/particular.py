@@ -1,12 +1,15 @@
 """A registry with customs of its own, and a proxy before it. The first part of a repository's name says which custom:
-chunks (uploads in pieces only), small (no body above 1 MiB), token (identity tokens), pages (tags one by one)."""
-import base64, hashlib, http.client, http.server, json, re, socket, socketserver, sys, threading, urllib.parse
+chunks (uploads in pieces only), slow (blobs take their time), broken (large blobs never come), small (no body above 1 MiB), token (identity tokens), pages (tags one by one)."""
+import base64, hashlib, http.client, http.server, json, re, socket, socketserver, sys, threading, time, urllib.parse
 
 LOG = open(sys.argv[1], "a", buffering=1)
 LIMIT = 1 << 20
 LEAST = 9 << 20
 BLOBS, MANIFESTS, UPLOADS = {}, {}, {}
 BASIC = "Basic " + base64.b64encode(b"me:secret").decode()
+
+
+BUSY, LOCK = {"GET": 0, "PUT": 0}, threading.Lock()
 
 
 def sha(data):
@@ -72,11 +75,24 @@ class Registry(Handler):
             media, data = MANIFESTS[name, which]
             return self.answer(200, data, Content_Type=media, Docker_Content_Digest=sha(data))
         blob = (name.split("/")[0], which)
+        if kind == "blobs" and name.startswith("broken") and len(BLOBS.get(blob, b"")) > 10000:
+            return self.answer(503)
+        if kind == "blobs" and blob in BLOBS and name.startswith("slow") and self.command == "GET":
+            self.linger()
         if kind == "blobs" and blob in BLOBS:
             return self.answer(200, BLOBS[blob])
         self.answer(404, b'{"errors":[{"code":"UNKNOWN","message":"unknown"}]}')
 
     do_HEAD = do_GET
+
+    def linger(self):
+        """Notes how many do so at the same time."""
+        with LOCK:
+            BUSY[self.command] += 1
+            self.note(busy=BUSY[self.command])
+        time.sleep(0.3)
+        with LOCK:
+            BUSY[self.command] -= 1
 
     def welcome(self, path):
         """Everything of token/ needs a token, and so does the front door when it is asked at 127.0.0.2."""
@@ -157,6 +173,8 @@ class Registry(Handler):
             self.body()
             return self.answer(400)
         data = UPLOADS.pop(place) + self.body()
+        if place.startswith("/upload/slow"):
+            self.linger()
         UPLOADS[place] = b""
         if sha(data) != digest:
             return self.answer(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"digest invalid"}]}')

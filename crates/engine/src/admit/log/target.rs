@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hull_logs::forward::{Format, JOURNAL, Server, Syslog, Target, facility};
+use hull_logs::forward::{Format, JOURNAL, Server, Syslog, Target, Tls, facility};
 use hull_types::Fault;
 use hull_wire as wire;
 
@@ -11,6 +11,8 @@ const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
 /// The port of a server that names none.
 const PORT: &str = "514";
+/// The same within TLS.
+const TLS_PORT: &str = "6514";
 
 /// Whom the driver tells; `None`: nobody.
 ///
@@ -24,7 +26,10 @@ pub(crate) fn target(asked: &wire::LogConfig) -> Result<Option<Target>, Fault> {
         _ => return Ok(None),
     }
     let text = |key: &str| asked.config.get(key).map_or("", String::as_str);
-    let server = server(text("syslog-address"))?;
+    let server = match text("syslog-address").strip_prefix("tcp+tls://") {
+        Some(address) => over_tls(address, &text)?,
+        None => server(text("syslog-address"))?,
+    };
     let facility = facility(text("syslog-facility")).ok_or_else(|| Fault::invalid("invalid syslog facility"))?;
     let format = Format::parse(text("syslog-format")).ok_or_else(|| Fault::invalid("Invalid syslog format"))?;
     Ok(Some(Target::Syslog(Syslog { server, facility, format })))
@@ -39,10 +44,6 @@ fn server(address: &str) -> Result<Server, Fault> {
         });
     }
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-    let with_port = || {
-        let bare = rest.rsplit_once(':').is_none_or(|(host, port)| host.ends_with(':') || port.ends_with(']'));
-        if bare { format!("{rest}:{PORT}") } else { rest.to_owned() }
-    };
     match scheme {
         "unix" | "unixgram" => {
             let path = PathBuf::from(rest);
@@ -52,17 +53,44 @@ fn server(address: &str) -> Result<Server, Fault> {
             let shown: String = rest.chars().take(200).flat_map(char::escape_debug).collect();
             Err(Fault::invalid(format!("stat {shown}: no such file or directory")))
         }
-        "udp" if !rest.is_empty() => Ok(Server::Udp(with_port())),
-        "tcp" if !rest.is_empty() => Ok(Server::Tcp(with_port())),
+        "udp" if !rest.is_empty() => Ok(Server::Udp(with_port(rest, PORT))),
+        "tcp" if !rest.is_empty() => Ok(Server::Tcp(with_port(rest, PORT))),
         "udp" | "tcp" => Err(Fault::invalid("the log option `syslog-address` names no host")),
-        "tcp+tls" => {
-            Err(Fault::unsupported("syslog over TLS is not supported").hint("`tcp://`, `udp://` and `unix://` are"))
-        }
         other => {
             let other: String = other.chars().take(64).flat_map(char::escape_debug).collect();
             Err(Fault::invalid(format!("unsupported scheme: '{other}'")))
         }
     }
+}
+
+fn with_port(address: &str, port: &str) -> String {
+    let bare = address.rsplit_once(':').is_none_or(|(host, port)| host.ends_with(':') || port.ends_with(']'));
+    if bare { format!("{address}:{port}") } else { address.to_owned() }
+}
+
+/// An authority must be named: whom to believe is not guessed, and nobody is believed unseen.
+fn over_tls<'a>(address: &str, text: &impl Fn(&str) -> &'a str) -> Result<Server, Fault> {
+    if address.is_empty() {
+        return Err(Fault::invalid("the log option `syslog-address` names no host"));
+    }
+    if !matches!(text("syslog-tls-skip-verify"), "" | "false" | "0") {
+        return Err(Fault::unsupported(
+            "the log option `syslog-tls-skip-verify` is not supported: a server must be vouched for",
+        )
+        .hint("`syslog-tls-ca-cert` names the certificate of an authority"));
+    }
+    let file = |key: &str| Some(PathBuf::from(text(key))).filter(|path| !path.as_os_str().is_empty());
+    let authority = file("syslog-tls-ca-cert").ok_or_else(|| {
+        Fault::invalid("syslog over TLS needs the log option `syslog-tls-ca-cert`: who vouches for the server")
+    })?;
+    let own = match (file("syslog-tls-cert"), file("syslog-tls-key")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(Fault::invalid("the log options `syslog-tls-cert` and `syslog-tls-key` belong together")),
+    };
+    let tls = Tls { address: with_port(address, TLS_PORT), authority, own };
+    tls.check().map_err(|error| Fault::invalid(error.to_string()))?;
+    Ok(Server::Tls(tls))
 }
 
 #[cfg(test)]

@@ -60,7 +60,6 @@ const NO_CONTAINERD: Takes = Nothing("hull runs containers itself, without conta
 const NO_REALTIME: Takes = Nothing("real-time scheduling is not shared out by hull");
 const NO_SWARM: Takes = Nothing("hull is in no swarm");
 const OWN_BRIDGE: Takes = Nothing("the default network leaves by its own address");
-const PACE: Takes = Nothing("hull chooses itself how much is transferred at once and how often it is tried again");
 const OFF: &[&str] = &["false"];
 const ON: &[&str] = &["true"];
 
@@ -123,9 +122,9 @@ pub(crate) const ALL: &[Setting] = &[
     both("log-format", Text, Only(&["text"], "the engine's log is text")),
     short('l', both("log-level", Text, Only(&["debug", "info", "warn", "error", "fatal"], "there is no other"))),
     named("log-opt", "log-opts", Map, All),
-    both("max-concurrent-downloads", Number, PACE),
-    both("max-concurrent-uploads", Number, PACE),
-    both("max-download-attempts", Number, PACE),
+    both("max-concurrent-downloads", Number, All),
+    both("max-concurrent-uploads", Number, All),
+    both("max-download-attempts", Number, All),
     both("metrics-addr", Text, Nothing("hull gives no metrics")),
     both("mtu", Number, All),
     both("network-control-plane-mtu", Number, NO_SWARM),

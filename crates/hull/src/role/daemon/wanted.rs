@@ -62,9 +62,19 @@ pub(crate) fn settings(values: &Values) -> Result<Settings, Fault> {
         registries: Some(Registries {
             mirrors: mirrors(read.list("registry-mirrors"))?,
             insecure: read.list("insecure-registries"),
+            downloads: count(values, "max-concurrent-downloads", 0)?,
+            uploads: count(values, "max-concurrent-uploads", 0)?,
+            attempts: count(values, "max-download-attempts", 1)?,
         }),
         networks: networks(values),
     })
+}
+
+/// A number of things, not less than `least`.
+fn count<T: TryFrom<i64>>(values: &Values, key: &str, least: i64) -> Result<Option<T>, Fault> {
+    let Some(number) = values.get(key).and_then(Value::as_i64) else { return Ok(None) };
+    let fits = T::try_from(number).ok().filter(|_| number >= least);
+    fits.map(Some).ok_or_else(|| Fault::invalid(format!("`{key}` cannot be {number}: at least {least}")))
 }
 
 /// What docker waits for containers at the end, where nothing is said.
@@ -187,6 +197,8 @@ mod tests {
             (json!({"host-gateway-ips": ["x"]}), "no IP address"),
             (json!({"registry-mirrors": ["mirror.lan"]}), "invalid mirror"),
             (json!({"default-shm-size": "much"}), "`default-shm-size`"),
+            (json!({"max-concurrent-downloads": -1}), "`max-concurrent-downloads`"),
+            (json!({"max-download-attempts": 0}), "`max-download-attempts`"),
             (json!({"shutdown-timeout": -2}), "`shutdown-timeout`"),
             (json!({"default-shm-size": "-1"}), "`default-shm-size`"),
             (json!({"seccomp-profile": "/nonexistent"}), "seccomp profile"),
