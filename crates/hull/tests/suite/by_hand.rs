@@ -123,6 +123,13 @@ fn seen(host: &Host, pid: u32, groups: &[PathBuf]) -> BTreeMap<String, String> {
     );
     all.insert("routes".into(), moved(&enter(pid, "--net", "ip -o route; ip -o -6 route show default")));
     all.insert("devices".into(), devices(pid));
+    let slash = fs::metadata(format!("/proc/{pid}/root/")).expect("its root");
+    let files =
+        run(Command::new("find").args([&format!("/proc/{pid}/root/bin"), "-printf", "%P %y %m %U:%G %s\\n"]), b"").ok();
+    let mut files: Vec<String> = files.lines().map(str::to_owned).collect();
+    files.sort();
+    let own = fs::read_to_string(format!("/proc/{pid}/root/file")).unwrap_or_default();
+    all.insert("files".into(), format!("{:o} {own}{}", slash.mode(), files.join("\n")));
     for file in ["hosts", "hostname", "resolv.conf"] {
         all.insert(
             format!("/etc/{file}"),
@@ -315,6 +322,10 @@ fn a_script_makes_the_same_container() {
 #[test]
 fn a_script_makes_containers_of_other_kinds() {
     let host = Host::new();
+    host.hull(&["run", "--name", "step", "busybox", "sh", "-c", "echo below > /file; rm /bin/ash"]).ok();
+    host.hull(&["commit", "step", "second"]).ok();
+    host.hull(&["run", "--name", "next", "second", "sh", "-c", "echo above > /file; chmod 700 /"]).ok();
+    host.hull(&["commit", "next", "third"]).ok();
     host.sleeper(&["--name", "peer", "--ipc", "shareable"]);
     for (name, flags) in [
         ("plain", &["--network", "none"][..]),
@@ -326,7 +337,8 @@ fn a_script_makes_containers_of_other_kinds() {
         ("deep", &["--pid", "container:peer", "--device", "/dev/null:/dev/other", "--cpuset-cpus", "0"]),
         ("shifted", &["--userns", "auto"]),
     ] {
-        host.sleeper(&[&["--name", name], flags].concat());
+        let image = if name == "plain" { "third" } else { "busybox" };
+        host.hull(&[&["run", "-d", "--name", name], flags, &[image, "sleep", "1000"]].concat()).ok();
         let mut by_hand = ByHand::of(&host, name);
         let mut expected = match name {
             "open" | "guest" => vec![],
@@ -339,6 +351,8 @@ fn a_script_makes_containers_of_other_kinds() {
         assert_eq!(compare(&host, name, &mut by_hand, "sleep"), expected, "{name}");
         by_hand.end();
     }
+    host.hull(&["rm", "-f", "plain", "step", "next"]).ok();
+    host.hull(&["rmi", "third", "second"]).ok();
     let stopped = host.hull(&["create", "--name", "never", "busybox", "true"]);
     assert_eq!(stopped.code, 0);
     let refused = host.hull(&["explain", "--by-hand", "never"]);

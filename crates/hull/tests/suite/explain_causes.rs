@@ -182,6 +182,12 @@ fn each_cause_of_a_limit_is_told_and_what_happened_at_it() {
     assert_eq!(refused(&all), "0");
     host.hull(&["exec", "one", "sh", "-c", "for i in 1 2 3 4 5 6 7; do sleep 2 & done"]);
     assert_ne!(refused(&limits("one")), "0");
+    let shown = explain(&host, "one")["Limits"].take();
+    let group = shown["Groups"][0]["Path"].as_str().expect("a path");
+    // A kernel that counts none, and cgroup v1, have nothing to tell.
+    let counted = fs::read_to_string(format!("{group}/cpu.pressure")).is_ok();
+    let told = shown["Pressure"].as_array().expect("a list").iter().any(|one| one["Name"] == "cpu");
+    assert_eq!(told, counted, "{shown:#}");
     host.sleeper(&["--name", "free"]);
     assert_eq!(fact(&limits("free"), "cpu weight")["Asked"], "");
     host.assert_clean();
@@ -215,6 +221,20 @@ fn each_cause_of_a_mount_is_told_with_its_flags() {
     assert_eq!((&plain["Changed"], &upper["Changed"]), (&1.into(), &0.into()));
     host.hull(&["rm", "-f", "upper"]).ok();
     host.hull(&["rmi", "second"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn how_mounts_travel_is_told() {
+    let setup = "mount -t tmpfs shared /mnt && mount --make-shared /mnt".to_owned();
+    let host = Host::with(&Settings { setup, ..Settings::default() });
+    for (mode, words) in
+        [("rprivate", "private"), ("rslave", "slave: what the host mounts appears"), ("rshared", "shared")]
+    {
+        let id = host.sleeper(&["-v", &format!("/mnt:/data:{mode}")]);
+        let mounts = explain(&host, &id)["RootFilesystem"]["Mounts"].take();
+        assert_eq!(at(&mounts, "Target", "/data")["Propagation"], words, "{mode}");
+    }
     host.assert_clean();
 }
 
