@@ -170,7 +170,8 @@ pub(crate) fn wrong(key: &str, value: &str, why: &str) -> Fault {
     Fault::invalid(format!("invalid value `{shown}` of the parameter `{key}`: {why}"))
 }
 
-/// A container's or exec's name or id: what no one may be called is refused before it is looked up.
+/// A container's or exec's name or id: what no one may be called is refused before it is looked up. COMPAT(docker 28): what an image may
+/// be called is only not there, since its CLI's `inspect` asks for a container first.
 pub(crate) fn object<'t>(kind: &str, text: &'t str) -> Result<&'t str, Fault> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
@@ -178,6 +179,10 @@ pub(crate) fn object<'t>(kind: &str, text: &'t str) -> Result<&'t str, Fault> {
         return Ok(text);
     }
     let shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+    let reference = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-:@".contains(&b));
+    if reference && starts && kind == "container" {
+        return Err(Fault::not_found(format!("No such container: {shown}")));
+    }
     Err(Fault::invalid(format!("invalid {kind} name or id `{shown}`")))
 }
 

@@ -51,6 +51,10 @@ impl<R: Read> BufRead for Source<R> {
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.begin == self.end && buffer.len() >= ROOM {
+            // Nothing is kept here: no second copy.
+            return self.from.read(buffer);
+        }
         let shown = self.fill_buf()?;
         let bytes = shown.len().min(buffer.len());
         buffer[..bytes].copy_from_slice(&shown[..bytes]);

@@ -158,7 +158,7 @@ pub enum Refusal {
     CpuRealtimeUnsupported,
     #[error("cpu real-time runtime cannot be higher than cpu real-time period")]
     CpuRealtimeRuntime,
-    #[error("Invalid value {value} for cpuset {which}")]
+    #[error("Invalid value {value} for cpuset {which}: invalid format: {value}")]
     CpusetSyntax { which: &'static str, value: String },
     #[error("Requested CPUs are not available - requested {requested}, available: {available}")]
     CpusUnavailable { requested: String, available: String },

@@ -18,7 +18,7 @@ pub(crate) mod task;
 mod tell;
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use hull_launch::keeper::ExitRecord;
 use hull_logs::Spool;
@@ -27,6 +27,7 @@ use hull_wire as wire;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{Error, RefusalKind};
+use crate::list::Row;
 use crate::options::RemoveOptions;
 use record::{Definition, State};
 use step::{Phase, Refusal};
@@ -36,9 +37,23 @@ use step::{Phase, Refusal};
 pub(crate) struct View {
     pub definition: Arc<Definition>,
     pub state: State,
+    rows: [OnceLock<Row>; 2],
 }
 
 impl View {
+    pub fn new(definition: Arc<Definition>, state: State) -> Self {
+        Self { definition, state, rows: Default::default() }
+    }
+
+    /// Its row in a list, with its health or without, made when it is first asked for.
+    pub fn row(&self, health: bool, make: impl FnOnce() -> Result<Row, Fault>) -> Result<&Row, Fault> {
+        let kept = &self.rows[usize::from(health)];
+        match kept.get() {
+            Some(row) => Ok(row),
+            None => make().map(|row| kept.get_or_init(|| row)),
+        }
+    }
+
     pub fn name(&self) -> &Name {
         &self.definition.name
     }

@@ -8,11 +8,13 @@ mod place;
 
 use std::io::{BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use hull_archive::tar::Reader;
 use hull_archive::{Decompressor, Extractor, Limits, Lowers, Packing, Plain};
 use hull_launch::plan::{IdMaps, IdRange};
+use hull_launch::spec::{MountKind, MountWish, Readonly};
 use hull_types::{Fault, Kind};
 use hull_wire::PathStat;
 
@@ -22,6 +24,9 @@ use crate::download::{Download, download};
 use crate::files::{inside, maps, still_there};
 use crate::prepare;
 use place::{Place, find};
+
+/// How much of an archive is written at once.
+const PIECE: usize = 1 << 18;
 
 /// What `PUT` asks for.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +43,13 @@ pub struct CopyInto {
 pub(crate) fn stat(core: &Core, who: &str, path: &str) -> Result<PathStat, Fault> {
     let container = core.resolve(who)?;
     check(path)?;
-    blocking(|| with_root(core, &container, |root| find(root, path, who)?.stat(root)))
+    blocking(|| {
+        with_root(core, &container, |root| {
+            let place = find(root, path, who)?;
+            // COMPAT(docker 28): what the kernel shows there is no file of the container's.
+            if place.is_kernels(b"") { Err(missing(path, who)) } else { place.stat(root) }
+        })
+    })
 }
 
 /// `GET /containers/{id}/archive`.
@@ -108,13 +119,14 @@ fn unpack(
     archive: impl Read,
 ) -> Result<(), Fault> {
     let place = find(root, &asked.path, who)?;
+    writable(view, &place)?;
     let directory = place.followed(root)?.ok_or_else(|| Fault::invalid("extraction point is not a directory"))?;
     let owner = match asked.owned_by_user {
         true => Some(prepare::resolve_user(root, &view.definition.spec.process)?),
         false => None,
     };
     let limits = Limits::default();
-    let mut reader = Reader::new(BufReader::new(Decompressor::new(archive)?), limits);
+    let mut reader = Reader::new(BufReader::with_capacity(PIECE, Decompressor::new(archive)?), limits);
     let plain = Plain { keep_kinds: asked.keep_kinds };
     let mut extractor = Extractor::new(directory.as_fd(), Lowers::default(), limits).plain(plain);
     while let Some(mut entry) = reader.next_entry()? {
@@ -128,6 +140,20 @@ fn unpack(
     }
     extractor.finish()?;
     Ok(())
+}
+
+/// COMPAT(docker 28): what the container itself could not write is not written for it.
+fn writable(view: &View, place: &Place) -> Result<(), Fault> {
+    let spec = &view.definition.spec;
+    let within = |mount: &&MountWish| Path::new(place.path()).starts_with(&mount.target);
+    let over = spec.mounts.iter().filter(within).max_by_key(|mount| mount.target.as_os_str().len());
+    match over.map(|mount| &mount.kind) {
+        Some(MountKind::Bind { readonly, .. } | MountKind::Volume { readonly, .. }) if *readonly != Readonly::No => {
+            Err(Fault::new(Kind::Forbidden, "mounted volume is marked read-only"))
+        }
+        None if spec.readonly_root => Err(Fault::new(Kind::Forbidden, "container rootfs is marked read-only")),
+        _ => Ok(()),
+    }
 }
 
 fn outside(ranges: &[IdRange], id: u32) -> Result<u32, Fault> {

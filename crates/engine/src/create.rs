@@ -33,7 +33,7 @@ pub(crate) async fn create(
     let named = request.host_config.security_opt.clone();
     let more = settings.security(&request.host_config);
     request.host_config.security_opt.extend(more);
-    let mut admitted = admit::create(&core.admission(), &id, &image.config, &request)?;
+    let mut admitted = admit::create(&core.admission(), &id, &image.config, &request).map_err(not_the_image)?;
     admitted.host_config.security_opt = named;
     settings.finish(&mut admitted);
     let _held_too = image_mounts(core, &mut admitted.spec)?;
@@ -45,6 +45,16 @@ pub(crate) async fn create(
         core.registry.release(&name);
     }
     made
+}
+
+/// A network or another container that is missing. COMPAT(docker 28): its CLI pulls the image when a creation answers 404.
+fn not_the_image(fault: Fault) -> Fault {
+    if fault.kind != Kind::NotFound {
+        return fault;
+    }
+    let networks = fault.summary.starts_with("network ");
+    let before = if networks { "failed to set up container networking: " } else { "" };
+    Fault { kind: Kind::Invalid, summary: format!("{before}{}", fault.summary), ..fault }
 }
 
 /// Finds the images that are mounted. Not with the answer for a container's own that is missing, which clients would pull.
@@ -81,7 +91,8 @@ fn image(core: &Core, reference: &str, platform: Option<&str>) -> Result<(Image,
             return Err(Fault::new(
                 Kind::NotFound,
                 format!(
-                    "image with reference {reference} was found but does not provide the specified platform ({platform})"
+                    "image with reference {reference} was found but its platform ({}/{}) does not match the specified platform ({platform})",
+                    image.config.os, image.config.architecture
                 ),
             ));
         }
@@ -141,7 +152,7 @@ fn make(
     let bound = log_bound(&definition);
     let spool = hull_logs::Spool::new(core.container_dir(&id).join("log"), bound);
     let (mailbox, inbox) = mpsc::unbounded_channel();
-    let container = Arc::new(Container::new(View { definition: definition.clone(), state }, spool, mailbox));
+    let container = Arc::new(Container::new(View::new(definition.clone(), state), spool, mailbox));
     core.registry.insert(Arc::clone(&container));
     tokio::spawn(Task::new(Arc::clone(core), container, inbox).run(None));
     core.announce(&definition, "create", &[]);
@@ -171,7 +182,7 @@ fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> 
         match result {
             Ok(new) => {
                 if new {
-                    core.events.volume("create", &wish.name);
+                    core.events.volume("create", &wish.name, Default::default());
                     made.push(wish.name.clone());
                 }
             }

@@ -72,7 +72,8 @@ impl Engine {
     /// `POST /containers/{id}/stop`; `timeout` in seconds, -1 waits for ever.
     pub async fn stop(&self, who: &str, signal: Option<String>, timeout: Option<i64>) -> Result<()> {
         let container = self.container(who)?;
-        let (signal, timeout) = (parse_signal(signal)?, check_timeout(timeout)?);
+        let (signal, timeout) =
+            (parse_signal(signal).map_err(|fault| in_words("stop", who, fault))?, check_timeout(timeout)?);
         container.ask(|reply| Message::Stop { signal, timeout, with_engine: false, reply }).await
     }
 
@@ -105,17 +106,19 @@ impl Engine {
     /// `POST /containers/{id}/restart`.
     pub async fn restart(&self, who: &str, signal: Option<String>, timeout: Option<i64>) -> Result<()> {
         let container = self.container(who)?;
-        let (signal, timeout) = (parse_signal(signal)?, check_timeout(timeout)?);
+        let (signal, timeout) =
+            (parse_signal(signal).map_err(|fault| in_words("restart", who, fault))?, check_timeout(timeout)?);
         container.ask(|reply| Message::Restart { signal, timeout, reply }).await
     }
 
     /// `POST /containers/{id}/kill`; SIGKILL unless another is named. With SIGKILL this returns when
     /// the container has ended.
     pub async fn kill(&self, who: &str, signal: Option<String>) -> Result<()> {
-        let container = self.container(who)?;
-        let signal = parse_signal(signal)?.unwrap_or(Signal::KILL);
+        let said = |fault| in_words("kill", who, fault);
+        let container = self.container(who).map_err(said)?;
+        let signal = parse_signal(signal).map_err(said)?.unwrap_or(Signal::KILL);
         let ended = Waiting::new(&container, WaitCondition::NextExit);
-        container.ask(|reply| Message::Kill { signal, reply }).await?;
+        container.ask(|reply| Message::Kill { signal, reply }).await.map_err(said)?;
         if signal == Signal::KILL {
             // COMPAT(docker 28): bounded, as a process may hang in the kernel.
             let _ = tokio::time::timeout(Duration::from_secs(10), ended.done()).await;
@@ -139,7 +142,11 @@ impl Engine {
         if new.is_empty() || new == "/" {
             return Err(Fault::invalid("Neither old nor new names may be empty"));
         }
-        let name = admit::name(new)?;
+        let name = admit::name(new).map_err(|fault| {
+            // COMPAT(docker 28): its sentence, with the slash that it adds.
+            let said = fault.summary.replacen("name (", "name (/", 1);
+            Fault { summary: format!("Error when allocating new name: {said}"), ..fault }
+        })?;
         container.ask(|reply| Message::Rename { name, reply }).await
     }
 
@@ -168,8 +175,8 @@ impl Engine {
         Ok(Waiting::new(&self.container(who)?, condition))
     }
 
-    /// `GET /containers/json`.
-    pub fn list(&self, options: &ListOptions) -> Result<Vec<wire::ContainerSummary>> {
+    /// `GET /containers/json`: the document.
+    pub fn list(&self, options: &ListOptions) -> Result<Vec<u8>> {
         list::list(&self.core, options)
     }
 
@@ -416,6 +423,12 @@ impl Engine {
     fn container(&self, who: &str) -> Result<Arc<Container>> {
         Ok(self.core.resolve(who)?)
     }
+}
+
+/// COMPAT(docker 28): the sentence begins with what was attempted.
+fn in_words(verb: &str, who: &str, fault: Fault) -> Fault {
+    let summary = format!("cannot {verb} container: {who}: {}", fault.summary);
+    Fault { summary, ..fault }
 }
 
 fn parse_signal(text: Option<String>) -> Result<Option<Signal>> {

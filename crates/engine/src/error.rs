@@ -98,21 +98,21 @@ fn refusal_text(why: RefusalKind, name: &str, id: &str) -> String {
     match why.0 {
         Refusal::AlreadyStarted => format!("container {name} is already started"),
         Refusal::AlreadyStopped => format!("container {name} is already stopped"),
-        Refusal::NotRunning => format!("Container {id} is not running"),
+        Refusal::NotRunning => format!("container {id} is not running"),
         Refusal::NotPaused => format!("Container {id} is not paused"),
         Refusal::AlreadyPaused => format!("Container {id} is already paused"),
         Refusal::PausedCannotStart => "cannot start a paused container, try unpause instead".to_owned(),
         Refusal::Restarting => format!("Container {id} is restarting, wait until the container is running"),
         Refusal::Busy => format!("Container {id} is starting or stopping, try again"),
         Refusal::RemoveRunning => format!(
-            "cannot remove container \"/{name}\": container is running: stop the container before removing or force \
+            "cannot remove container \"{name}\": container is running: stop the container before removing or force \
              remove"
         ),
         Refusal::RemovePaused => {
-            format!("cannot remove container \"/{name}\": container is paused and must be unpaused first")
+            format!("cannot remove container \"{name}\": container is paused and must be unpaused first")
         }
         Refusal::RemoveRestarting => format!(
-            "cannot remove container \"/{name}\": container is restarting: stop the container before removing or \
+            "cannot remove container \"{name}\": container is restarting: stop the container before removing or \
              force remove"
         ),
         Refusal::RemovalInProgress => format!("removal of container {name} is already in progress"),

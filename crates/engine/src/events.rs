@@ -60,9 +60,9 @@ impl Events {
         self.tell("image", action.to_owned(), id, String::new(), attributes);
     }
 
-    /// An event of a volume.
-    pub fn volume(&self, action: &str, name: &str) {
-        let attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+    /// An event of a volume, with more attributes than its driver.
+    pub fn volume(&self, action: &str, name: &str, mut attributes: BTreeMap<String, String>) {
+        attributes.insert("driver".to_owned(), "local".to_owned());
         self.tell("volume", action.to_owned(), name, String::new(), attributes);
     }
 

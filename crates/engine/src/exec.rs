@@ -8,7 +8,7 @@
 //! is remembered in memory only; of one that an earlier engine started, the exit record is all there is.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -112,8 +112,13 @@ pub(crate) fn create(core: &Arc<Core>, who: &str, config: wire::ExecConfig) -> R
     let linked = links::apply(core, &view.definition).unwrap_or_default();
     let own = linked.as_ref().unwrap_or(&view.definition.spec);
     let spec = admit::exec(&core.admission(), own, &config)?;
+    // COMPAT(docker 28): a user who is not there is refused here, not at the start.
+    if !config.user.is_empty() {
+        let root = prepare::root_of(running(&container)?.pid)?;
+        blocking(|| prepare::resolve_user(root.as_fd(), &spec.process))?;
+    }
     let id = ContainerId::new_random();
-    let command = config.cmd.join(" ");
+    let command = told(&config.cmd);
     let [rows, columns] = config.console_size.unwrap_or_default();
     let exec = Exec {
         id,
@@ -136,12 +141,19 @@ pub(crate) fn create(core: &Arc<Core>, who: &str, config: wire::ExecConfig) -> R
     Ok(wire::IdResponse { id: id.to_string() })
 }
 
+/// COMPAT(docker 28): a blank after the first word, also when it is the last.
+fn told(command: &[String]) -> String {
+    let (first, rest) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+    format!("{first} {}", rest.join(" "))
+}
+
 /// Whether something can be executed in it.
 fn ready(container: &Container) -> Result<(), Fault> {
     let view = container.view();
     match view.state.phase {
         Phase::Paused => {
-            Err(Fault::conflict(format!("Container {} is paused, unpause the container before exec", container.id)))
+            let name = &view.definition.name;
+            Err(Fault::conflict(format!("Container {name} is paused, unpause the container before exec")))
         }
         Phase::Backoff => Err(view.refuse(Refusal::Restarting).into()),
         _ => running(container).map(|_| ()).map_err(Fault::from),
@@ -158,7 +170,7 @@ pub(crate) async fn start(core: &Arc<Core>, id: &str, request: wire::ExecStartCo
     let view = container.view();
     match &attached {
         Ok(_) => {
-            let command = exec.config.cmd.join(" ");
+            let command = told(&exec.config.cmd);
             core.announce(&view.definition, format!("exec_start: {command}"), &[("execID", exec.id.to_string())]);
         }
         Err(fault) => exec.failed(fault.kind),

@@ -92,6 +92,7 @@ pub(crate) async fn commit(core: &Arc<Core>, request: CommitRequest) -> Result<S
     let tree = Tree::of(core, &view)?;
     let options = options(&view, &request)?;
     let reference = options.reference.clone();
+    let named = reference.clone();
     let commit = options.check()?;
     let base = view.definition.image.parse().map_err(|error: hull_types::Error| Fault::from(error))?;
     let paused = request.pause && view.state.phase == Phase::Running;
@@ -127,6 +128,11 @@ pub(crate) async fn commit(core: &Arc<Core>, request: CommitRequest) -> Result<S
     })?;
     let more = [("comment", request.comment), ("imageID", image.id.to_string()), ("imageRef", reference)];
     core.announce(&view.definition, "commit", &more);
+    let id = image.id.to_string();
+    core.events.image("create", &id, &id);
+    if !named.is_empty() {
+        core.events.image("tag", &id, &crate::images::familiar(&named));
+    }
     match resumed {
         Err(fault) if fault.kind != Kind::Conflict && fault.kind != Kind::NotFound => Err(fault),
         _ => Ok(image.id.to_string()),

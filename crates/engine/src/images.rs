@@ -43,7 +43,12 @@ pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::Ima
             && filters.matches_labels("label", &image.config.config.labels)
             && reference_matches(filters, image)
     });
-    Ok(images.map(|image| summary(&image, uses.get(image.id.as_str()).copied().unwrap_or(0))).collect())
+    let shown = |mut image: Image| {
+        // COMPAT(docker 28): only the names that were asked for.
+        image.tags.retain(|tag| tag_matches(filters, tag));
+        summary(&image, uses.get(image.id.as_str()).copied().unwrap_or(0))
+    };
+    Ok(images.map(shown).collect())
 }
 
 /// What the filter of this name asks for.
@@ -57,12 +62,13 @@ pub(crate) fn dangling(filters: &wire::Filters) -> Result<Option<bool>, Fault> {
 }
 
 fn reference_matches(filters: &wire::Filters, image: &Image) -> bool {
+    filters.get("reference").is_empty() || image.tags.iter().any(|tag| tag_matches(filters, tag))
+}
+
+fn tag_matches(filters: &wire::Filters, tag: &str) -> bool {
     let wanted = filters.get("reference");
-    wanted.is_empty()
-        || image.tags.iter().any(|tag| {
-            let name = tag.rsplit_once(':').map_or(tag.as_str(), |(name, _)| name);
-            wanted.iter().any(|pattern| glob(pattern, tag) || glob(pattern, name))
-        })
+    let name = tag.rsplit_once(':').map_or(tag, |(name, _)| name);
+    wanted.is_empty() || wanted.iter().any(|pattern| glob(pattern, tag) || glob(pattern, name))
 }
 
 /// `*` and `?`, neither of which matches `/`. Linear in the product of the lengths.
@@ -249,8 +255,13 @@ pub(crate) fn save(core: &Core, names: &[String]) -> Result<Download, Fault> {
 pub(crate) fn tag(core: &Core, name: &str, repo: &str, tag: &str) -> Result<(), Fault> {
     let new = if tag.is_empty() { repo.to_owned() } else { format!("{repo}:{tag}") };
     let image = blocking(|| core.images.tag(name, &new))?;
-    core.events.image("tag", image.id.as_str(), &new);
+    core.events.image("tag", image.id.as_str(), &familiar(&new));
     Ok(())
+}
+
+/// COMPAT(docker 28): a name as its events have it.
+pub(crate) fn familiar(name: &str) -> String {
+    name.parse().map_or_else(|_| name.to_owned(), |name: ImageRef| name.with_default_tag().familiar())
 }
 
 type Messages = mpsc::Sender<wire::JsonMessage>;
@@ -315,7 +326,11 @@ pub(crate) fn import(
                 platform: options.platform,
             },
         )?;
-        core.events.image("import", image.id.as_str(), &options.reference);
+        let id = image.id.to_string();
+        if !options.reference.is_empty() {
+            core.events.image("tag", &id, &familiar(&options.reference));
+        }
+        core.events.image("import", &id, &id);
         let status = image.id.to_string();
         let _ = messages.blocking_send(wire::JsonMessage { status, ..Default::default() });
         Ok(())

@@ -80,7 +80,7 @@ pub(crate) fn summary(core: &Core, view: &View, size: bool) -> Result<wire::Cont
         names: vec![definition.name.slashed()],
         image: definition.config.image.clone(),
         image_id: definition.image.clone(),
-        command: definition.spec.process.argv.join(" "),
+        command: command(&definition.spec.process.argv),
         created: definition.created.secs(),
         ports: show::summary_ports(view),
         size_rw,
@@ -102,6 +102,20 @@ pub(crate) fn summary(core: &Core, view: &View, size: bool) -> Result<wire::Cont
             }
         }),
     })
+}
+
+/// COMPAT(docker 28): as `ps` shows it, arguments with blanks in quotes.
+fn command(argv: &[String]) -> String {
+    let mut words = argv.iter();
+    let mut text = words.next().cloned().unwrap_or_default();
+    for word in words {
+        text.push(' ');
+        match word.contains(' ') {
+            true => text.extend(["'", word, "'"]),
+            false => text.push_str(word),
+        }
+    }
+    text
 }
 
 /// docker's human words: `Up 5 minutes`, `Exited (0) 3 hours ago`.
@@ -172,13 +186,17 @@ fn mount(core: &Core, wish: &MountWish) -> wire::MountPoint {
             propagation: propagation_word(*propagation).into(),
             ..Default::default()
         },
-        MountKind::Volume { name, readonly, .. } => wire::MountPoint {
+        MountKind::Volume { name, anonymous, readonly, .. } => wire::MountPoint {
             kind: "volume".into(),
             name: name.clone(),
             source: core.parts.volumes.mountpoint(name).to_string_lossy().into_owned(),
             destination,
             driver: "local".into(),
-            mode: if *readonly == Readonly::No { "z".into() } else { "ro".into() },
+            mode: match readonly {
+                Readonly::No if *anonymous => String::new(),
+                Readonly::No => "z".into(),
+                _ => "ro".into(),
+            },
             rw: *readonly == Readonly::No,
             ..Default::default()
         },

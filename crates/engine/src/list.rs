@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hull_types::Fault;
+use hull_types::{Fault, Timestamp};
 use hull_wire as wire;
 
 use crate::container::step::Phase;
@@ -36,8 +36,55 @@ const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "remo
 
 const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
-/// `GET /containers/json`.
-pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<wire::ContainerSummary>, Fault> {
+/// A container's row as a document: all of it but its `Status`, which tells how long ago something was.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    text: Box<[u8]>,
+    /// Where the status belongs.
+    at: usize,
+}
+
+impl Row {
+    fn new(core: &Core, view: &View, health: bool) -> Result<Self, Fault> {
+        let mut summary = inspect::summary(core, view, false)?;
+        summary.health = summary.health.filter(|_| health);
+        let encoded = |status: &str| {
+            let row = wire::ContainerSummary { status: status.to_owned(), ..summary.clone() };
+            serde_json::to_vec(&row).map_err(|error| Fault::internal("cannot encode a row").cause(error))
+        };
+        // What differs between two of them is where it stands: labels may bear any name.
+        let (text, other) = (encoded("")?, encoded("x")?);
+        let at = text.iter().zip(&other).take_while(|(one, two)| one == two).count();
+        Ok(Self { text: text.into(), at })
+    }
+}
+
+/// `GET /containers/json`: the document.
+pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<u8>, Fault> {
+    let views = chosen(core, options)?;
+    if !options.size {
+        return document(core, &views, options.health);
+    }
+    let mut rows = summaries(core, &views, true)?;
+    rows.iter_mut().filter(|_| !options.health).for_each(|row| row.health = None);
+    // COMPAT(docker 28): a document ends in a line end.
+    let encoded = serde_json::to_vec(&rows);
+    let mut all = encoded.map_err(|error| Fault::internal("cannot encode the answer").cause(error))?;
+    all.push(b'\n');
+    Ok(all)
+}
+
+/// All containers with their sizes.
+pub(crate) fn all(core: &Core) -> Result<Vec<wire::ContainerSummary>, Fault> {
+    let options = ListOptions { all: true, size: true, ..ListOptions::default() };
+    summaries(core, &chosen(core, &options)?, true)
+}
+
+fn summaries(core: &Core, views: &[Arc<View>], size: bool) -> Result<Vec<wire::ContainerSummary>, Fault> {
+    views.iter().map(|view| inspect::summary(core, view, size)).collect()
+}
+
+fn chosen(core: &Core, options: &ListOptions) -> Result<Vec<Arc<View>>, Fault> {
     let filters = &options.filters;
     filters.check(&FILTERS)?;
     check_values(filters)?;
@@ -54,7 +101,31 @@ pub(crate) fn list(core: &Core, options: &ListOptions) -> Result<Vec<wire::Conta
             && since.is_none_or(|since| created > since)
             && matches(core, filters, view)
     });
-    chosen.take(options.limit.unwrap_or(usize::MAX)).map(|view| inspect::summary(core, view, options.size)).collect()
+    Ok(chosen.take(options.limit.unwrap_or(usize::MAX)).cloned().collect())
+}
+
+/// The rows without sizes, kept as long as their view is: many clients ask again and again.
+fn document(core: &Core, views: &[Arc<View>], health: bool) -> Result<Vec<u8>, Fault> {
+    const STATUS: usize = 64;
+    let rows = views
+        .iter()
+        .map(|view| view.row(health, || Row::new(core, view, health)))
+        .collect::<Result<Vec<_>, Fault>>()?;
+    let mut all = Vec::with_capacity(rows.iter().map(|row| row.text.len() + STATUS).sum::<usize>() + 3);
+    let now = Timestamp::now();
+    for (view, row) in views.iter().zip(rows) {
+        all.push(if all.is_empty() { b'[' } else { b',' });
+        let (before, behind) = row.text.split_at(row.at);
+        all.extend_from_slice(before);
+        // Words, digits and brackets: nothing that JSON would escape.
+        all.extend_from_slice(inspect::status_text(view, now).as_bytes());
+        all.extend_from_slice(behind);
+    }
+    if all.is_empty() {
+        all.push(b'[');
+    }
+    all.extend_from_slice(b"]\n");
+    Ok(all)
 }
 
 /// By its whole name, or the beginning of its id. COMPAT(docker 28): by any of the container's networks.
@@ -71,8 +142,10 @@ fn is_up(view: &View) -> bool {
 fn check_values(filters: &wire::Filters) -> Result<(), Fault> {
     for status in filters.get("status") {
         if !STATUSES.contains(&status.as_str()) {
-            return Err(Fault::invalid(format!("invalid filter 'status={status}'"))
-                .hint(format!("one of {}", STATUSES.join(", "))));
+            return Err(Fault::invalid(format!(
+                "invalid filter 'status={status}': invalid value for state ({status}): must be one of {}",
+                STATUSES.join(", ")
+            )));
         }
     }
     for health in filters.get("health") {
@@ -84,6 +157,11 @@ fn check_values(filters: &wire::Filters) -> Result<(), Fault> {
             )));
         }
     }
+    for value in filters.get("is-task") {
+        if !["0", "1", "f", "t", "false", "true"].contains(&value.to_lowercase().as_str()) {
+            return Err(Fault::invalid(format!("invalid filter 'is-task=[{value}]'")));
+        }
+    }
     for code in filters.get("exited") {
         if code.parse::<i64>().is_err() {
             return Err(Fault::invalid(format!("invalid filter 'exited={code}': it must be a number")));
@@ -92,7 +170,7 @@ fn check_values(filters: &wire::Filters) -> Result<(), Fault> {
     Ok(())
 }
 
-fn bound(core: &Core, filters: &wire::Filters, key: &str) -> Result<Option<hull_types::Timestamp>, Fault> {
+fn bound(core: &Core, filters: &wire::Filters, key: &str) -> Result<Option<Timestamp>, Fault> {
     match filters.get(key).first() {
         None => Ok(None),
         Some(who) => Ok(Some(core.resolve(who)?.view().definition.created)),
@@ -134,7 +212,7 @@ fn matches(core: &Core, filters: &wire::Filters, view: &View) -> bool {
             let exposed = &definition.config.exposed_ports;
             exposed.contains_key(port) || exposed.contains_key(&format!("{port}/tcp"))
         })
-        && any("is-task", &|value| value == "false")
+        && any("is-task", &|value| matches!(value.to_lowercase().as_str(), "0" | "f" | "false"))
 }
 
 /// `^` and `$`, the only operators of docker's name patterns that are in use.

@@ -57,6 +57,8 @@ pub struct ListOptions {
     pub limit: Option<usize>,
     /// Measure the root file systems.
     pub size: bool,
+    /// Each with its health, as the API has it from 1.52 on.
+    pub health: bool,
     /// Which ones.
     pub filters: hull_wire::Filters,
 }

@@ -12,7 +12,7 @@ use crate::core::{Core, blocking};
 use crate::images;
 use crate::janitor::Job;
 use crate::list;
-use crate::options::{ListOptions, RemoveOptions, UsageKinds};
+use crate::options::{RemoveOptions, UsageKinds};
 use crate::volumes;
 
 /// `POST /images/prune`.
@@ -69,8 +69,7 @@ pub(crate) async fn containers(
 pub(crate) fn usage(core: &Core, kinds: UsageKinds) -> Result<wire::DiskUsage, Fault> {
     let mut usage = if kinds.images { images_usage(core)? } else { wire::DiskUsage::default() };
     if kinds.containers {
-        let all = ListOptions { all: true, size: true, ..ListOptions::default() };
-        usage.containers = list::list(core, &all)?;
+        usage.containers = list::all(core)?;
     }
     if kinds.volumes {
         usage.volumes = volumes::usage(core)?;

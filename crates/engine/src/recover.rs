@@ -173,7 +173,7 @@ fn examine(
         return None;
     }
     let (mailbox, inbox) = mpsc::unbounded_channel();
-    let view = View { definition: Arc::new(definition), state };
+    let view = View::new(Arc::new(definition), state);
     let container = Arc::new(Container::new(view, spool, mailbox));
     core.registry.insert(Arc::clone(&container));
     Some(Case { container, inbox, verdict, record, stray })

@@ -77,7 +77,7 @@ pub(crate) fn create(core: &Core, request: &wire::VolumeCreateRequest) -> Result
     let wish =
         NewVolume { name: &name, anonymous: false, labels: &labels, options: &request.driver_opts, lasting: true };
     if blocking(|| core.parts.volumes.create(&wish)).map_err(|error| refuse(error.into()))? {
-        core.events.volume("create", &name);
+        core.events.volume("create", &name, Default::default());
     }
     inspect(core, &name)
 }
@@ -87,7 +87,7 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<(), Fault> 
     let gone = blocking(|| core.parts.volumes.remove_unless(name, || !users(core, name).is_empty()));
     match gone.map_err(missing(name)) {
         Ok(true) => {
-            core.events.volume("destroy", name);
+            core.events.volume("destroy", name, Default::default());
             Ok(())
         }
         Ok(false) => {
@@ -117,7 +117,7 @@ pub(crate) fn prune(core: &Core, filters: &wire::Filters, all: bool) -> Result<w
         let name = volume.name.as_str();
         let bytes = size(core, &volume);
         if blocking(|| core.parts.volumes.remove_unless(name, || !users(core, name).is_empty()))? {
-            core.events.volume("destroy", name);
+            core.events.volume("destroy", name, Default::default());
             report.volumes_deleted.push(volume.name);
             report.space_reclaimed += bytes;
         }

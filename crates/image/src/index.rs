@@ -78,14 +78,17 @@ impl Index {
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             // COMPAT(docker 28): what no image can be called is malformed, not missing.
-            text.parse::<ImageRef>()?;
-            return Err(missing());
+            let name = text.parse::<ImageRef>()?;
+            return Err(Error::NoSuchImage(name.with_default_tag().familiar()));
         }
         let mut fitting = self.images.keys().filter(|id| id.hex().starts_with(hex));
         match (fitting.next(), fitting.next()) {
             (Some(id), None) => Ok(*id),
             (Some(_), Some(_)) => Err(Error::Ambiguous(text.to_owned())),
-            (None, _) => Err(missing()),
+            // COMPAT(docker 28): it was looked for by name, too.
+            (None, _) => Err(text
+                .parse::<ImageRef>()
+                .map_or_else(|_| missing(), |name| Error::NoSuchImage(name.with_default_tag().familiar()))),
         }
     }
 

@@ -35,7 +35,7 @@ pub enum Error {
     #[error("invalid platform {0}: it must be os, os/arch or os/arch/variant")]
     Platform(String),
     /// No such signal.
-    #[error("Invalid signal: {0}")]
+    #[error("invalid signal: {0}")]
     Signal(String),
     /// Neither RFC 3339 nor seconds since 1970.
     #[error("invalid time {0}: it must be RFC 3339 or seconds since 1970")]

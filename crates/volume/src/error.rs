@@ -9,7 +9,8 @@ use hull_types::{Fault, Kind};
 pub enum Error {
     /// The name is outside docker's grammar.
     #[error(
-        "\"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
+        "\"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. \
+         If you intended to pass a host directory, use absolute path"
     )]
     Name(String),
     /// No such volume.

@@ -123,7 +123,7 @@ wire! {
     /// Where addresses of a network come from.
     struct Ipam {
         driver: String,
-        null options: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
         null config: Vec<IpamConfig>,
     }
 

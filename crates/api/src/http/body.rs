@@ -47,24 +47,36 @@ pub(crate) enum Piece {
 
 impl Upload {
     pub(crate) fn channel() -> (mpsc::Sender<Piece>, Self) {
-        let (sender, pieces) = mpsc::channel(4);
+        let (sender, pieces) = mpsc::channel(16);
         (sender, Self { current: Bytes::new(), pieces: Some(pieces) })
     }
 }
 
 impl Read for Upload {
-    /// Blocks; must not be called on a thread of the runtime.
+    /// Blocks until there is something, and takes what else has come by then; must not be called on a thread of the runtime.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() && !out.is_empty() {
-            let Some(pieces) = &mut self.pieces else { return Ok(0) };
-            match pieces.blocking_recv() {
-                Some(Piece::Data(bytes)) => self.current = bytes,
-                Some(Piece::End) => self.pieces = None,
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        let mut count = 0;
+        while count < out.len() {
+            if self.current.is_empty() {
+                let Some(pieces) = &mut self.pieces else { break };
+                let next = match count {
+                    0 => pieces.blocking_recv(),
+                    _ => match pieces.try_recv() {
+                        Ok(piece) => Some(piece),
+                        Err(_) => break,
+                    },
+                };
+                match next {
+                    Some(Piece::Data(bytes)) => self.current = bytes,
+                    Some(Piece::End) => self.pieces = None,
+                    None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                }
+                continue;
             }
+            let take = self.current.len().min(out.len() - count);
+            self.current.split_to(take).copy_to_slice(&mut out[count..count + take]);
+            count += take;
         }
-        let count = out.len().min(self.current.len());
-        self.current.split_to(count).copy_to_slice(&mut out[..count]);
         Ok(count)
     }
 }

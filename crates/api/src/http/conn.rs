@@ -15,15 +15,23 @@ use super::head::{self, Head, HeadError};
 /// How long a request may take to arrive once it has begun.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long a document's body may pause.
-pub(crate) const DOCUMENT_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const DOCUMENT: Pace = Pace { pause: Duration::from_secs(60), room: 64 * 1024 };
 /// How long an archive may pause: it may come from a pipeline that thinks.
-pub(crate) const UPLOAD_PAUSE: Duration = Duration::from_secs(3600);
+pub(crate) const UPLOAD: Pace = Pace { pause: Duration::from_secs(3600), room: 256 * 1024 };
 /// How often a client that has shut down its writing side is asked whether it still reads.
 const GONE_CHECK: Duration = Duration::from_millis(500);
 const READ: usize = 8 * 1024;
-const BODY_READ: usize = 64 * 1024;
 /// How much may arrive ahead while an answer is being written.
 const AHEAD: usize = 64 * 1024;
+
+/// How a body is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// How long it may pause.
+    pub pause: Duration,
+    /// How much is taken at once.
+    pub room: usize,
+}
 
 /// A stream and what has arrived on it.
 pub(crate) struct Conn {
@@ -147,7 +155,7 @@ pub(crate) async fn next_piece(
     stream: &UnixStream,
     input: &mut BytesMut,
     decoder: &mut Decoder,
-    pause: Duration,
+    pace: Pace,
 ) -> Result<Option<Bytes>, HeadError> {
     loop {
         if let Some(piece) = decoder.next(input)? {
@@ -156,8 +164,8 @@ pub(crate) async fn next_piece(
         if decoder.is_done() {
             return Ok(None);
         }
-        input.reserve(BODY_READ);
-        match timeout(pause, read(stream, input)).await {
+        input.reserve(pace.room);
+        match timeout(pace.pause, read(stream, input)).await {
             Ok(Ok(1..)) => {}
             _ => return Err(HeadError::BrokenBody),
         }

@@ -103,8 +103,32 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
+/// A longer body is not copied behind its head.
+const JOINED: usize = 16 * 1024;
+
+/// A whole answer in one or two pieces.
+pub(crate) fn pieces(reply: &Reply, head: &Head, common: &str, keep: bool) -> (BytesMut, Bytes) {
+    match reply {
+        Reply::Whole { body, .. } if body.len() > JOINED && head.method != Method::Head => {
+            (begin(reply, Some(head), common, keep), body.clone())
+        }
+        _ => (whole(reply, Some(head), common, keep), Bytes::new()),
+    }
+}
+
 /// The bytes of a whole answer.
 pub(crate) fn whole(reply: &Reply, head: Option<&Head>, common: &str, keep: bool) -> BytesMut {
+    let mut bytes = begin(reply, head, common, keep);
+    if let Reply::Whole { body, .. } = reply
+        && head.is_none_or(|head| head.method != Method::Head)
+    {
+        bytes.put_slice(body);
+    }
+    bytes
+}
+
+/// Its head.
+fn begin(reply: &Reply, head: Option<&Head>, common: &str, keep: bool) -> BytesMut {
     let Reply::Whole { status, content_type, headers, body } = reply else { return BytesMut::new() };
     let mut text = String::with_capacity(256);
     let _ = write!(text, "HTTP/1.1 {status} {}\r\n{common}{headers}", reason(*status));
@@ -115,12 +139,7 @@ pub(crate) fn whole(reply: &Reply, head: Option<&Head>, common: &str, keep: bool
         let _ = write!(text, "Content-Length: {}\r\n", body.len());
     }
     connection(&mut text, head, keep);
-    let mut bytes = BytesMut::with_capacity(text.len() + body.len());
-    bytes.put_slice(text.as_bytes());
-    if head.is_none_or(|head| head.method != Method::Head) {
-        bytes.put_slice(body);
-    }
-    bytes
+    BytesMut::from(text.as_bytes())
 }
 
 /// The head of an answer in chunks; to HTTP/1.0 the body is everything until the end.

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::body::{Body, Decoder, Piece, Upload};
-use super::conn::{Conn, DOCUMENT_PAUSE, Stop, UPLOAD_PAUSE, gone, next_piece, write_all};
+use super::conn::{Conn, DOCUMENT, Pace, Stop, UPLOAD, gone, next_piece, write_all};
 use super::head::{Head, HeadError};
 use super::reply::{self, Reply, TAR};
 use super::{Request, Service, hijack, websocket};
@@ -136,7 +136,7 @@ async fn refuse(conn: Conn, service: &impl Service, error: &HeadError) {
 async fn document(conn: &mut Conn, service: &impl Service, head: &Head) -> Result<Reply, HeadError> {
     let mut decoder = Decoder::new(head.framing);
     let mut whole = BytesMut::new();
-    while let Some(piece) = next_piece(&conn.stream, &mut conn.input, &mut decoder, DOCUMENT_PAUSE).await? {
+    while let Some(piece) = next_piece(&conn.stream, &mut conn.input, &mut decoder, DOCUMENT).await? {
         if whole.len() + piece.len() > MAX_DOCUMENT {
             return Err(HeadError::Body(MAX_DOCUMENT));
         }
@@ -173,7 +173,7 @@ async fn upload(mut conn: Conn, service: &impl Service, head: &Head) {
 
 /// Passes the body on; without an `End` the reader sees that it was cut short.
 async fn feed(stream: &UnixStream, input: &mut BytesMut, decoder: &mut Decoder, sender: mpsc::Sender<Piece>) {
-    while let Ok(next) = next_piece(stream, input, decoder, UPLOAD_PAUSE).await {
+    while let Ok(next) = next_piece(stream, input, decoder, UPLOAD).await {
         let (piece, last) = match next {
             Some(data) => (Piece::Data(data), false),
             None => (Piece::End, true),
@@ -190,7 +190,9 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
     let common = service.common_headers();
     let keep = match reply {
         Reply::Whole { .. } => {
-            conn.send(&reply::whole(&reply, Some(head), common, head.keep_alive)).await.ok()?;
+            let (first, rest) = reply::pieces(&reply, head, common, head.keep_alive);
+            conn.send(&first).await.ok()?;
+            conn.send(&rest).await.ok()?;
             head.keep_alive
         }
         Reply::Stream { content_type, pieces, patient } => {
@@ -248,7 +250,7 @@ async fn drain(conn: &mut Conn, decoder: &mut Decoder) {
     let taking = async {
         let mut taken = 0;
         while taken < MAX_DRAIN {
-            match next_piece(&conn.stream, &mut conn.input, decoder, DRAIN_TIME).await {
+            match next_piece(&conn.stream, &mut conn.input, decoder, Pace { pause: DRAIN_TIME, ..DOCUMENT }).await {
                 Ok(Some(piece)) => taken += piece.len() as u64,
                 _ => return,
             }

@@ -85,10 +85,14 @@ pub(super) async fn commit(engine: &Engine, call: &Call) -> Answer {
 fn list(engine: &Engine, call: &Call) -> Answer {
     let query = &call.target.query;
     let limit = query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
-    let options = ListOptions { all: query.flag("all"), limit, size: query.flag("size"), filters: query.filters()? };
-    let mut list = engine.list(&options)?;
-    shape::containers(call.target.version, &mut list);
-    json(200, &list)
+    let options = ListOptions {
+        all: query.flag("all"),
+        limit,
+        size: query.flag("size"),
+        health: call.target.version >= (1, 52),
+        filters: query.filters()?,
+    };
+    Ok(Reply::json(200, engine.list(&options)?))
 }
 
 async fn create(engine: &Engine, call: &Call) -> Answer {
@@ -147,11 +151,8 @@ async fn logs(engine: &Engine, who: &str, call: &Call) -> Answer {
     let query = &call.target.query;
     let tail = match query.get("tail") {
         None | Some("" | "all") => None,
-        Some(text) => {
-            let lines =
-                text.parse::<i64>().map_err(|_| wrong("tail", text, "it must be `all` or a number of lines"))?;
-            u64::try_from(lines).ok()
-        }
+        // COMPAT(docker 28): what is no number is all.
+        Some(text) => text.parse::<i64>().ok().and_then(|lines| u64::try_from(lines).ok()),
     };
     let options = LogOptions {
         stdout: query.flag("stdout"),

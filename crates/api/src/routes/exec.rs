@@ -56,7 +56,8 @@ fn is_of_the_process(fault: &Fault) -> bool {
 /// COMPAT(docker 28): a process that cannot be started is told as its output, on a hijacked connection; the exit
 /// code is in the exec's inspection. Clients that accept JSON get the fault itself.
 fn told_as_output(fault: &Fault, tty: bool) -> Attached {
-    let bytes = Bytes::from(format!("OCI runtime exec failed: {fault}\r\n"));
+    let bytes =
+        Bytes::from(format!("OCI runtime exec failed: exec failed: unable to start container process: {fault}\r\n"));
     let frames = stream::iter([Frame { stream: StdStream::Stdout, bytes }]).boxed();
     Attached { tty, output: Output { tty, frames }, input: None }
 }

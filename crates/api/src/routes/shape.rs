@@ -39,13 +39,6 @@ pub(super) fn container(version: Version, document: &wire::ContainerInspectRespo
     Ok(value)
 }
 
-/// `GET /containers/json`.
-pub(super) fn containers(version: Version, list: &mut [wire::ContainerSummary]) {
-    if version < (1, 52) {
-        list.iter_mut().for_each(|one| one.health = None);
-    }
-}
-
 /// `GET /images/{name}/json`. Before 1.52 what is not set was written as empty, before 1.50 also what images do not have.
 pub(super) fn image(version: Version, document: &wire::ImageInspect) -> Result<Value, Fault> {
     let mut value = encoded(document)?;

@@ -6,7 +6,7 @@ use hull_launch::spec::{Idmap, MountKind, MountWish, Propagation, Readonly};
 use hull_types::Fault;
 
 use super::command::clean;
-use super::text::shown;
+use super::text::{bare, shown};
 use super::userns;
 
 /// What the options of one entry say.
@@ -32,7 +32,16 @@ pub(super) fn parse(entry: &str, selinux: bool) -> Result<MountWish, Fault> {
     if source.is_empty() || destination.is_empty() {
         return Err(invalid());
     }
-    let target = target(destination)?;
+    // COMPAT(docker 28): the sentence begins with the whole of it.
+    let kind = if source.starts_with('/') { "bind" } else { "volume" };
+    let target = target(destination).map_err(|fault| {
+        let entry = bare(entry);
+        let summary = format!(
+            "invalid volume specification: '{entry}': invalid mount config for type \"{kind}\": {}",
+            fault.summary
+        );
+        Fault { summary, ..fault }
+    })?;
     let modes = modes(entry, options)?;
     if modes.relabel && selinux {
         return Err(Fault::unsupported("`z` and `Z` are not supported where SELinux is active"));
@@ -60,7 +69,8 @@ fn volume(entry: &str, name: &str, modes: Modes) -> Result<MountKind, Fault> {
         return Err(Fault::invalid(format!("invalid mode in {}: propagation is for bind mounts", shown(entry))));
     }
     Ok(MountKind::Volume {
-        name: volume_name(name)?,
+        name: volume_name(name)
+            .map_err(|fault| Fault { summary: format!("create {name}: {}", fault.summary), ..fault })?,
         anonymous: false,
         subpath: None,
         readonly: modes.readonly.unwrap_or_default(),
@@ -73,14 +83,14 @@ fn volume(entry: &str, name: &str, modes: Modes) -> Result<MountKind, Fault> {
 pub(super) fn volume_name(name: &str) -> Result<String, Fault> {
     match hull_volume::check_name(name) {
         Ok(()) => Ok(name.to_owned()),
-        Err(error) => Err(Fault::from(error).hint("If you intended to pass a host directory, use absolute path.")),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Where it lands: absolute, clean, not the root, not inside `/proc`.
 pub(super) fn target(destination: &str) -> Result<PathBuf, Fault> {
     if !destination.starts_with('/') {
-        return Err(Fault::invalid(format!("invalid mount path: {} mount path must be absolute", shown(destination))));
+        return Err(Fault::invalid(format!("invalid mount path: '{}' mount path must be absolute", bare(destination))));
     }
     let path = clean(destination);
     if path == "/" {
@@ -131,7 +141,7 @@ fn modes(entry: &str, options: &str) -> Result<Modes, Fault> {
     for option in options.split(',').filter(|_| !options.is_empty()) {
         let fresh = modes.apply(entry, option)?;
         if !fresh {
-            return Err(Fault::invalid(format!("invalid mode: {} in {}", shown(option), shown(entry))));
+            return Err(Fault::invalid(format!("invalid mode: {}", bare(option))));
         }
     }
     Ok(modes)

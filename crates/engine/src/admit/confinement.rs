@@ -124,11 +124,19 @@ pub(super) fn devices(host: &wire::HostConfig) -> Result<Vec<Mapping>, Fault> {
                 "error gathering device information while adding custom device {}",
                 shown(&mapping.host)
             ))
-            .cause(error)
+            .cause(plain(&error))
         })?;
         Ok(mapping)
     };
     host.resources.devices.iter().map(one).collect()
+}
+
+/// COMPAT(docker 28): by these words its CLI ends with 127.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// `--device-cgroup-rule`.

@@ -5,7 +5,7 @@ use hull_types::{ContainerId, Fault};
 use hull_wire as wire;
 
 use super::Context;
-use super::text::shown;
+use super::text::{bare, shown};
 
 /// docker's default for `--shm-size`.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
@@ -45,8 +45,8 @@ pub(super) fn restart_policy(policy: &wire::RestartPolicy) -> Result<(), Fault> 
         }
         "" | "no" | "always" | "unless-stopped" => Ok(()),
         other => invalid(&format!(
-            "unknown policy {}; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
-            shown(other)
+            "unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+            bare(other)
         )),
     }
 }
@@ -94,7 +94,13 @@ pub(super) fn with_defaults(asked: &wire::HostConfig, spec: &Spec) -> wire::Host
             value.clone_into(field);
         }
     };
-    fill(&mut host.network_mode, "default");
+    // COMPAT(docker 28): what its CLI means by these.
+    if host.network_mode == "default" {
+        host.network_mode.clear();
+    }
+    fill(&mut host.network_mode, crate::networks::DEFAULT);
+    host.resources.memory_swappiness = host.resources.memory_swappiness.filter(|value| *value != -1);
+    host.resources.pids_limit = host.resources.pids_limit.filter(|limit| *limit != 0);
     fill(&mut host.ipc_mode, "private");
     fill(&mut host.cgroupns_mode, "private");
     fill(&mut host.log_config.kind, "json-file");
@@ -103,9 +109,11 @@ pub(super) fn with_defaults(asked: &wire::HostConfig, spec: &Spec) -> wire::Host
     if let Shm::Own { size } = spec.shm {
         host.shm_size = i64::try_from(size).unwrap_or(i64::MAX);
     }
-    let texts = |paths: &[std::path::PathBuf]| Some(paths.iter().map(|path| path.display().to_string()).collect());
-    host.masked_paths = texts(&spec.masked_paths);
-    host.readonly_paths = texts(&spec.readonly_paths);
+    let texts =
+        |paths: &[std::path::PathBuf]| Some(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
+    // COMPAT(docker 28): of a privileged container neither is said.
+    host.masked_paths = texts(&spec.masked_paths).filter(|_| !asked.privileged);
+    host.readonly_paths = texts(&spec.readonly_paths).filter(|_| !asked.privileged);
     host
 }
 

@@ -63,6 +63,10 @@ fn unsigned(field: &str, value: i64) -> Result<Option<u64>, Fault> {
     match u64::try_from(value) {
         Ok(0) => Ok(None),
         Ok(value) => Ok(Some(value)),
+        // COMPAT(docker 28): its sentence.
+        Err(_) if field == "CpuShares" => {
+            Err(Fault::invalid(format!("invalid CPU shares ({value}): value must be a positive integer")))
+        }
         Err(_) => Err(Fault::invalid(format!("`HostConfig.{field}` is negative: {value}"))),
     }
 }

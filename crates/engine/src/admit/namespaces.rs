@@ -4,7 +4,7 @@ use hull_launch::spec::{NamespaceWish, NamespaceWishes, Shm, TimeOffsets, Userns
 use hull_types::{Fault, GoDuration};
 use hull_wire as wire;
 
-use super::text::shown;
+use super::text::{bare, shown};
 use super::{Context, host_config, userns};
 
 /// docker has no option for clocks: an annotation asks for them.
@@ -49,7 +49,7 @@ fn mode(context: &Context<'_>, kind: &str, text: &str, new: &[&str]) -> Result<N
     }
     match text.strip_prefix("container:") {
         Some(who) => other(context, kind, who).map(NamespaceWish::Container),
-        None => Err(Fault::invalid(format!("invalid {kind} mode: {}", shown(text)))
+        None => Err(Fault::invalid(format!("invalid {kind} mode: {}", bare(text)))
             .hint("it is `host`, `container:<name or id>`, or left out for a new one")),
     }
 }

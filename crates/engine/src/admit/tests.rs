@@ -118,7 +118,7 @@ fn a_plain_request_gets_dockers_defaults() {
     assert!(spec.process.env.contains(&format!("HOSTNAME={}", spec.hostname)));
     assert!(spec.process.env.iter().any(|pair| pair.starts_with("PATH=/usr/local/sbin:")));
     let host = &admitted.host_config;
-    assert_eq!((host.network_mode.as_str(), host.restart_policy.name.as_str()), ("default", "no"));
+    assert_eq!((host.network_mode.as_str(), host.restart_policy.name.as_str()), ("bridge", "no"));
     assert_eq!((host.shm_size, host.log_config.kind.as_str()), (64 << 20, "json-file"));
     assert!(host.masked_paths.as_ref().unwrap().contains(&"/proc/kcore".to_owned()));
 }

@@ -159,6 +159,11 @@ pub(super) fn shown(text: &str) -> String {
     format!("{start:?}")
 }
 
+/// The same without quotes, for docker's sentences.
+pub(super) fn bare(text: &str) -> String {
+    shown(text).trim_matches('"').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

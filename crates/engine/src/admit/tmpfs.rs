@@ -55,7 +55,7 @@ pub(super) fn from_options(asked: &wire::TmpfsOptions) -> Result<MountKind, Faul
 
 impl Parsed {
     fn apply(&mut self, option: &str) -> Result<(), Fault> {
-        let bad = || Fault::invalid(format!("Invalid tmpfs option {}", shown(option)));
+        let bad = || Fault::invalid(format!("invalid tmpfs option {}", shown(option)));
         if let Some((key, value)) = option.split_once('=') {
             let value = value_of(key, value).ok_or_else(bad)?;
             self.set(key, &value);

@@ -154,7 +154,7 @@ impl Task {
             return Input::NotDestroyed { started_before: self.state.ever_started };
         }
         // ORDER: before its log is closed. What was published is older than the end of a run that takes it along.
-        let view = View { definition: Arc::clone(&self.definition), state: self.state.clone() };
+        let view = View::new(Arc::clone(&self.definition), self.state.clone());
         let coming = crate::why::remember(&self.core, &self.container, &view);
         let delete = |coming: Option<&Coming>| {
             self.core.write(&self.definition, |tx| {
@@ -193,7 +193,7 @@ impl Task {
     fn remove_anonymous_volumes(&self) {
         for name in self.anonymous_volumes().filter(|name| !self.used_by_others(name)) {
             match self.core.parts.volumes.remove(name) {
-                Ok(()) => self.core.events.volume("destroy", name),
+                Ok(()) => self.core.events.volume("destroy", name, Default::default()),
                 Err(error) => tracing::warn!(volume = %name, %error, "anonymous volume not removed"),
             }
         }

@@ -1,7 +1,9 @@
 //! What a container's task tells: the view for readers, the life for waiters, answers for clients, events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hull_launch::spec::{MountKind, Readonly};
 use hull_types::{Fault, Kind};
 
 use super::step::{Goal, Input, Notice, Phase};
@@ -12,7 +14,7 @@ use crate::error::Error;
 impl Task {
     /// Lets readers and waiters see how it is now.
     pub(super) fn publish(&self) {
-        self.container.publish(Arc::new(View { definition: Arc::clone(&self.definition), state: self.state.clone() }));
+        self.container.publish(Arc::new(View::new(Arc::clone(&self.definition), self.state.clone())));
         let phase = self.state.phase;
         self.container.life.send_if_modified(|life| {
             let now = Life {
@@ -70,6 +72,7 @@ impl Task {
 
     pub(super) fn announce(&self, notice: Notice) {
         if notice == Notice::Start {
+            self.announce_volumes("mount");
             self.announce_networks("connect");
         }
         let (action, more) = match notice {
@@ -90,6 +93,21 @@ impl Task {
         self.core.announce(&self.definition, action, &more);
         if notice == Notice::Die {
             self.announce_networks("disconnect");
+            self.announce_volumes("unmount");
+        }
+    }
+
+    /// COMPAT(docker 28): each volume at each start and end.
+    fn announce_volumes(&self, action: &str) {
+        for wish in &self.definition.spec.mounts {
+            let MountKind::Volume { name, readonly, .. } = &wish.kind else { continue };
+            let mut more = BTreeMap::from([("container".to_owned(), self.definition.id.to_string())]);
+            if action == "mount" {
+                more.insert("destination".to_owned(), wish.target.to_string_lossy().into_owned());
+                more.insert("propagation".to_owned(), String::new());
+                more.insert("read/write".to_owned(), (*readonly == Readonly::No).to_string());
+            }
+            self.core.events.volume(action, name, more);
         }
     }
 

@@ -60,6 +60,11 @@ impl Place {
         if self.name == "/" { b"" } else { self.name.as_bytes() }
     }
 
+    /// Absolute, without `.` and `..`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether a path beneath it is inside `/proc`, `/sys` or `/dev`.
     pub fn is_kernels(&self, beneath: &[u8]) -> bool {
         let base = if self.path == "/" { b"" } else { self.path.as_bytes() };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hull_network::{Definition, Driver};
-use hull_types::{Fault, Kind};
+use hull_network::{Definition, Driver, Endpoint};
+use hull_types::{ContainerId, Fault, Kind};
 use hull_wire as wire;
 
 use super::{BUILTIN, DEFAULT, Networks, Row, asked};
@@ -64,9 +64,9 @@ pub(crate) async fn disconnect(core: &Core, who: &str, request: &wire::NetworkDi
 
 fn refuse_builtin(who: &str) -> Result<(), Fault> {
     match BUILTIN.contains(&who) {
-        true if who == "host" => {
-            Err(Fault::invalid("container cannot be disconnected from host network or connected to host network"))
-        }
+        true if who == "host" => Err(Fault::invalid(
+            "cannot connect container to host network - container must be created in host network mode",
+        )),
         true => Err(Fault::invalid(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode",
         )),
@@ -84,14 +84,19 @@ pub(crate) fn remove(core: &Core, who: &str) -> Result<(), Fault> {
         return Err(predefined(DEFAULT));
     }
     let users = core.networks.users(&network.id);
-    if let Some((id, endpoint)) = users.first() {
-        let name = core.registry.get(id).map_or_else(String::new, |c| c.view().definition.name.to_string());
+    if !users.is_empty() {
+        let shown = |(id, endpoint): &(ContainerId, Endpoint)| {
+            let name = core.registry.get(id).map_or_else(String::new, |c| c.view().definition.name.to_string());
+            format!("name:\"{name}\" id:\"{}\"", &endpoint.id[..12])
+        };
+        let mut ends: Vec<String> = users.iter().map(shown).collect();
+        ends.sort();
         return Err(Fault::new(
             Kind::Forbidden,
             format!(
-                "error while removing network: network {} has active endpoints (name:\"{name}\" id:\"{}\")",
+                "error while removing network: network {} has active endpoints ({})",
                 network.name,
-                &endpoint.id[..12]
+                ends.join(", ")
             ),
         )
         .hint("stop or disconnect its containers first"));

@@ -141,6 +141,14 @@ pub fn admit(
 
 /// Without a network of its own there is nothing to ask of one.
 fn none(asked: &BTreeMap<String, Option<wire::EndpointSettings>>, mode: &str) -> Result<Plan, Fault> {
+    let fixed = |settings: &wire::EndpointSettings| {
+        settings.ipam_config.as_ref().is_some_and(|ipam| !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty())
+    };
+    if asked.values().flatten().any(fixed) {
+        return Err(Fault::invalid(format!(
+            "invalid config for network {mode}: user specified IP address is supported on user defined networks only"
+        )));
+    }
     match asked.keys().find(|name| *name != mode && *name != "default") {
         Some(name) => Err(Fault::invalid(format!(
             "a container in the network mode {} cannot join the network {}",

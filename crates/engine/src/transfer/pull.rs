@@ -140,7 +140,8 @@ async fn from(
 ) -> Result<bool, Fault> {
     let reference = &options.reference;
     let say = |message: JsonMessage| async { drop(messages.send(message).await) };
-    say(JsonMessage { id: wanted(reference), ..status(format!("Pulling from {}", reference.path())) }).await;
+    let id = if reference.digest().is_some() { reference.familiar() } else { wanted(reference) };
+    say(JsonMessage { id, ..status(format!("Pulling from {}", reference.path())) }).await;
     let top = document.digest;
     let (document, manifest) = of_platform(document, &sources[0], options.platform.as_ref()).await?;
     let config = sources[0].small_blob(&manifest.config.digest, manifest.config.size).await?;
@@ -239,10 +240,12 @@ async fn receive(
     // Gone when this future is: the threads that read layers end then.
     let (_pull, ended) = watch::channel(());
     let layers = incoming.layers.iter().map(Slot::new).collect();
+    let known = core.images.get(&Digest::of(&incoming.config)).is_some();
     let arriving = Arriving {
         core: Arc::clone(core),
         sources: Arc::clone(sources),
         layers,
+        known,
         messages: messages.clone(),
         pull: ended,
         runtime: Handle::current(),
@@ -259,6 +262,8 @@ struct Arriving {
     core: Arc<Core>,
     sources: Arc<Vec<Repository>>,
     layers: Vec<Slot>,
+    /// The image was here before.
+    known: bool,
     messages: Messages,
     pull: watch::Receiver<()>,
     runtime: Handle,
@@ -293,6 +298,8 @@ impl Arriving {
 
     fn report(&self, what: Receiving) {
         match what {
+            // COMPAT(docker 28): nothing is said of the layers of an image that is here.
+            Receiving::Exists(_) if self.known => {}
             Receiving::Exists(at) => self.say(layer(&self.layers[at].id, "Already exists")),
             Receiving::Missing(at) => self.say(layer(&self.layers[at].id, "Pulling fs layer")),
             Receiving::Done(at) => self.say(layer(&self.layers[at].id, "Pull complete")),

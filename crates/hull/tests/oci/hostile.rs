@@ -111,6 +111,11 @@ fn with_open_directories(site: &mut Site) {
     site.wrapper = ["sh", "-c", "exec 7</ 8</etc 9</sys/fs/cgroup; exec \"$@\"", "sh"].map(str::to_owned).into();
 }
 
+/// In hull's words, or in runc's.
+fn names_the_directory(out: &Out) -> bool {
+    ["working directory", "chdir to cwd"].iter().any(|words| out.stderr.contains(words))
+}
+
 /// CVE-2024-21626.
 fn a_working_directory_through_a_descriptor(rt: Runtime) {
     let mut site = Site::new(rt);
@@ -126,7 +131,7 @@ fn a_working_directory_through_a_descriptor(rt: Runtime) {
         site.config["process"]["cwd"] = json!(format!("/proc/self/fd/{n}"));
         let out = site.run(&[]);
         refused(&site, &out);
-        assert!(out.stdout.is_empty() && out.stderr.contains("working directory"), "{n}: {out:?}");
+        assert!(out.stdout.is_empty() && names_the_directory(&out), "{n}: {out:?}");
     }
     for cwd in ["/link", "/proc/1/cwd", "/proc/self/root/../.."] {
         site.config["process"]["cwd"] = json!(cwd);
@@ -148,7 +153,7 @@ fn an_exec_with_a_working_directory_through_a_descriptor(rt: Runtime) {
     for n in 3..20 {
         let out = site.exec(&["--cwd", &format!("/proc/self/fd/{n}")], &["/bin/sh", "-c", &script]);
         assert_eq!((out.code, out.stdout.as_str()), (255, ""), "{n}: {out:?}");
-        assert!(out.stderr.contains("working directory"), "{n}: {out:?}");
+        assert!(names_the_directory(&out), "{n}: {out:?}");
     }
 }
 

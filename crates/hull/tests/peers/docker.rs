@@ -7,17 +7,25 @@ use hull_testkit::{Room, busybox_tar, hull_binary, run};
 
 use crate::words::{self, Runtime, Words};
 
-struct Docker {
+/// The daemon, running.
+pub(crate) struct Docker {
     room: Room,
     runtime: Runtime,
     root: PathBuf,
 }
 
 impl Docker {
+    /// Starts it; its containers run over this, and it has to end as it began.
     fn over(runtime: Runtime) -> Self {
-        let mut docker = Self { room: Room::new(), runtime, root: oracle() };
-        docker.start();
+        let mut docker = Self::up(runtime);
         docker.room.is_calm();
+        docker
+    }
+
+    /// Starts it.
+    pub(crate) fn up(runtime: Runtime) -> Self {
+        let docker = Self { room: Room::new(), runtime, root: oracle() };
+        docker.start();
         docker
     }
 
@@ -37,6 +45,29 @@ impl Docker {
         self.ok(&format!("import {} busybox", busybox_tar().display()));
     }
 
+    /// A program in the room, led to the daemon.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = self.room.command(program, "");
+        command
+            .env("DOCKER_HOST", format!("unix://{}/docker.sock", self.room.path().display()))
+            .env("PATH", self.path());
+        command
+    }
+
+    /// docker-registry at 127.0.0.1:5000.
+    pub(crate) fn serve_registry(&self) {
+        let (dir, config) = (self.room.path().join("registry"), self.room.path().join("registry.yml"));
+        let text = format!(
+            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:5000\n",
+            dir.display()
+        );
+        std::fs::write(&config, text).expect("write");
+        let words = format!("serve {}", config.display());
+        self.room.daemon("registry", &mut self.room.command("docker-registry", &words));
+        let listens = "wget -qO- http://127.0.0.1:5000/v2/";
+        self.room.eventually("the registry listens", || run(&mut self.room.command("busybox", listens), b"").code == 0);
+    }
+
     fn path(&self) -> String {
         let old = std::env::var("PATH").unwrap_or_default();
         format!("{0}/usr/bin:{0}/usr/sbin:{old}:/usr/sbin:/sbin", self.root.display())
@@ -49,10 +80,8 @@ impl Words for Docker {
     }
 
     fn command(&self, words: &str) -> Command {
-        let mut command = self.room.command(self.root.join("usr/bin/docker"), words);
-        command
-            .env("DOCKER_HOST", format!("unix://{}/docker.sock", self.room.path().display()))
-            .env("PATH", self.path());
+        let mut command = self.program(&self.root.join("usr/bin/docker").to_string_lossy());
+        command.args(words.split_whitespace());
         command
     }
 

@@ -7,6 +7,7 @@ mod clients;
 mod compose;
 mod containerd;
 mod docker;
+mod goldens;
 mod networks;
 mod podman;
 mod stack;

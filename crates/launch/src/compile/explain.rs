@@ -116,11 +116,13 @@ fn step_failed(step: &Step, failure: &Failure) -> Fault {
 }
 
 fn workdir(path: &str, failure: &Failure) -> Fault {
+    // COMPAT(docker 28): runc's sentence, and the exit codes that docker makes of it.
+    let said = |why: &str| format!("chdir to cwd ({path:?}) set in config.json failed: {why}");
     match errno(failure.errno) {
         Errno::NOTDIR => Fault::invalid(format!("the working directory {path:?} is not a directory"))
             .hint("choose a directory with `-w`"),
-        Errno::NOENT => Fault::invalid(format!("chdir to the working directory {path:?}: no such file or directory")),
-        Errno::ACCESS => Fault::invalid(format!("chdir to the working directory {path:?}: permission denied")),
+        Errno::NOENT => Fault::new(Kind::CommandNotFound, said("no such file or directory")),
+        Errno::ACCESS => Fault::new(Kind::NotExecutable, said("permission denied")),
         Errno::LOOP => Fault::invalid(format!("cannot use the working directory {path:?}"))
             .cause(cause(failure))
             .hint("links of `/proc` are not followed, as they may lead out of the container"),
