@@ -73,7 +73,7 @@ fn wrong_limits_are_refused_in_dockers_words() {
             |l| (l.cpu_rt_period, l.cpu_rt_runtime) = (Some(5), Some(6)),
             "cpu real-time runtime cannot be higher than cpu real-time period",
         ),
-        (|l| l.cpuset_cpus = Some("x".into()), "Invalid value x for cpuset cpus"),
+        (|l| l.cpuset_cpus = Some("x".into()), "Invalid value x for cpuset cpus: invalid format: x"),
         (|l| l.cpuset_cpus = Some("0-2".into()), "Requested CPUs are not available - requested 0-2, available: 0-1"),
         (|l| l.cpuset_mems = Some("1".into()), "Requested memory nodes are not available - requested 1, available: 0"),
         (|l| l.blkio_weight = Some(9), "Range of blkio weight is from 10 to 1000"),

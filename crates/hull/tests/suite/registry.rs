@@ -44,7 +44,9 @@ fn what_is_pushed_is_pulled_and_runs_and_skopeo_agrees() {
     // A missing image is pulled; its progress does not disturb the output.
     let out = host.hull(&["run", "--rm", &format!("{HERE}/copied:1"), "echo", "copied"]);
     assert_eq!(out.ok(), "copied");
-    assert!(out.stderr.contains("Unable to find image") && out.stderr.contains("Already exists"), "{}", out.stderr);
+    // COMPAT(docker 28): of the layers of an image that is here under another name nothing is said.
+    let told = out.stderr.contains("Unable to find image") && out.stderr.contains("Status: Downloaded newer image");
+    assert!(told && !out.stderr.contains("Pull complete"), "{}", out.stderr);
     let never = host.hull(&["run", "--rm", "--pull", "never", &format!("{HERE}/other"), "true"]).fails(125);
     assert!(never.contains("No such image"), "{never}");
     // What was pulled goes out as it came, to another repository without sending a byte.

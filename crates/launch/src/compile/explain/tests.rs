@@ -67,7 +67,7 @@ fn steps_that_fail_name_themselves() {
         || Step::Attach { mount: crate::plan::Slot(0), target: target(), attrs: Attrs::default(), then: vec![] };
     let rows: Vec<(Step, Errno, Kind, &str)> = vec![
         (workdir(), Errno::NOTDIR, Kind::Invalid, "\"/etc/passwd\" is not a directory"),
-        (workdir(), Errno::NOENT, Kind::Invalid, "no such file or directory"),
+        (workdir(), Errno::NOENT, Kind::CommandNotFound, "no such file or directory"),
         (attach(), Errno::NOTDIR, Kind::Invalid, "`/data`"),
         (attach(), Errno::INVAL, Kind::Invalid, "`/data`"),
         (attach(), Errno::NOMEM, Kind::Internal, "`/data`"),
