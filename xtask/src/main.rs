@@ -39,9 +39,8 @@ cargo xtask <command>
   layers            only the layering of the crates
   bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
-  clients           fetch what the tests use as clients (PyPI, npm), as services (Debian's nginx, redis, PostgreSQL) and as firewalls
                     peers: Debian unstable's crun and runc, for the benchmarks)
-  clients           fetch what the tests use as clients (PyPI, npm) and as services (Debian's nginx, redis, PostgreSQL)
+  clients           fetch what the tests use as clients (PyPI, npm), as services (Debian's nginx, redis, PostgreSQL) and as firewalls
   goldens [NAME...] record what docker's CLI prints over Docker's own engine, for the tests of hull under that CLI
   vm COMMAND        boot Debian's kernel with cgroup v2 under qemu and run tests in it (see `vm help`)
   docs              regenerate docs/cli and man pages
@@ -63,7 +62,6 @@ fn main() -> Result<()> {
         Some("oracle") => oracle::run(rest),
         Some("clients") => clients::fetch().and_then(|()| services::fetch()).and_then(|()| firewalls::fetch()),
         Some("goldens") => goldens::run(rest),
-        Some("clients") => clients::fetch().and_then(|()| services::fetch()),
         Some("docs") => docs::run(),
         Some("install") => install::run(rest),
         Some("help" | "--help" | "-h") | None => {
