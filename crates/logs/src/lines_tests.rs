@@ -83,9 +83,9 @@ fn no_line_is_shown_in_two_pieces() {
         &[
             (10, out, "one\ntw"),
             (20, err, "bad"),
-            (30, out, "o\nthr"),
+            (30, out, "o\nsi"),
             (35, out, &long),
-            (40, out, "ee\n"),
+            (40, out, "x\n"),
             (50, out, "five"),
         ],
     );
@@ -97,6 +97,6 @@ fn no_line_is_shown_in_two_pieces() {
     }
     // One that has no end for longer than docker waits is shown in parts.
     let parts =
-        [(out, "one\n"), (out, "two\n"), (out, &format!("thr{long}")), (out, "ee\n"), (out, "five"), (err, "bad")];
+        [(out, "one\n"), (out, "two\n"), (out, &format!("si{long}")), (out, "x\n"), (out, "five"), (err, "bad")];
     assert_eq!(shown, parts.map(|(stream, text)| (stream, text.to_owned())));
 }

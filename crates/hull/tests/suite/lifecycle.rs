@@ -257,7 +257,7 @@ fn what_was_stopped_with_the_engine_comes_back_with_the_next_one() {
     let mut host = Host::new();
     for (name, policy) in [("always", "always"), ("unless", "unless-stopped"), ("failure", "on-failure"), ("no", "no")]
     {
-        host.sleeper(&["--name", name, "--restart", policy]);
+        host.sleeper(&["--name", name, "--restart", policy, "--stop-timeout", "1"]);
     }
     for (name, policy) in [("mine", "unless-stopped"), ("mine-always", "always")] {
         host.sleeper(&["--name", name, "--restart", policy]);

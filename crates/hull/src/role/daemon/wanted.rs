@@ -99,11 +99,9 @@ fn labels(labels: Vec<String>) -> Result<Vec<String>, Fault> {
 
 fn log_driver(driver: String) -> Result<String, Fault> {
     match driver.as_str() {
-        "" | "json-file" | "local" | "none" => Ok(driver),
-        other => {
-            Err(Fault::unsupported(format!("--log-driver cannot be `{other}`"))
-                .hint("use `json-file`, `local` or `none`"))
-        }
+        "" | "json-file" | "local" | "none" | "syslog" | "journald" => Ok(driver),
+        other => Err(Fault::unsupported(format!("--log-driver cannot be `{other}`"))
+            .hint("use `json-file`, `local`, `syslog`, `journald` or `none`")),
     }
 }
 
