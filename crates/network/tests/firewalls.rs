@@ -30,7 +30,7 @@ exec chroot . /bin/sh"#;
 /// A shell among the firewalls, on the host of a test. What it started ends with it.
 struct Shell {
     unshare: Child,
-    input: ChildStdin,
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -58,13 +58,14 @@ impl Shell {
                 .spawn()
                 .unwrap()
         });
-        let input = unshare.stdin.take().unwrap();
+        let input = unshare.stdin.take();
         let output = BufReader::new(unshare.stdout.take().unwrap());
         Self { unshare, input, output }
     }
 
     fn run(&mut self, script: &str) -> (i32, String) {
-        writeln!(self.input, "{{ {script}\n}} 2>&1 </dev/null; echo \"=== $?\"").unwrap();
+        let mut input = self.input.as_ref().unwrap();
+        writeln!(input, "{{ {script}\n}} 2>&1 </dev/null; echo \"=== $?\"").unwrap();
         let mut said = String::new();
         loop {
             let mut line = String::new();
@@ -95,7 +96,8 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        let _ = self.unshare.kill();
+        // With its input the shell ends, with the shell all that it has started, and then its parent.
+        drop(self.input.take());
         let _ = self.unshare.wait();
     }
 }
