@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 
 use crate::{apt, sh};
 
-const PYTHON: [&str; 3] = ["docker==7.1.0", "testcontainers==4.15.0", "schemathesis==4.32.5"];
+// What schemathesis makes up is the same with the same Hypothesis.
+const PYTHON: [&str; 4] = ["docker==7.1.0", "testcontainers==4.15.0", "schemathesis==4.32.5", "hypothesis==6.170.17"];
 const NODE: [&str; 3] = ["dockerode@5.0.1", "testcontainers@11.14.0", "@devcontainers/cli@0.89.0"];
 const NEEDS: &[apt::Need] = &[("python3", "python3"), ("pip3", "python3-pip"), ("node", "nodejs"), ("npm", "npm")];
 
