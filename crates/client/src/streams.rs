@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use hull_wire::StdStream;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::body::Body;
 use crate::conn::{Conn, Head};
@@ -18,7 +19,7 @@ const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 
 /// JSON documents as they arrive: events, stats, progress.
 pub struct JsonStream<'c, T> {
-    documents: serde_json::StreamDeserializer<'static, serde_json::de::IoRead<BufReader<Body<'c>>>, serde_json::Value>,
+    documents: serde_json::StreamDeserializer<'static, serde_json::de::IoRead<BufReader<Body<'c>>>, Box<RawValue>>,
     request: String,
     of: PhantomData<T>,
 }
@@ -44,7 +45,7 @@ impl<T: DeserializeOwned> Iterator for JsonStream<'_, T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let document = self.documents.next()?;
-        Some(document.and_then(T::deserialize).map_err(|error| self.error(error)))
+        Some(document.and_then(|text| serde_json::from_slice(text.get().as_bytes())).map_err(|error| self.error(error)))
     }
 }
 

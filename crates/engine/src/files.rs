@@ -166,9 +166,9 @@ fn options(view: &View, request: &CommitRequest) -> Result<CommitOptions, Fault>
 
 /// What an image can hold of a container's configuration: both are docker's documents.
 fn run_config(config: &wire::ContainerConfig) -> Result<RunConfig, Fault> {
-    let value =
-        serde_json::to_value(config).map_err(|error| Fault::internal("cannot read the configuration").cause(error))?;
-    serde_json::from_value(value).map_err(|error| Fault::invalid("the configuration is malformed").cause(error))
+    let text =
+        serde_json::to_vec(config).map_err(|error| Fault::internal("cannot read the configuration").cause(error))?;
+    serde_json::from_slice(&text).map_err(|error| Fault::invalid("the configuration is malformed").cause(error))
 }
 
 /// What must be known to read a container's files.

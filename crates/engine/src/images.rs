@@ -118,7 +118,7 @@ pub(crate) fn inspect(core: &Core, name: &str) -> Result<wire::ImageInspect, Fau
     let config = &image.config;
     // Both are docker's `Config`; only the types' homes differ.
     let run: Option<wire::ImageConfig> =
-        serde_json::to_value(&config.config).and_then(serde_json::from_value).map(Some).unwrap_or_default();
+        serde_json::to_vec(&config.config).and_then(|text| serde_json::from_slice(&text)).map(Some).unwrap_or_default();
     Ok(wire::ImageInspect {
         id: image.id.to_string(),
         repo_tags: image.tags.clone(),

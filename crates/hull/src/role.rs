@@ -88,8 +88,10 @@ fn group_named(wanted: &str) -> Option<u32> {
 pub(crate) fn keeper(args: &[OsString]) -> u8 {
     match Places::parse(args) {
         Ok(places) => {
-            // fails if it leads a process group already (systemd): then it is detached, too
-            if std::env::var_os(daemon::FOREGROUND).is_none() {
+            // The program that replaces it has no environment but its state: it stands where this one does. This fails
+            // if it leads a process group already (systemd): then it is detached, too.
+            let replaced = std::env::var_os(hull_launch::keeper::STATE_FD).is_some();
+            if !replaced && std::env::var_os(daemon::FOREGROUND).is_none() {
                 let _ = rustix::process::setsid();
             }
             hull_launch::keeper::run(places.keeper())

@@ -195,6 +195,7 @@ fn decode<T: Record>(version: i64, body: &[u8]) -> std::result::Result<T, String
         return Err(format!("version {version} is newer than {}", T::VERSION));
     }
     let value = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-    let value = T::migrate(version, value)?;
-    serde_json::from_value(value).map_err(|e| e.to_string())
+    // From bytes as every record: reading it from the value would be all the code for each type once more.
+    let body = T::migrate(version, value)?.to_string();
+    serde_json::from_slice(body.as_bytes()).map_err(|e| e.to_string())
 }

@@ -35,6 +35,13 @@ fn again(dir: &tempfile::TempDir) -> Settings {
     settings(&dir.path().display().to_string(), "", "")
 }
 
+/// The session of a process.
+fn session(pid: &str) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let (_, after) = stat.rsplit_once(')').expect("a name in brackets");
+    after.split_whitespace().nth(3).expect("a session").to_owned()
+}
+
 fn info(host: &Host) -> serde_json::Value {
     host.api("GET", "/info", None).json()
 }
@@ -97,6 +104,8 @@ fn dockerd_gives_new_containers_what_its_flags_and_file_say() {
     assert!(std::os::unix::net::UnixStream::connect(&second).is_ok());
     let pid = fs::read_to_string(dir.path().join("pid")).expect("a pid file");
     assert_eq!(pid, host.keeper_pid().to_string());
+    // It stays with whoever started it, whose terminal can end it.
+    assert_eq!(session(&pid), session("self"));
     host.assert_clean();
     host.shut_down();
     assert!(!dir.path().join("pid").exists() && !second.exists());
