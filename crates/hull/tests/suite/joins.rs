@@ -215,7 +215,7 @@ fn a_container_is_created_on_several_networks_and_joins_while_stopped() {
         (&["network", "disconnect", "one", "web"], "is not connected to network"),
         (&["network", "connect", "one", "absent"], "No such container: absent"),
         (&["network", "connect", "absent", "web"], "network absent not found"),
-        (&["network", "connect", "host", "web"], "connected to host network"),
+        (&["network", "connect", "host", "web"], "cannot connect container to host network"),
         (&["network", "connect", "none", "web"], "private (none) mode"),
         (&["network", "connect", "--ip", "10.9.0.1", "one", "web"], "no configured subnet contains"),
         (&["network", "connect", "--ip", "10.71.0.1", "one", "web"], "Address already in use"),
