@@ -19,6 +19,8 @@ pub struct Hearing {
     died: Vec<String>,
     /// Tests that failed and were tried once more.
     retried: Vec<(String, String)>,
+    /// Those of them that then passed.
+    mended: Vec<(String, String)>,
     /// Whether the guest said that it is done.
     pub finished: bool,
     /// When it last said more than that it lives.
@@ -55,7 +57,12 @@ impl Hearing {
             ["HULL-VM-EXIT", name, code, seconds] => self.exit(name, code, seconds),
             ["HULL-VM-END"] => self.finished = true,
             ["test", name, .., "...", "ok"] => {
+                let test = words[1..words.len() - 2].join(" ");
                 if let Some(running) = &mut self.running {
+                    let tried = (running.name.clone(), test);
+                    if self.retried.contains(&tried) {
+                        self.mended.push(tried);
+                    }
                     running.passed.push(name.to_owned());
                 }
             }
@@ -109,13 +116,20 @@ impl Hearing {
     fn notes(&self) -> Vec<String> {
         let failed = self.failed.iter().map(|(executable, test)| format!("FAIL {executable}: {test}"));
         let died = self.died.iter().map(|what| format!("FAIL {what}"));
-        let flaky = self.retried.iter().filter(|test| !self.failed.contains(test));
-        failed.chain(died).chain(flaky.map(|(executable, test)| format!("FLAKY {executable}: {test}"))).collect()
+        let unheard = self.unheard().map(|(executable, test)| format!("FAIL {executable}: {test}: not tried again"));
+        let flaky = self.mended.iter().map(|(executable, test)| format!("FLAKY {executable}: {test}"));
+        failed.chain(unheard).chain(died).chain(flaky).collect()
+    }
+
+    /// Tests that failed and of which nothing was heard since: they count as what they are.
+    fn unheard(&self) -> impl Iterator<Item = &(String, String)> {
+        self.retried.iter().filter(|test| !self.mended.contains(test) && !self.failed.contains(test))
     }
 
     /// All that was counted.
     pub fn total(&self) -> Total {
-        Total { notes: self.notes(), ..self.total.clone() }
+        let failed = self.total.failed + self.unheard().count() as u64;
+        Total { notes: self.notes(), failed, ..self.total.clone() }
     }
 
     /// The machine is gone, and what ran in it: results that were heard count, and stay.
@@ -144,7 +158,7 @@ impl Hearing {
 
     /// The last words on a run.
     pub fn summary(&self) -> String {
-        let Total { passed, failed, .. } = self.total;
+        let Total { passed, failed, .. } = self.total();
         let mut text = format!("{} test executables ended: {passed} passed, {failed} failed", self.ended);
         for note in self.notes() {
             let _ = write!(text, "\n  {note}");
@@ -239,6 +253,23 @@ mod tests {
         let total = hearing.total();
         assert_eq!((total.passed, total.failed), (2, 1));
         assert_eq!(total.notes, ["FAIL 1-suite: c", "FLAKY 1-suite: b"]);
+    }
+
+    #[test]
+    fn what_is_not_tried_again_stays_failed() {
+        let mut hearing = heard(&[
+            "HULL-VM-BEGIN 1-suite",
+            "test a ... ok",
+            "test b ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+            "HULL-VM-EXIT 1-suite 101 3",
+            "HULL-VM-END",
+        ]);
+        assert!(hearing.try_again());
+        hearing.line("HULL-VM-END");
+        let total = hearing.total();
+        assert_eq!((total.passed, total.failed), (1, 1));
+        assert_eq!(total.notes, ["FAIL 1-suite: b: not tried again"]);
     }
 
     #[test]
