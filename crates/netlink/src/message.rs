@@ -13,6 +13,8 @@ pub(crate) const ACK: u16 = 0x04;
 pub(crate) const DUMP: u16 = 0x300;
 /// `NLM_F_EXCL`: with `CREATE`, refuse what exists.
 pub(crate) const EXCL: u16 = 0x200;
+/// `NLM_F_REPLACE`: in the place of what exists.
+pub(crate) const REPLACE: u16 = 0x100;
 /// `NLM_F_CREATE`.
 pub(crate) const CREATE: u16 = 0x400;
 /// `NLM_F_APPEND`: of a rule, at the chain's end.

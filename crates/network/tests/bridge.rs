@@ -271,3 +271,30 @@ fn a_reserved_port_is_the_hosts() {
         assert!(UdpSocket::bind("0.0.0.0:5300").is_err() && UdpSocket::bind("[::]:5300").is_err());
     });
 }
+
+#[test]
+fn the_default_route_does_not_go_with_a_wire_that_is_swept_later() {
+    let world = World::new();
+    let (one, two) = (network("one", &["10.1.0.0/24"]), network("two", &["10.2.0.0/24"]));
+    world.raise(&one);
+    world.raise(&two);
+    let container = world.container(&one, "a", &["10.1.0.2/24"]);
+    let second = Endpoint {
+        network: two.id.clone(),
+        id: "second".into(),
+        name: "eth1".into(),
+        link: "second".into(),
+        addresses: vec![net("10.2.0.2/24")],
+        gateway: false,
+        ..container.endpoint.clone()
+    };
+    within(&world.host, || {
+        world.switch.attach(&two, &second, container.netns.as_fd()).unwrap();
+        // Killed before it was unplugged: the first wire is still there, and nobody knows it.
+        world.switch.lead(container.netns.as_fd(), None, Some((&two, &second))).unwrap();
+        world.switch.unplug(&one, &container.endpoint, container.netns.as_fd()).unwrap();
+    });
+    let defaults = within(&container.netns, || Route::open().unwrap().paths().unwrap());
+    let gateways: Vec<_> = defaults.iter().filter(|path| path.is_default()).map(|path| path.gateway).collect();
+    assert_eq!(gateways, [Some(ip("10.2.0.1"))]);
+}

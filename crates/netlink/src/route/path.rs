@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Route;
 use super::address::{INET, INET6, Net, family, octets, read_address};
 use crate::error::Result;
-use crate::message::{CREATE, EXCL, Message, attribute, u32_at};
+use crate::message::{CREATE, EXCL, Message, REPLACE, attribute, u32_at};
 
 const NEWROUTE: u16 = 24;
 const DELROUTE: u16 = 25;
@@ -48,6 +48,15 @@ impl Route {
     /// The kernel's refusal; one that is there already is EEXIST.
     pub fn add_path(&mut self, path: &Path) -> Result<()> {
         self.socket.ask(added(path), || format!("add route {}", shown(path)))
+    }
+
+    /// Adds a route, in the place of one to the same destination with the same metric.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn replace_path(&mut self, path: &Path) -> Result<()> {
+        let message = message(NEWROUTE, CREATE | REPLACE, path);
+        self.socket.ask(message, || format!("replace route {}", shown(path)))
     }
 
     /// Deletes a route.

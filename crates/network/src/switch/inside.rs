@@ -2,10 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 
+use hull_netlink::Route;
 use hull_netlink::route::{Link, Mac, Net, Path};
-use hull_netlink::{Route, Tolerate};
-
-use rustix::io::Errno;
 
 use super::kernel;
 use crate::definition::{Definition, Endpoint, Subnet};
@@ -77,7 +75,12 @@ pub(super) fn lead(
         let Some((network, endpoint)) = to else { return Ok(()) };
         let link = route.link(&endpoint.name).map_err(attempt())?;
         let link = link.ok_or_else(|| Error::Gone { link: endpoint.name.clone() })?;
-        add_default(&mut route, link.index, network, endpoint)
+        // ORDER: in the place of whatever leads out now. After a kill that may be a wire which is still about to be swept, and
+        // the route would go with it.
+        for path in defaults(link.index, network, endpoint) {
+            route.replace_path(&path).map_err(attempt())?;
+        }
+        Ok(())
     })
 }
 
@@ -103,14 +106,6 @@ fn sweep_where(netns: BorrowedFd<'_>, which: impl Fn(&Link) -> bool + Sync) -> R
         }
         Ok(())
     })
-}
-
-fn add_default(route: &mut Route, link: u32, network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
-    for path in defaults(link, network, endpoint) {
-        let added = route.add_path(&path).tolerate(&[Errno::EXIST]);
-        added.map_err(kernel("add the container's default route"))?;
-    }
-    Ok(())
 }
 
 /// The ways out of a network.
