@@ -270,7 +270,11 @@ fn what_was_stopped_with_the_engine_comes_back_with_the_next_one() {
     for (name, runs) in
         [("always", true), ("unless", true), ("failure", true), ("no", false), ("mine", false), ("mine-always", false)]
     {
-        let is_so = || host.inspect(name)["State"]["Running"] == runs;
+        // One that its policy is about to start counts as running, and has no process yet.
+        let is_so = || {
+            let state = &host.inspect(name)["State"];
+            state["Running"] == runs && (state["Pid"] != 0) == runs
+        };
         eventually(&format!("{name} runs: {runs}"), is_so);
     }
     // It is the policy's again: an exit that nobody asked for is followed by a start.
