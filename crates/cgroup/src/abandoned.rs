@@ -4,7 +4,7 @@
 //! says is the engine's to write and to judge.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -56,7 +56,22 @@ impl Host {
     }
 }
 
-fn marked(root: &Dir, name: &str) -> Option<Vec<u8>> {
+/// What a directory says that an engine made for a user's parent.
+const MADE: &[u8] = b"made";
+
+/// Where the kernel takes no marks it stays when the last group in it goes.
+pub(crate) fn mark_made(root: &Dir, path: &Path) {
+    if let Ok(dir) = root.child(path) {
+        let _ = rustix::fs::fsetxattr(dir.as_fd(), MARK, MADE, XattrFlags::empty());
+    }
+}
+
+/// Whether [`mark_made`] was said of it, and nothing else since.
+pub(crate) fn is_made(root: &Dir, path: &Path) -> bool {
+    marked(root, path).is_some_and(|mark| mark == MADE)
+}
+
+fn marked(root: &Dir, name: impl AsRef<Path>) -> Option<Vec<u8>> {
     let dir = root.child(name).ok()?;
     let mut value = vec![0; LONGEST];
     let read = rustix::fs::fgetxattr(dir.as_fd(), MARK, value.as_mut_slice()).ok()?;

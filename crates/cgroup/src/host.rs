@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use rustix::fs::OFlags;
 
@@ -35,6 +35,8 @@ pub struct Host(Arc<Inner>);
 pub(crate) struct Inner {
     roots: Arc<Roots>,
     parents: Mutex<HashMap<String, Arc<Parent>>>,
+    /// Held for writing while a parent goes, for reading while a group is made in one.
+    leaving: RwLock<()>,
     support: OnceLock<Support>,
     /// The device program loaded last: nearly every container has the same rules.
     program: Mutex<Option<(Vec<DeviceRule>, Arc<OwnedFd>)>>,
@@ -82,6 +84,7 @@ impl Host {
         Self(Arc::new(Inner {
             roots: Arc::new(roots),
             parents: Mutex::default(),
+            leaving: RwLock::new(()),
             support: OnceLock::new(),
             program: Mutex::default(),
         }))
@@ -145,6 +148,7 @@ impl Host {
     /// A directory of that name without processes is a leftover and replaced.
     pub fn create(&self, parent: &str, id: &str, limits: &Limits) -> Result<Cgroup, Error> {
         check_id(id)?;
+        let _stays = self.0.leaving.read().unwrap_or_else(PoisonError::into_inner);
         let parent = self.parent(parent)?;
         Cgroup::create(self.clone(), parent, id, limits)
     }
@@ -184,6 +188,20 @@ impl Host {
         let mut ids: Vec<String> = names(&parent)?.into_iter().filter(|name| !name.starts_with('.')).collect();
         ids.sort();
         Ok(ids)
+    }
+
+    /// Removes the directories of a parent that this or an earlier engine made for it, from the last one up, as far as nothing
+    /// is in them: a user's parent ends with the last container in it. What was there before stays.
+    ///
+    /// # Errors
+    /// The name is none.
+    pub fn leave_parent(&self, parent: &str) -> Result<(), Error> {
+        let _alone = self.0.leaving.write().unwrap_or_else(PoisonError::into_inner);
+        let parent = self.parent(parent)?;
+        if parent.leave() {
+            self.0.lock_parents().remove(parent.name());
+        }
+        Ok(())
     }
 
     /// Removes the parent if nothing is in it, spare directories aside. `false`: something is left.

@@ -212,8 +212,13 @@ impl Parent {
         let root = self.root(index);
         let mut above = PathBuf::new();
         for step in self.steps() {
-            if root.make(&step.to_string_lossy())? && self.hierarchy(index).is_some_and(|h| h.carries("cpuset")) {
-                inherit_cpuset(root, &above, &step)?;
+            if root.make(&step.to_string_lossy())? {
+                if !self.everywhere {
+                    crate::abandoned::mark_made(root, &step);
+                }
+                if self.hierarchy(index).is_some_and(|h| h.carries("cpuset")) {
+                    inherit_cpuset(root, &above, &step)?;
+                }
             }
             above = step;
         }
@@ -247,6 +252,20 @@ impl Parent {
         hand_down_at(base, &above, &missing, false)?;
         enabled.extend(missing);
         Ok(())
+    }
+
+    /// Removes what was made for the parent, from the last directory up, as long as nothing is in it in any tree; whether the
+    /// parent itself is gone.
+    pub fn leave(&self) -> bool {
+        let steps: Vec<PathBuf> = self.steps().collect();
+        let went = |step: &&PathBuf| {
+            let roots = self.all().map(|index| self.root(index));
+            let made: Vec<&Dir> = roots.filter(|root| crate::abandoned::is_made(root, step)).collect();
+            let is_empty = |root: &&Dir| root.directories(step).is_ok_and(|names| names.is_empty());
+            let all_go = !made.is_empty() && made.iter().all(is_empty);
+            all_go && made.iter().all(|root| matches!(root.remove(step), Ok(()) | Err(Errno::NOENT)))
+        };
+        steps.iter().rev().take_while(went).count() > 0
     }
 
     /// Removes the parent where nothing is left in it; whether it is gone everywhere.

@@ -340,3 +340,34 @@ fn what_the_kernel_refuses_leaves_nothing() {
     assert!(error.to_string().contains("cpu"), "{error}");
     assert!(parent.host.list(&parent.name).unwrap().is_empty());
 }
+
+#[test]
+fn a_parent_goes_with_its_last_group_and_what_was_there_before_stays() {
+    let Some(parent) = Parent::new() else { return };
+    // The first directory is somebody else's: nothing says that it was made for a group.
+    let before = parent.create("x", &Limits::default());
+    before.remove().unwrap();
+    let somebody = parent.file("pids", "else", "");
+    std::fs::create_dir(&somebody).unwrap();
+    let nested = format!("{}/else/made/deep", parent.name);
+    let is_there = |path: &str| parent.file("pids", path, "").is_dir();
+    let (one, two) = (
+        parent.host.create(&nested, "one", &Limits::default()),
+        parent.host.create(&nested, "two", &Limits::default()),
+    );
+    one.unwrap().remove().unwrap();
+    parent.host.leave_parent(&nested).unwrap();
+    assert!(is_there("else/made/deep/two"), "a group is still in it");
+    two.unwrap().remove().unwrap();
+    parent.host.leave_parent(&nested).unwrap();
+    assert!(!is_there("else/made") && is_there("else"), "what was made goes, what was there stays");
+    // The next group in it finds all anew.
+    parent.host.create(&nested, "three", &Limits::default()).unwrap().remove().unwrap();
+    parent.host.leave_parent(&nested).unwrap();
+    assert!(!is_there("else/made"));
+    for hierarchy in
+        parent.host.hierarchies().map(|h| h.mountpoint.clone()).chain(parent.host.directory().map(Path::to_owned))
+    {
+        let _ = std::fs::remove_dir(hierarchy.join(&parent.name).join("else"));
+    }
+}

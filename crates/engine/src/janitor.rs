@@ -159,7 +159,7 @@ fn shortly(job: Job, (parts, switch): (&Parts, &Switch), later: &mut Later) {
     later.now |= !matches!(job, Job::Refill);
     match job {
         Job::Cgroup { parent, id, done } => {
-            remove_cgroup(&parts.cgroups, &parent, &id);
+            remove_cgroup(parts, &parent, &id);
             let _ = done.send(());
             if let Err(error) = switch.let_go() {
                 tracing::warn!(%error, "wires that are gone not taken from the rules");
@@ -198,11 +198,17 @@ fn fill_pools(parts: &Parts, switch: &Switch, count: usize) {
     }
 }
 
-fn remove_cgroup(cgroups: &hull_cgroup::Host, parent: &str, id: &str) {
+fn remove_cgroup(parts: &Parts, parent: &str, id: &str) {
+    let cgroups = &parts.cgroups;
     match cgroups.open(parent, id).and_then(|cgroup| cgroup.remove()) {
         // Missing: the start failed before it was made.
         Ok(_) | Err(hull_cgroup::Error::Missing { .. }) => {}
         Err(error) => tracing::warn!(%id, %error, "cgroup not removed"),
+    }
+    if parent != parts.instance
+        && let Err(error) = cgroups.leave_parent(parent)
+    {
+        tracing::warn!(%parent, %error, "the parent cgroup not removed");
     }
 }
 
