@@ -82,6 +82,26 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// A bridge of these names, made now, with what nobody asked to be otherwise: its containers may talk to each other and
+    /// leave under the host's address. It has no subnet yet.
+    pub fn bridge(id: impl Into<String>, name: impl Into<String>, link: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            created: Timestamp::now(),
+            driver: Driver::Bridge,
+            link: link.into(),
+            subnets: Vec::new(),
+            internal: false,
+            icc: true,
+            masquerade: true,
+            mtu: None,
+            publish_on: None,
+            labels: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }
+    }
+
     /// The subnet of this family.
     pub fn subnet(&self, v4: bool) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.address.is_ipv4() == v4)

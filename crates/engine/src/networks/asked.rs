@@ -5,8 +5,8 @@ mod driver;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hull_network::{Definition, Driver, Net, Subnet, ipam};
-use hull_types::{Fault, Kind, Timestamp};
+use hull_network::{Definition, Net, Subnet, ipam};
+use hull_types::{Fault, Kind};
 use hull_wire as wire;
 
 use super::{BUILTIN, DEFAULT, random_id, shown};
@@ -36,19 +36,10 @@ pub(super) fn definition(
     check(request)?;
     let id = random_id()?;
     let mut network = Definition {
-        name: request.name.clone(),
-        created: Timestamp::now(),
-        driver: Driver::Bridge,
-        link: link(&id),
-        id,
-        subnets: Vec::new(),
         internal: request.internal,
-        icc: true,
-        masquerade: true,
-        mtu: None,
-        publish_on: None,
         labels: request.labels.clone(),
         options: request.options.clone(),
+        ..Definition::bridge(&*id, &*request.name, link(&id))
     };
     if is_bridge(request) {
         request.options.iter().try_for_each(|(key, value)| option(&mut network, key, value))?;

@@ -91,21 +91,7 @@ mod tests {
     use crate::{Mac, Net};
 
     fn network(name: &str) -> Definition {
-        Definition {
-            driver: Default::default(),
-            id: format!("id-{name}"),
-            name: name.into(),
-            created: hull_types::Timestamp::NEVER,
-            link: format!("br-{name}"),
-            subnets: Vec::new(),
-            internal: false,
-            icc: true,
-            masquerade: true,
-            mtu: None,
-            publish_on: None,
-            labels: Default::default(),
-            options: Default::default(),
-        }
+        Definition::bridge(format!("id-{name}"), name, format!("br-{name}"))
     }
 
     fn endpoint(network: &Definition, names: &[&str], addresses: &[&str]) -> Endpoint {

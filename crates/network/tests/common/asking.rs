@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hull_network::dns::{Resolvers, Scope, Server, Sockets, Zone};
 use hull_network::{Definition, Endpoint, Mac};
-use hull_types::Timestamp;
 use tokio::runtime::Handle;
 
 use super::{new_netns, within};
@@ -189,21 +188,7 @@ impl Answer {
 }
 
 pub fn network(name: &str) -> Definition {
-    Definition {
-        driver: hull_network::Driver::Bridge,
-        id: name.into(),
-        name: name.into(),
-        created: Timestamp::NEVER,
-        link: name.into(),
-        subnets: Vec::new(),
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: None,
-        publish_on: None,
-        labels: Default::default(),
-        options: Default::default(),
-    }
+    Definition::bridge(name, name, name)
 }
 
 pub fn endpoint(network: &str, names: &[&str], addresses: &[&str]) -> Endpoint {

@@ -13,7 +13,6 @@ use hull_netlink::route::{NewLink, Path, Peer, Veth};
 use hull_network::ports::{Protocol, Published, Wish};
 use hull_network::rules::PortRule;
 use hull_network::{Definition, Endpoint, Mac, Net, Subnet, Switch, ipam};
-use hull_types::Timestamp;
 
 use super::{new_netns, within};
 
@@ -173,21 +172,7 @@ pub fn network(name: &str, subnets: &[&str]) -> Definition {
         let net = net(text);
         Subnet { net, gateway: ipam::first(net), range: None, reserved: BTreeMap::new() }
     });
-    Definition {
-        id: format!("id-{name}"),
-        name: name.into(),
-        created: Timestamp::now(),
-        driver: hull_network::Driver::Bridge,
-        link: format!("br-{name}"),
-        subnets: subnets.collect(),
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: None,
-        publish_on: None,
-        labels: BTreeMap::new(),
-        options: BTreeMap::new(),
-    }
+    Definition { subnets: subnets.collect(), ..Definition::bridge(format!("id-{name}"), name, format!("br-{name}")) }
 }
 
 pub fn wish(host: u16) -> Wish {

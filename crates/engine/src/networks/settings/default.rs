@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hull_network::{Definition, Driver, Net, Subnet};
-use hull_types::{Fault, Timestamp};
+use hull_network::{Definition, Net, Subnet};
+use hull_types::Fault;
 
 use super::File;
 use crate::networks::{DEFAULT, asked, random_id};
@@ -101,21 +101,7 @@ pub(in crate::networks) fn definition(
     }
     let mut network = match stored {
         Some(stored) => stored.clone(),
-        None => Definition {
-            id: random_id()?,
-            name: DEFAULT.to_owned(),
-            created: Timestamp::now(),
-            driver: Driver::Bridge,
-            link,
-            subnets: Vec::new(),
-            internal: false,
-            icc: true,
-            masquerade: true,
-            mtu: None,
-            publish_on: None,
-            labels: BTreeMap::new(),
-            options: BTreeMap::new(),
-        },
+        None => Definition::bridge(random_id()?, DEFAULT, link),
     };
     network.subnets = subnets;
     network.icc = !wish.isolated;

@@ -58,7 +58,9 @@ pub(super) fn unpack(archive: impl Read, name: &str, to: &Naming, owners: bool) 
     let plain = Plain { keep_kinds: true };
     let mut extractor = Extractor::new(directory.as_fd(), Lowers::default(), limits).plain(plain);
     let fault = |error: hull_archive::Error| Fault::from(error);
+    let mut found = false;
     while let Some(mut entry) = reader.next_entry().map_err(fault)? {
+        found = true;
         entry.path = renamed(&entry.path, name, &to.name);
         if !entry.link.is_empty() && entry.kind == hull_archive::tar::EntryKind::HardLink {
             entry.link = renamed(&entry.link, name, &to.name);
@@ -73,6 +75,10 @@ pub(super) fn unpack(archive: impl Read, name: &str, to: &Naming, owners: bool) 
         extractor.entry(&entry, &mut reader).map_err(fault)?;
     }
     extractor.finish().map_err(fault)?;
+    if !found {
+        let gone = Fault::not_found(format!("nothing was copied: `{name}` went away while it was looked for"));
+        return Err(gone.hint("try again; something in the container changes it").into());
+    }
     Ok(())
 }
 
@@ -175,5 +181,13 @@ mod tests {
         ] {
             assert_eq!(renamed(path.as_bytes(), old, new), expected.as_bytes(), "{path}");
         }
+    }
+
+    #[test]
+    fn an_archive_with_nothing_in_it_is_no_success() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = Naming { directory: dir.path().display().to_string(), name: "out".into() };
+        let failure = unpack(&[0; 1024][..], "secret", &to, false).unwrap_err();
+        assert!(format!("{failure:?}").contains("`secret` went away"), "{failure:?}");
     }
 }
