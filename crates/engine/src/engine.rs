@@ -2,17 +2,17 @@
 
 mod archive;
 mod explain;
+mod images;
 mod networks;
 mod settings;
 mod volumes;
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use hull_logs::{LineOptions, Lines};
-use hull_types::{Fault, ImageRef, Platform, Signal, Timestamp};
+use hull_types::{Fault, Signal, Timestamp};
 use hull_wire as wire;
 use tokio::sync::oneshot;
 
@@ -24,14 +24,10 @@ use crate::error::Error;
 use crate::files::CommitRequest;
 use crate::janitor::Job;
 use crate::options::{
-    AttachOptions, Attached, ExecStarted, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions, UsageKinds,
-    WaitCondition,
+    AttachOptions, Attached, ExecStarted, ListOptions, LogOptions, Output, RemoveOptions, UsageKinds, WaitCondition,
 };
-use crate::transfer::{PullOptions, PushOptions};
 use crate::wait::Waiting;
-use crate::{
-    admit, attach, create, exec, files, images, info, inspect, list, open, prune, resize, stats, top, transfer,
-};
+use crate::{admit, attach, create, exec, files, info, inspect, list, open, prune, resize, stats, top};
 
 /// The engine. Clones share it.
 #[derive(Clone)]
@@ -272,69 +268,6 @@ impl Engine {
         Ok(self.core.execs.get(id)?.inspect())
     }
 
-    /// `GET /images/json`. `all` changes nothing: hull keeps no intermediate images.
-    pub fn image_list(&self, filters: &wire::Filters, _all: bool) -> Result<Vec<wire::ImageSummary>> {
-        images::list(&self.core, filters)
-    }
-
-    /// `GET /images/{name}/json`.
-    pub fn image_inspect(&self, name: &str) -> Result<wire::ImageInspect> {
-        images::inspect(&self.core, name)
-    }
-
-    /// Refuses platforms that an image is not for; without any the image need not even be there.
-    ///
-    /// # Errors
-    /// [`hull_types::Kind::NotFound`].
-    pub fn image_platforms(&self, name: &str, wanted: &[Platform]) -> Result<()> {
-        images::check_platforms(&self.core, name, wanted)
-    }
-
-    /// `GET /images/{name}/history`.
-    pub fn image_history(&self, name: &str) -> Result<Vec<wire::HistoryItem>> {
-        images::history(&self.core, name)
-    }
-
-    /// `DELETE /images/{name}`. `noprune` changes nothing: hull keeps no untagged parents.
-    pub async fn image_remove(&self, name: &str, force: bool, _noprune: bool) -> Result<Vec<wire::ImageDeleteItem>> {
-        images::remove(&self.core, name, force)
-    }
-
-    /// `POST /images/{name}/tag`: `repo` with `tag`, which may be empty.
-    pub async fn image_tag(&self, name: &str, repo: &str, tag: &str) -> Result<()> {
-        images::tag(&self.core, name, repo, tag)
-    }
-
-    /// `POST /images/load`: `archive` is read on a thread that may block. The stream ends with the work;
-    /// a message with `error` set says that it failed.
-    pub fn image_load(&self, archive: impl Read + Send + 'static) -> BoxStream<'static, wire::JsonMessage> {
-        images::load(&self.core, archive)
-    }
-
-    /// `POST /images/create?fromSrc=…`: as [`Engine::image_load`], for one root file system.
-    pub fn image_import(
-        &self,
-        options: ImportOptions,
-        archive: impl Read + Send + 'static,
-    ) -> BoxStream<'static, wire::JsonMessage> {
-        images::import(&self.core, options, archive)
-    }
-
-    /// `GET /images/get`, `GET /images/{name}/get`.
-    pub async fn image_save(&self, names: &[String]) -> Result<Download> {
-        images::save(&self.core, names)
-    }
-
-    /// `POST /images/prune`.
-    pub async fn image_prune(&self, filters: &wire::Filters) -> Result<wire::ImagesPruneReport> {
-        prune::images(&self.core, filters).await
-    }
-
-    /// `POST /images/check`, which is hull's own: reads every blob and layer.
-    pub async fn image_check(&self, repair: bool) -> Result<wire::ImagesCheckReport> {
-        prune::check(&self.core, repair).await
-    }
-
     /// `POST /containers/prune`.
     pub async fn container_prune(&self, filters: &wire::Filters) -> Result<wire::ContainersPruneReport> {
         prune::containers(&self.core, filters).await
@@ -358,36 +291,6 @@ impl Engine {
     /// `GET /system/df`.
     pub fn disk_usage(&self, kinds: UsageKinds) -> Result<wire::DiskUsage> {
         prune::usage(&self.core, kinds)
-    }
-
-    /// `POST /images/create?fromImage=…`: the pull goes on as long as the stream is read.
-    pub fn image_pull(&self, options: PullOptions) -> Result<BoxStream<'static, wire::JsonMessage>> {
-        transfer::pull(&self.core, options)
-    }
-
-    /// `POST /images/{name}/push`: the push goes on as long as the stream is read.
-    pub fn image_push(&self, options: PushOptions) -> Result<BoxStream<'static, wire::JsonMessage>> {
-        transfer::push(&self.core, options)
-    }
-
-    /// `GET /images/search`; `auth` is docker's `X-Registry-Auth`.
-    pub async fn image_search(&self, term: &str, limit: Option<u64>, auth: &str) -> Result<Vec<wire::SearchResult>> {
-        transfer::search(&self.core, term, limit, auth).await
-    }
-
-    /// `POST /auth`: docker's AuthConfig, as it came.
-    pub async fn login(&self, document: &[u8]) -> Result<wire::AuthResponse> {
-        transfer::login(&self.core, document).await
-    }
-
-    /// `GET /distribution/{name}/json`.
-    pub async fn distribution(&self, reference: &ImageRef, auth: &str) -> Result<wire::DistributionInspect> {
-        transfer::distribution(&self.core, reference, auth).await
-    }
-
-    /// The manifest or index that a name means at its registry, as it came.
-    pub async fn manifest(&self, reference: &ImageRef, auth: &str) -> Result<Vec<u8>> {
-        transfer::manifest(&self.core, reference, auth).await
     }
 
     /// `GET /info`.

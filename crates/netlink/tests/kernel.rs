@@ -51,7 +51,7 @@ fn a_veth_on_a_bridge_with_its_peer_in_another_namespace() {
         let near = NewLink { name: "near0", master: Some(bridge.index), up: true, ..NewLink::default() };
         let far = Mac([2, 0x42, 0, 0, 0, 2]);
         let peer = Peer { name: "eth0", mac: Some(far), mtu: None, netns: Some(inside.as_fd()) };
-        route.add_veth(&Veth { link: near, peer }).unwrap();
+        route.add_veth(&Veth { link: near, peer, segment_ipv4: None }).unwrap();
         let near = route.link("near0").unwrap().unwrap();
         assert_eq!(near.master, Some(bridge.index));
         assert!(route.link("eth0").unwrap().is_none(), "the peer is not here");
@@ -142,7 +142,7 @@ fn a_macvlan_sits_on_its_parent() {
         let mut route = Route::open().unwrap();
         let up = |name| NewLink { name, up: true, ..NewLink::default() };
         let peer = Peer { name: "up1", mac: None, mtu: None, netns: None };
-        route.add_veth(&Veth { link: up("up0"), peer }).unwrap();
+        route.add_veth(&Veth { link: up("up0"), peer, segment_ipv4: None }).unwrap();
         let parent = route.link("up0").unwrap().unwrap().index;
         route.add_upper(&up("mv0"), parent, Upper::Macvlan(MacvlanMode::Bridge)).unwrap();
         let made = route.link("mv0").unwrap().unwrap();

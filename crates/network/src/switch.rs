@@ -249,6 +249,9 @@ impl Switch {
 /// Bytes of a packet where nothing says otherwise.
 const ETHERNET: u32 = 1500;
 
+/// Bytes that TCP hands over in one piece where it may be much: the most a veth takes (the kernel's `GSO_MAX_SIZE`).
+const LARGE_SEGMENT: u32 = 8 * 65_535;
+
 /// Bytes of a packet on the link of the default route; none without one. What a container sends shall leave this machine in one
 /// piece, also through a tunnel or a cloud's network.
 fn uplink_mtu(route: &mut Route) -> Result<Option<u32>, Error> {
@@ -313,7 +316,10 @@ impl State {
         let bridge = find(route, &network.link)?.ok_or_else(|| Error::Gone { link: network.link.clone() })?;
         let mtu = Some(network.mtu.unwrap_or(bridge.mtu));
         let link = NewLink { name, mtu, master: Some(bridge.index), up: true, ..NewLink::default() };
-        route.add_veth(&Veth { link, peer: Peer { mtu, ..peer } }).map_err(kernel("wire the container to its network"))
+        // What the bridge cannot tell of, the kernel cannot do.
+        let segment_ipv4 = bridge.segment_ipv4.filter(|_| network.has_large_segments()).map(|_| LARGE_SEGMENT);
+        let veth = Veth { link, peer: Peer { mtu, ..peer }, segment_ipv4 };
+        route.add_veth(&veth).map_err(kernel("wire the container to its network"))
     }
 
     fn set_port(&mut self, network: &Definition, name: &str) -> Result<(), Error> {

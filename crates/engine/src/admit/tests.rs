@@ -40,21 +40,7 @@ impl Find for NoNetworks {
         let net: hull_network::Net = "172.17.0.0/16".parse().expect("a network");
         let gateway = hull_network::ipam::first(net);
         let subnet = hull_network::Subnet { net, gateway, range: None, reserved: BTreeMap::new() };
-        Ok(Arc::new(Definition {
-            driver: Default::default(),
-            id: "b1".into(),
-            name: "bridge".into(),
-            created: hull_types::Timestamp::NEVER,
-            link: "br0".into(),
-            subnets: vec![subnet],
-            internal: false,
-            icc: true,
-            masquerade: true,
-            mtu: None,
-            publish_on: None,
-            labels: BTreeMap::new(),
-            options: BTreeMap::new(),
-        }))
+        Ok(Arc::new(Definition { subnets: vec![subnet], ..Definition::bridge("b1", "bridge", "br0") }))
     }
 }
 

@@ -50,6 +50,10 @@ pub(super) fn of(subject: &Subject<'_>) -> Vec<String> {
         "network: hull lets a container speak on its bridge in its own name alone",
     );
     tell(endpoints.len() > subject.places.len(), "network: its networks on a link of the host are left out");
+    tell(
+        subject.places.iter().any(|place| place.network.has_large_segments()),
+        "network: hull's wires take up to 512 KiB of TCP in one piece where nothing leaves a network; these take 64",
+    );
     for thing in &subject.told.things {
         if let Thing::Foreign(what) = thing {
             all.push(format!("mounts: {} is left out", clean(what)));

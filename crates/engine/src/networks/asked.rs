@@ -115,9 +115,10 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
             network.publish_on = Some(value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("an IPv4 address"))?.into());
         }
         "driver.mtu" => network.mtu = Some(mtu(value).ok_or_else(|| bad(MTU_WORDS))?),
+        "hull.big-tcp" => network.large_segments = Some(flag()?),
         _ => {
             return Err(Fault::unsupported(format!("the network option {} is not supported", shown(key)))
-                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4 and driver.mtu are, after com.docker.network."));
+                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4 and driver.mtu are, after com.docker.network.; and hull.big-tcp"));
         }
     }
     Ok(())

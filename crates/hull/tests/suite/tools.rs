@@ -1,4 +1,4 @@
-//! What others' tools see of networks, IPv4 and IPv6: Debian's curl, dig and iperf3.
+//! What others' tools see of networks, IPv4 and IPv6: Debian's curl, dig, iperf3 and nft.
 
 use std::process::{Command, Stdio};
 
@@ -63,4 +63,58 @@ fn curl_dig_and_iperf3_work_as_they_should() {
     }
     host.hull(&["rm", "-f", "web", "asks"]).ok();
     host.hull(&["network", "rm", "lan"]).ok();
+}
+
+/// Fetches 64 MiB from one new container of this network in another, and says how many packets above 64 KiB it took. What comes is
+/// what was sent.
+fn large_packets(host: &Host, network: &str) -> u64 {
+    let serve = "mkdir /www; yes hull | head -c 67108864 >/www/all; httpd -f -h /www";
+    host.hull(&["run", "-d", "--name", "source", "--network", network, "busybox", "sh", "-c", serve]).ok();
+    host.sleeper(&["--name", "sink", "--network", network]);
+    let (source, sink) = (host.pid("source"), host.pid("sink"));
+    eventually("httpd listens", || tool(source, "ss -Hltn sport = :80").stdout.contains(":80"));
+    for rule in [
+        "add table ip seen",
+        "add chain ip seen out { type filter hook output priority 0; }",
+        "add rule ip seen out meta length > 65535 counter",
+    ] {
+        tool(source, &format!("nft {rule}")).ok();
+    }
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = host.hull(&["inspect", "--format", format, "source"]).ok();
+    let came = tempfile::NamedTempFile::new().expect("a file");
+    tool(sink, &format!("curl -sSf --noproxy * -o {} http://{}/all", came.path().display(), address.trim())).ok();
+    let bytes = std::fs::read(came.path()).expect("what came");
+    assert!(
+        bytes.len() == 1 << 26 && bytes.chunks(5).all(|line| b"hull\n".starts_with(line)),
+        "{network}: {}",
+        bytes.len()
+    );
+    let rules: Value = serde_json::from_str(&tool(source, "nft -j list table ip seen").ok()).expect("JSON");
+    let counters =
+        rules["nftables"].as_array().expect("rules").iter().filter_map(|part| part["rule"]["expr"].as_array());
+    let packets = counters.flatten().find_map(|part| part["counter"]["packets"].as_u64()).expect("a counter");
+    host.hull(&["rm", "-f", "sink", "source"]).ok();
+    packets
+}
+
+#[test]
+fn tcp_hands_over_large_pieces_where_nothing_leaves_and_where_it_is_asked_to() {
+    let host = Host::new();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let can = (numbers.next(), numbers.next()) >= (Some(6), Some(3));
+    for (name, flags, large) in [
+        ("inner", &["--internal"][..], can),
+        ("cut", &["--internal", "-o", "hull.big-tcp=false"], false),
+        ("plain", &[], false),
+        ("large", &["-o", "hull.big-tcp=true"], can),
+    ] {
+        host.hull(&[&["network", "create"], flags, &[name]].concat()).ok();
+        let seen = large_packets(&host, name);
+        assert_eq!(seen > 0, large, "{name}: {seen}");
+        host.hull(&["network", "rm", name]).ok();
+    }
+    let refused = host.hull(&["network", "create", "-o", "hull.big-tcp=huge", "bad"]);
+    assert!(refused.code != 0 && refused.stderr.contains("is not true or false"), "{}", refused.stderr);
 }

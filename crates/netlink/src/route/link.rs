@@ -26,6 +26,7 @@ const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -93,6 +94,8 @@ pub struct Link {
     pub alias: Option<String>,
     /// Of a bridge's port: it does not reach the bridge's other isolated ports.
     pub isolated: bool,
+    /// Bytes that TCP of IPv4 may hand to it in one piece; none where the kernel (before Linux 6.3) has no such bound of its own.
+    pub segment_ipv4: Option<u32>,
 }
 
 /// What every new link may have.
@@ -141,6 +144,8 @@ pub struct Veth<'a> {
     pub link: NewLink<'a>,
     /// The far end.
     pub peer: Peer<'a>,
+    /// Bytes that TCP of IPv4 may hand to either end in one piece; the kernel's choice, 64 KiB, otherwise.
+    pub segment_ipv4: Option<u32>,
 }
 
 impl Route {
@@ -165,6 +170,12 @@ impl Route {
     /// The kernel's refusal, such as a name that is taken.
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
         let mut message = new_link(&veth.link);
+        let segment = |m: &mut Message| {
+            if let Some(bytes) = veth.segment_ipv4 {
+                m.put_u32(IFLA_GSO_IPV4_MAX_SIZE, bytes);
+            }
+        };
+        segment(&mut message);
         message.nest(IFLA_LINKINFO, |m| {
             m.put(IFLA_INFO_KIND, b"veth");
             m.nest(IFLA_INFO_DATA, |m| {
@@ -172,6 +183,7 @@ impl Route {
                     let Peer { name, mac, mtu, netns } = veth.peer;
                     m.raw(&ifinfo(0, false, false));
                     link_attributes(m, &NewLink { name, mac, mtu, netns, ..NewLink::default() });
+                    segment(m);
                 });
             });
         });
@@ -372,5 +384,6 @@ fn read(body: &[u8]) -> Option<Link> {
         alias: attribute(attributes, IFLA_IFALIAS).map(text),
         isolated: attribute(attribute(info, IFLA_INFO_SLAVE_DATA).unwrap_or_default(), IFLA_BRPORT_ISOLATED)
             .is_some_and(|value| value.first() == Some(&1)),
+        segment_ipv4: number(IFLA_GSO_IPV4_MAX_SIZE),
     })
 }

@@ -104,7 +104,7 @@ fn make_own(route: &mut Route, id: &str, mtu: Option<u32>) -> Result<(), Error> 
     // ORDER: no address of IPv6 before it is up, and its peer is a port before anything can come in by it.
     let peer = Peer { name: &parent, mac: None, mtu, netns: None };
     let near = NewLink { name: &port, mtu, master: Some(end), ..NewLink::default() };
-    route.add_veth(&Veth { link: near, peer }).map_err(attempt())?;
+    route.add_veth(&Veth { link: near, peer, segment_ipv4: None }).map_err(attempt())?;
     for name in [&port, &parent] {
         super::settings::no_ipv6(name);
         let link = find(route, name)?.ok_or_else(|| Error::Gone { link: name.clone() })?;

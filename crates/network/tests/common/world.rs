@@ -47,7 +47,7 @@ impl World {
             let mut route = Route::open().unwrap();
             let link = NewLink { name: "up0", up: true, ..NewLink::default() };
             let peer = Peer { name: "up1", mac: None, mtu: None, netns: Some(outside.as_fd()) };
-            route.add_veth(&Veth { link, peer }).unwrap();
+            route.add_veth(&Veth { link, peer, segment_ipv4: None }).unwrap();
             let index = route.link("up0").unwrap().unwrap().index;
             route.add_address(index, net(&format!("{HOST}/24"))).unwrap();
             route.add_address(index, net("fd00:113::1/64")).unwrap();

@@ -22,6 +22,9 @@ const PORT: &str = "7001";
 const PUBLISHED: &str = "7101";
 const SINK: &str = "7002";
 
+/// A network that nothing leaves.
+const INNER: &str = "bench-inner";
+
 /// The program that makes traffic.
 pub struct Traffic(PathBuf);
 
@@ -109,9 +112,22 @@ impl Side {
         number(&sh::read(&mut command)?)
     }
 
-    /// MiB per second from one container to another.
+    /// MiB per second from one container to another, at its address on the default network.
     fn stream(&self) -> Result<f64> {
-        number(&self.read(&["exec", "bench-client", "/traffic", "send", &self.sink, SINK, SECONDS])?)
+        self.stream_to(&self.sink)
+    }
+
+    fn stream_to(&self, address: &str) -> Result<f64> {
+        number(&self.read(&["exec", "bench-client", "/traffic", "send", address, SINK, SECONDS])?)
+    }
+
+    /// Puts both ends on an internal network as well; the address there.
+    fn inner(&self) -> Result<String> {
+        self.read(&["network", "create", "--internal", INNER])?;
+        self.read(&["network", "connect", INNER, "bench-client"])?;
+        self.read(&["network", "connect", INNER, "bench-sink"])?;
+        let address = format!("{{{{(index .NetworkSettings.Networks {INNER:?}).IPAddress}}}}");
+        self.read(&["inspect", "--format", &address, "bench-sink"])
     }
 }
 
@@ -157,19 +173,22 @@ pub fn connections(traffic: &Traffic, hull: &Side, docker: Option<&Side>, figure
     Ok(())
 }
 
-/// One stream from container to container.
+/// One stream from container to container, on the default network and on hull's internal one.
 pub fn between(hull: &Side, docker: Option<&Side>, figures: &mut Figures) -> Result<()> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut inner, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let address = hull.inner()?;
     for _ in 0..ROUNDS {
         ours.push(hull.stream()?);
+        inner.push(hull.stream_to(&address)?);
         if let Some(docker) = docker {
             theirs.push(docker.stream()?);
         }
     }
     println!(
-        "\n### MiB per second from container to container\n\n| | |\n|---|---|\n| {} | {:.0} |",
+        "\n### MiB per second from container to container\n\n| | |\n|---|---|\n| {0} | {1:.0} |\n| {0}, an internal network | {2:.0} |",
         hull.name,
-        median(&ours)
+        median(&ours),
+        median(&inner)
     );
     if let Some(docker) = docker {
         println!("| {} | {:.0} |", docker.name, median(&theirs));
