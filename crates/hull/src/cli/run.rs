@@ -17,6 +17,7 @@ use super::context::Context;
 use super::explain::start::{Asked, tell};
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
+use super::why::tell_if_killed;
 use super::{creation, io, quick};
 use crate::options::flags::ContainerFlags;
 use crate::options::request::{self, Streams};
@@ -83,7 +84,7 @@ impl Spoken for Run {
             Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, started: &started, run: &self };
         let code = session.foreground(&signals, escape)?;
         self.tell(&client, &id, Asked { create, start: started.get() })?;
-        Ok(code)
+        tell_if_killed(&client, &id, code)
     }
 }
 
