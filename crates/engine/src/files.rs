@@ -16,8 +16,9 @@ use crate::core::{Core, blocking};
 use crate::download::{Download, download};
 use crate::prepare::Peers;
 
-/// What a start makes in the root file system only to mount something on it.
-const MOUNTPOINTS: [&str; 11] = [
+/// What is made in the root file system only to mount something on it, or since every container has it.
+const MOUNTPOINTS: [&str; 13] = [
+    ".dockerenv",
     "dev",
     "dev/console",
     "dev/mqueue",
@@ -25,6 +26,7 @@ const MOUNTPOINTS: [&str; 11] = [
     "dev/shm",
     "etc/hostname",
     "etc/hosts",
+    "etc/mtab",
     "etc/resolv.conf",
     "proc",
     "sys",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hull_launch::keeper::{ExitRecord, Handover};
 use hull_records::{Db, Options, Sync};
+use hull_snapshot::{Place, Places};
 use hull_types::Fault;
 
 use crate::config::EngineConfig;
@@ -27,11 +28,21 @@ use crate::transfer::Transfers;
 /// Root file systems of each kind, and network namespaces, that are kept ready.
 const POOLED: usize = 2;
 
-/// What every start mounts on, where the image has no place for it. COMPAT(docker 28): its init layer.
-const PLACES: hull_snapshot::Places = hull_snapshot::Places {
-    directories: &["proc", "dev", "sys"],
-    files: &[("etc", &["resolv.conf", "hostname", "hosts"])],
-};
+/// What every start mounts on, where the image has no place for it, and what tells programs that they are in a
+/// container. COMPAT(docker 28): its init layer.
+const PLACES: Places = Places(&[
+    ("", &[Place::Directory("proc"), Place::Directory("sys"), Place::File(".dockerenv")]),
+    ("dev", &[Place::Directory("pts"), Place::Directory("shm"), Place::File("console")]),
+    (
+        "etc",
+        &[
+            Place::File("resolv.conf"),
+            Place::File("hostname"),
+            Place::File("hosts"),
+            Place::Link("mtab", "/proc/mounts"),
+        ],
+    ),
+]);
 
 /// Opens the state and recovers.
 pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {

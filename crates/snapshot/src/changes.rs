@@ -4,6 +4,7 @@
 //! this is walked; the answer is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,7 +13,7 @@ use hull_mount::{MountFd, Overlay};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::{Base, Error, Result, Snapshots, dir};
+use crate::{Base, Error, Places, Result, Snapshots, dir};
 
 /// From an owner (user, group) on the disk to the one that the container sees.
 pub type Owner<'a> = &'a (dyn Fn(u32, u32) -> (u32, u32) + Sync);
@@ -55,7 +56,7 @@ impl Snapshots {
     pub fn changes(&self, of: &Changed<'_>) -> Result<BTreeMap<Vec<u8>, ChangeKind>> {
         let sides = self.sides(of)?;
         let Some(upper) = &sides.upper else { return Ok(BTreeMap::new()) };
-        let ghosts = ghosts(upper, &sides.lower, of);
+        let ghosts = self.ghosts(upper, &sides.lower, of);
         let mut comparing = Comparing { of, lower: Lower::new(&sides.lower), opaque: None, found: BTreeMap::new() };
         walk(upper.as_fd(), |visit| match ghosts.contains(visit.path) {
             true => Ok(Step::Over),
@@ -78,7 +79,7 @@ impl Snapshots {
             )?
             .1);
         };
-        let ghosts = ghosts(upper, &sides.lower, of);
+        let ghosts = self.ghosts(upper, &sides.lower, of);
         let stat = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map_err(Error::file("stat", "/"));
         let (mine, theirs) = (stat(upper.as_fd())?, stat(sides.lower.as_fd())?);
         let how = Packing {
@@ -91,20 +92,22 @@ impl Snapshots {
         Ok(pack_as(upper.as_fd(), to, &how)?.1)
     }
 
-    /// Writes everything that a container sees, without what is mounted in it.
+    /// Writes everything that a container sees, or would, without what is mounted in it.
     ///
     /// # Errors
     /// As [`Snapshots::pack_changes`].
     pub fn pack_merged(&self, of: &Changed<'_>, to: impl Write) -> Result<()> {
         let sides = self.sides(of)?;
-        let merged = match &sides.upper {
-            Some(upper) => self.read_only(of.base, Some(upper))?,
-            None => sides.lower,
-        };
         let how =
             Packing { owner: of.owner.map(|owner| owner as &dyn Fn(u32, u32) -> (u32, u32)), ..Packing::default() };
-        pack_as(dir::open(&merged, ".")?.as_fd(), to, &how)?;
-        Ok(())
+        let pack = |root: BorrowedFd<'_>| -> Result<()> {
+            pack_as(dir::open(root, ".")?.as_fd(), to, &how)?;
+            Ok(())
+        };
+        match &sides.upper {
+            Some(upper) => pack(self.read_only(of.base, Some(upper))?.as_fd()),
+            None => self.look(of.base, false, pack)?,
+        }
     }
 
     fn sides(&self, of: &Changed<'_>) -> Result<Sides> {
@@ -120,6 +123,10 @@ impl Snapshots {
             Err(errno) => return Err(Error::file("open", of.slot)(errno)),
         };
         Ok(Sides { upper, lower: self.read_only(of.base, None)? })
+    }
+
+    fn ghosts(&self, upper: &OwnedFd, lower: &MountFd, of: &Changed<'_>) -> BTreeSet<Vec<u8>> {
+        ghosts(upper, lower, of, self.inner.places.get().copied().unwrap_or_default())
     }
 
     /// The layers as one tree that nobody can write to, with `top` above them.
@@ -138,9 +145,9 @@ impl Snapshots {
     }
 }
 
-/// What was made in the upper directory only for something to be mounted on, and directories that are
-/// there for nothing else.
-fn ghosts(upper: &OwnedFd, lower: &MountFd, of: &Changed<'_>) -> BTreeSet<Vec<u8>> {
+/// What was made in the upper directory only for something to be mounted on, or since every container has it, and
+/// directories that are there for nothing else.
+fn ghosts(upper: &OwnedFd, lower: &MountFd, of: &Changed<'_>, made: Places) -> BTreeSet<Vec<u8>> {
     let (mut above, mut below) = (Lower::new(upper), Lower::new(lower));
     let mut ghosts = BTreeSet::new();
     let mut candidates: BTreeSet<Vec<u8>> = of.mountpoints.iter().map(|path| path.as_bytes().to_vec()).collect();
@@ -150,6 +157,9 @@ fn ghosts(upper: &OwnedFd, lower: &MountFd, of: &Changed<'_>) -> BTreeSet<Vec<u8
         let theirs = below.stat(&path);
         let hollow = match FileType::from_raw_mode(mine.st_mode) {
             FileType::RegularFile => mine.st_size == 0 && theirs.is_none(),
+            FileType::Symlink => {
+                theirs.is_none() && above.link(&path).is_some_and(|text| made.has_link(&path, text.to_bytes()))
+            }
             FileType::Directory => {
                 let inside = above.names(&path).unwrap_or_default();
                 // What lies below and differs in nothing but its time was touched by what was made in it.
@@ -304,6 +314,12 @@ impl<'a> Lower<'a> {
     fn stat(&mut self, path: &[u8]) -> Option<Stat> {
         let (dir, name) = split(path);
         rustix::fs::statat(self.directory(dir)?, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+    }
+
+    /// What a link says.
+    fn link(&mut self, path: &[u8]) -> Option<CString> {
+        let (dir, name) = split(path);
+        rustix::fs::readlinkat(self.directory(dir)?, name, Vec::new()).ok()
     }
 
     fn open(&mut self, path: &[u8]) -> std::result::Result<OwnedFd, Errno> {

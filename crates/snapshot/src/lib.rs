@@ -33,7 +33,7 @@ mod view;
 pub use changes::{ChangeKind, Changed, Owner};
 pub use error::Error;
 pub use layers::{Ground, LayerInfo, LayerStage, StagedLayer, StagedOrVisible, chain_id};
-pub use places::Places;
+pub use places::{Place, Places};
 pub use rootfs::{Base, Prepared, Rootfs};
 pub use store::{Recovered, Snapshots};
 pub use usage::bytes as bytes_beneath;

@@ -5,6 +5,7 @@
 //! Root file systems in a user namespace are never pooled.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{MutexGuard, PoisonError};
 
 use hull_mount::MountFd;
@@ -51,21 +52,46 @@ impl Snapshots {
             // A guard in the loop's condition would be held through its body.
             let lacking = self.pool().lacking();
             let Some((base, ephemeral)) = lacking else { return Ok(made) };
-            let name = format!(".pool-{}", self.inner.number());
-            dir::make(&self.inner.slots, &name, 0o700)?;
-            let mount = match self.assemble(&base, &name, ephemeral, None) {
-                Ok(mount) => mount,
+            let ready = match self.make_ready(&base, ephemeral) {
+                Ok(ready) => ready,
                 Err(error) => {
                     // A kind that cannot be made is not tried again until somebody asks.
                     self.forget_pooled(|other| *other == base);
-                    self.inner.discard(&self.inner.slots, &name)?;
                     return Err(error);
                 }
             };
-            let unwanted = self.pool().add(&base, ephemeral, Ready { mount, name });
+            let unwanted = self.pool().add(&base, ephemeral, ready);
             match unwanted {
                 None => made += 1,
                 Some(unwanted) => self.throw_away(unwanted),
+            }
+        }
+    }
+
+    /// Shows the root file system that a new container would find, which must stay as it is: it is one of the pool's,
+    /// or becomes one.
+    ///
+    /// # Errors
+    /// As [`Snapshots::prepare`].
+    pub fn look<T>(&self, base: &Base, ephemeral: bool, work: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<T> {
+        let pooled = self.pool().take(base, ephemeral);
+        let ready = pooled.map_or_else(|| self.make_ready(base, ephemeral), Ok)?;
+        let seen = work(ready.mount.as_fd());
+        let unwanted = self.pool().add(base, ephemeral, ready);
+        if let Some(unwanted) = unwanted {
+            self.throw_away(unwanted);
+        }
+        Ok(seen)
+    }
+
+    fn make_ready(&self, base: &Base, ephemeral: bool) -> Result<Ready> {
+        let name = format!(".pool-{}", self.inner.number());
+        dir::make(&self.inner.slots, &name, 0o700)?;
+        match self.assemble(base, &name, ephemeral, None) {
+            Ok(mount) => Ok(Ready { mount, name }),
+            Err(error) => {
+                self.inner.discard(&self.inner.slots, &name)?;
+                Err(error)
             }
         }
     }

@@ -10,7 +10,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hull_mount::{MountFd, Overlay};
-use rustix::fs::{AtFlags, RenameFlags};
+use rustix::fs::{AtFlags, Gid, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use crate::{Base, Error, Prepared, Result, Rootfs, Snapshots, dir, host, usage};
@@ -86,17 +86,22 @@ impl Snapshots {
         ephemeral: bool,
         userns: Option<&OwnedFd>,
     ) -> Result<MountFd> {
-        let mount = self.mount(base, slot, ephemeral, userns)?;
-        // In a user namespace they would belong to the host's root, which has no name there.
-        if let (Some(places), None) = (self.inner.places.get(), userns) {
-            places.make(mount.as_fd());
+        let (mount, fresh) = self.mount(base, slot, ephemeral, userns)?;
+        // What a container has removed of them stays away.
+        if let (Some(places), true) = (self.inner.places.get(), fresh) {
+            // In a user namespace the host's root has no name: its own is whom `/` belongs to.
+            let owner =
+                userns.map(|_| rustix::fs::fstat(mount.as_fd()).map_err(Error::file("stat", "/"))).transpose()?;
+            let owner = owner.map(|stat| (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)));
+            places.make(mount.as_fd(), owner);
         }
         Ok(mount)
     }
 
-    fn mount(&self, base: &Base, slot: &str, ephemeral: bool, userns: Option<&OwnedFd>) -> Result<MountFd> {
+    /// The mount, and whether there are no changes of a container's in it yet.
+    fn mount(&self, base: &Base, slot: &str, ephemeral: bool, userns: Option<&OwnedFd>) -> Result<(MountFd, bool)> {
         match base {
-            Base::Host => host::mount(&self.inner.root, userns),
+            Base::Host => Ok((host::mount(&self.inner.root, userns)?, true)),
             Base::Layers(_) => match userns {
                 None => {
                     let (layers, slots) = (self.inner.layers.as_fd(), self.inner.slots.as_fd());
@@ -119,7 +124,7 @@ impl Snapshots {
         }
     }
 
-    fn overlay(&self, base: &Base, slot: &str, ephemeral: bool, view: &View<'_>) -> Result<MountFd> {
+    fn overlay(&self, base: &Base, slot: &str, ephemeral: bool, view: &View<'_>) -> Result<(MountFd, bool)> {
         let View { layers, slots, detached } = *view;
         let mut lowers = Vec::new();
         for chain_id in base.layers().iter().rev() {
@@ -129,24 +134,25 @@ impl Snapshots {
             lowers.push(dir::open_path(slots, ".empty").map_err(Error::file("open", ".empty"))?);
         }
         let place = dir::open_path(&self.inner.slots, slot).map_err(Error::file("open", slot))?;
-        self.make_upper(&place, &lowers[0])?;
+        let fresh = self.make_upper(&place, &lowers[0])?;
         let open = |name: &'static str| dir::open_path(&place, name).map_err(Error::file("open", name));
         let (upper, work) = (open("upper")?, open("work")?);
-        hull_mount::overlay(&Overlay {
+        let mount = hull_mount::overlay(&Overlay {
             lowers: &lowers.iter().map(AsFd::as_fd).collect::<Vec<_>>(),
             upper: Some(upper.as_fd()),
             work: Some(work.as_fd()),
             volatile: ephemeral,
             detached,
             ..Overlay::default()
-        })
-        .map_err(|error| Error::mount(error, !detached.is_empty()))
+        });
+        Ok((mount.map_err(|error| Error::mount(error, !detached.is_empty()))?, fresh))
     }
 
-    /// Makes what is missing of a slot. The upper directory's owner and mode are those of the
+    /// Makes what is missing of a slot; whether its upper directory was. Its owner and mode are those of the
     /// container's `/`, so they are the topmost layer's.
-    fn make_upper(&self, place: &OwnedFd, top: &OwnedFd) -> Result<()> {
-        if dir::make(place, "upper", 0o700)? {
+    fn make_upper(&self, place: &OwnedFd, top: &OwnedFd) -> Result<bool> {
+        let fresh = dir::make(place, "upper", 0o700)?;
+        if fresh {
             let like = rustix::fs::fstat(top).map_err(Error::file("stat", "the topmost layer"))?;
             dir::dress(place, "upper", &like)?;
         }
@@ -158,7 +164,7 @@ impl Snapshots {
                 dir::make(place, "work", 0o700)?;
             }
         }
-        Ok(())
+        Ok(fresh)
     }
 
     /// Gives a prepared slot its name.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hull_archive::Limits;
 use hull_archive::tar::{Entry, EntryKind, Writer};
-use hull_snapshot::{Base, Error, Places, Rootfs, Snapshots, StagedOrVisible};
+use hull_snapshot::{Base, Changed, Error, Place, Places, Rootfs, Snapshots, StagedOrVisible};
 use hull_types::Digest;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -159,12 +159,13 @@ fn an_ephemeral_slot_can_be_mounted_again_in_the_same_boot() {
 #[test]
 fn a_user_namespace_sees_the_files_as_its_own() {
     let (dir, snapshots) = snapshots();
+    let snapshots = snapshots.with_places(PLACES);
     let base = two_layers(&snapshots);
     let userns = userns();
     let wish = Rootfs { userns: Some(&userns), ..rootfs(&base, "one") };
     let prepared = snapshots.prepare(&wish).unwrap();
     let owner = |path: &str| rustix::fs::statat(&prepared.mount, path, AtFlags::empty()).unwrap().st_uid;
-    for path in [".", "d", "d/a", "new"] {
+    for path in [".", "d", "d/a", "new", ".mark", "etc/hosts"] {
         assert_eq!(owner(path), 100_000, "{path}: the namespace's root, seen from the host");
     }
     rustix::fs::chmodat(&prepared.mount, "d/a", Mode::from_raw_mode(0o600), AtFlags::empty()).unwrap();
@@ -212,11 +213,19 @@ fn the_pool_changes_nothing_that_a_container_sees() {
     assert_eq!(left, 4, ".empty, one, two, three");
 }
 
+const PLACES: Places = Places(&[
+    ("", &[Place::Directory("proc"), Place::Directory("d"), Place::File(".mark")]),
+    (
+        "etc",
+        &[Place::File("hosts"), Place::File("link"), Place::Link("mtab", "/proc/mounts"), Place::Link("own", "/x")],
+    ),
+    ("new", &[Place::File("x")]),
+]);
+
 #[test]
 fn mount_points_are_made_ahead_and_what_the_image_has_stays() {
     let (_dir, snapshots) = snapshots();
-    let places = Places { directories: &["proc", "d"], files: &[("etc", &["hosts", "link"]), ("new", &["x"])] };
-    let snapshots = snapshots.with_places(places);
+    let snapshots = snapshots.with_places(PLACES);
     let base = layers(
         &snapshots,
         &[tar(&[
@@ -225,6 +234,7 @@ fn mount_points_are_made_ahead_and_what_the_image_has_stays() {
             directory("etc", 0o700),
             file("new", "no directory"),
             symlink("etc/link", "/nowhere"),
+            symlink("etc/own", "/theirs"),
         ])],
     );
     snapshots.set_pool(1);
@@ -236,11 +246,53 @@ fn mount_points_are_made_ahead_and_what_the_image_has_stays() {
         assert_eq!(read(root, "etc/hosts").as_deref(), Ok(""));
         assert_eq!(read(root, "new").as_deref(), Ok("no directory"));
         assert_eq!(read(root, "etc/link"), Err(Errno::NOENT), "the link still leads nowhere");
-        for (path, want) in [("proc", 0o755), ("d", 0o750), ("etc", 0o700), ("etc/hosts", 0o644)] {
+        for (path, want) in [("proc", 0o755), ("d", 0o750), ("etc", 0o700), ("etc/hosts", 0o755), (".mark", 0o755)] {
             assert_eq!(mode(root, path), want, "{path}");
+        }
+        for (path, want) in [("etc/mtab", c"/proc/mounts"), ("etc/own", c"/theirs")] {
+            assert_eq!(rustix::fs::readlinkat(root, path, Vec::new()).unwrap().as_c_str(), want);
         }
     }
     assert_eq!(snapshots.usage("two").unwrap(), 0);
+    // They are nobody's change; one that somebody made is, and one that was removed stays away.
+    let mountpoints = [".mark", "etc/hosts", "etc/mtab", "proc"];
+    let of = |slot| Changed { base: &base, slot, owner: None, mountpoints: &mountpoints };
+    assert!(snapshots.changes(&of("one")).unwrap().is_empty());
+    rustix::fs::unlinkat(&made.mount, "etc/mtab", AtFlags::empty()).unwrap();
+    rustix::fs::symlinkat("/proc/self/mounts", &made.mount, "etc/mtab").unwrap();
+    rustix::fs::unlinkat(&made.mount, ".mark", AtFlags::empty()).unwrap();
+    assert!(snapshots.changes(&of("one")).unwrap().contains_key(&b"/etc/mtab"[..]));
+    drop(made);
+    let again = snapshots.reopen(&rootfs(&base, "one")).unwrap();
+    assert_eq!(read(&again.mount, ".mark"), Err(Errno::NOENT));
+}
+
+#[test]
+fn what_a_new_container_would_find_is_shown_and_used_for_the_next_one() {
+    let (dir, snapshots) = snapshots();
+    let snapshots = snapshots.with_places(PLACES);
+    let base = two_layers(&snapshots);
+    let seen = |pooled: bool| {
+        snapshots.set_pool(usize::from(pooled));
+        snapshots
+            .look(&base, false, |root| read(root, "d/a").map(|text| text + &read(root, "etc/hosts").unwrap()))
+            .unwrap()
+    };
+    assert_eq!(seen(false).as_deref(), Ok("ONE"));
+    assert_eq!(entries(&dir.path().join("snapshots")), 1, ".empty");
+    assert_eq!(seen(true).as_deref(), Ok("ONE"));
+    assert_eq!(seen(true).as_deref(), Ok("ONE"));
+    assert!(snapshots.prepare(&rootfs(&base, "one")).unwrap().pooled);
+    // The same is exported of a container that never started.
+    let mut exported = Vec::new();
+    let of = Changed { base: &base, slot: "never", owner: None, mountpoints: &[] };
+    snapshots.pack_merged(&of, &mut exported).unwrap();
+    let mut reader = hull_archive::tar::Reader::new(&exported[..], Limits::default());
+    let mut paths = Vec::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        paths.push(String::from_utf8(entry.path).unwrap());
+    }
+    assert!(paths.iter().any(|path| path.ends_with("etc/mtab")), "{paths:?}");
 }
 
 #[test]

@@ -133,3 +133,37 @@ fn privileged_means_the_machine() {
     assert!(seen.contains("Seccomp:\t0"), "{seen}");
     assert!(seen.contains("sysfs rw"), "{seen}");
 }
+
+/// How programs find out that they are in a container. COMPAT(docker 28): its init layer, which is no change of the container's.
+#[test]
+fn what_tells_programs_that_they_are_in_a_container_is_there_and_is_no_change() {
+    let host = Host::new();
+    let look = "stat -c '%a %s %u' /.dockerenv; readlink /etc/mtab; grep -c ' / overlay ' /etc/mtab";
+    for flags in
+        [&["--name", "plain"][..], &["--name", "shifted", "--userns", "auto"], &["--name", "fixed", "--read-only"]]
+    {
+        assert_eq!(
+            host.hull(&[&["run"], flags, &["busybox", "sh", "-c", look]].concat()).ok(),
+            "755 0 0\n/proc/mounts\n1"
+        );
+        assert_eq!(host.hull(&["diff", flags[1]]).ok(), "");
+    }
+    host.hull(&["create", "--name", "never", "busybox", "true"]).ok();
+    for name in ["plain", "never"] {
+        let archive = host.path().join("exported.tar");
+        host.hull(&["export", "-o", &archive.to_string_lossy(), name]).ok();
+        let list = hull_testkit::run(std::process::Command::new("tar").arg("tvf").arg(&archive), b"").ok();
+        for wanted in [" .dockerenv", " dev/console", " dev/pts/", " etc/mtab -> /proc/mounts", " etc/hosts"] {
+            assert!(list.lines().any(|line| line.ends_with(wanted)), "{name}{wanted}: {list}");
+        }
+    }
+    // An image made of one has none of it of its own, and one that was removed stays away.
+    host.hull(&["commit", "plain", "committed"]).ok();
+    assert_eq!(host.hull(&["history", "-q", "committed"]).ok().lines().count(), 2);
+    host.hull(&["run", "--name", "without", "busybox", "sh", "-c", "test -e /.dockerenv && rm /.dockerenv"]).ok();
+    assert_eq!(host.hull(&["start", "-a", "without"]).code, 1, "it is gone");
+    for name in ["plain", "shifted", "fixed", "never", "without"] {
+        host.hull(&["rm", name]).ok();
+    }
+    host.hull(&["rmi", "committed"]).ok();
+}
