@@ -67,7 +67,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Whether preparing its start looks at nothing but what the engine itself keeps: no volume to fill, no
+    /// Whether preparing its start looks at nothing but what the engine itself keeps: no volume to mount, no
     /// path of the host, no other container, no user namespace to ask for.
     pub fn is_brief(&self) -> bool {
         let alone = |wish: &NamespaceWish| !matches!(wish, NamespaceWish::Container(_));
@@ -111,6 +111,9 @@ pub struct LogWish {
     pub driver: String,
     /// Bytes kept at most (`max-size` × `max-file`); `None` keeps all.
     pub max_bytes: Option<u64>,
+    /// Of each stream what is older than so many bytes is compressed (`compress`: all but the latest `max-size`).
+    #[serde(default)]
+    pub packed_after: Option<u64>,
     /// What the driver hands on is not kept to be read here.
     #[serde(default)]
     pub cache_disabled: bool,

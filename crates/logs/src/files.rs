@@ -1,4 +1,4 @@
-//! The three files of a spool: made on the first byte, opened again after a restart, repaired.
+//! The files of a spool: made on the first byte, opened again after a restart, repaired.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::entry::{ENTRY, Entry, HEADER, Header, position};
+use crate::packed::{Packed, Place, Unpacked};
 use crate::{Error, Result, Stream};
 
 /// The open files of one spool; each appears when it is first needed.
@@ -16,6 +17,7 @@ pub(crate) struct Files {
     dir: PathBuf,
     index: OnceLock<File>,
     raw: [OnceLock<File>; 2],
+    packed: [Packed; 2],
 }
 
 /// What [`Files::load`] found.
@@ -31,7 +33,7 @@ pub(crate) struct Found {
 
 impl Files {
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, index: OnceLock::new(), raw: [OnceLock::new(), OnceLock::new()] }
+        Self { dir, index: OnceLock::new(), raw: Default::default(), packed: Default::default() }
     }
 
     pub fn index(&self) -> Option<&File> {
@@ -40,6 +42,26 @@ impl Files {
 
     pub fn raw(&self, stream: Stream) -> Option<&File> {
         self.raw[stream.index()].get()
+    }
+
+    /// Bytes of a stream, and what is compressed of them in its place.
+    pub fn read(&self, stream: Stream, from: u64, len: u32, unpacked: &mut Unpacked) -> Option<Vec<u8>> {
+        let (packed, place) = self.packed(stream)?;
+        let mut bytes = vec![0; len as usize];
+        place.raw.read_exact_at(&mut bytes, from).ok()?;
+        // ORDER: after they were read, since they may have become a hole meanwhile.
+        unpacked.fill(packed, place, from, &mut bytes)?;
+        Some(bytes)
+    }
+
+    /// Compresses what lies in `from..until` of a stream.
+    pub fn pack(&self, stream: Stream, from: u64, until: u64) -> std::io::Result<()> {
+        self.packed(stream).map_or(Ok(()), |(packed, place)| packed.pack(place, from, until))
+    }
+
+    fn packed(&self, stream: Stream) -> Option<(&Packed, Place<'_>)> {
+        let place = Place { dir: &self.dir, stream, raw: self.raw(stream)? };
+        Some((&self.packed[stream.index()], place))
     }
 
     /// The index, made with its header if there is none.
@@ -88,7 +110,11 @@ impl Files {
             }
         };
         for stream in Stream::ALL {
-            hole(self.raw(stream), 0, header.base[stream.index()]);
+            let base = header.base[stream.index()];
+            hole(self.raw(stream), 0, base);
+            if let Some((packed, place)) = self.packed(stream) {
+                packed.forget(place, base);
+            }
         }
         // The block that holds the header stays.
         let below = position(header.first) / 4096 * 4096;
@@ -141,6 +167,10 @@ impl Files {
             let Some(file) = open(&path)? else { continue };
             let meta = file.metadata().map_err(|e| io("read", &path, e))?;
             self.raw[stream.index()].get_or_init(|| file);
+            if let Some((packed, place)) = self.packed(stream) {
+                packed.load(place).map_err(|e| io("read", &self.dir, e))?;
+                packed.forget(place, found.header.base[stream.index()]);
+            }
             while found.end[stream.index()] < meta.len() {
                 let offset = found.end[stream.index()];
                 let len = u32::try_from(meta.len() - offset).unwrap_or(1 << 30);

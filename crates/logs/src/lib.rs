@@ -1,6 +1,6 @@
 //! What containers write: kept exactly once, read from any place, bounded on the disk.
 //!
-//! Owns `<container>/log/`: `stdout.raw`, `stderr.raw` and `index`. Knows nothing of containers, of
+//! Owns `<container>/log/`: `stdout.raw`, `stderr.raw`, their compressed pieces, and `index`. Knows nothing of containers, of
 //! the API or of the keeper: it takes read ends of pipes (or a terminal's master) and a directory.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@ mod error;
 mod files;
 pub mod forward;
 mod lines;
+mod packed;
 mod reader;
 mod spool;
 
@@ -25,7 +26,7 @@ pub use collector::{Collector, Run, Sources};
 pub use error::Error;
 pub use lines::{LineOptions, Lines};
 pub use reader::{Chunk, Reader};
-pub use spool::{Published, Spool};
+pub use spool::{Keep, Published, Spool};
 
 /// What this crate's operations return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,13 +1,13 @@
 //! [`Reader`]: a place in a spool, and the bytes from there on.
 
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::Stream;
 use crate::entry::Entry;
 use crate::files::Files;
+use crate::packed::Unpacked;
 use crate::spool::{Published, Spool};
 
 /// The most bytes of one [`Chunk`].
@@ -38,6 +38,7 @@ pub struct Reader {
     changes: watch::Receiver<Published>,
     place: Place,
     runs_seen: u64,
+    unpacked: Mutex<Unpacked>,
 }
 
 impl Reader {
@@ -53,7 +54,13 @@ impl Reader {
             let published = changes.borrow();
             (published.first, published.ended_runs)
         };
-        Self { files: Arc::clone(&spool.files), changes, place: Place { entry: first, done: 0 }, runs_seen }
+        Self {
+            files: Arc::clone(&spool.files),
+            changes,
+            place: Place { entry: first, done: 0 },
+            runs_seen,
+            unpacked: Mutex::default(),
+        }
     }
 
     pub(crate) fn published(&self) -> Published {
@@ -74,9 +81,8 @@ impl Reader {
 
     /// Bytes of an entry, from the page cache in the usual case.
     pub(crate) fn bytes(&self, entry: &Entry, skip: u32, len: u32) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; len as usize];
-        self.files.raw(entry.stream)?.read_exact_at(&mut bytes, entry.offset + u64::from(skip)).ok()?;
-        Some(bytes)
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.files.read(entry.stream, entry.offset + u64::from(skip), len, &mut unpacked)
     }
 
     /// The next bytes, if there are any now.

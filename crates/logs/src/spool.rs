@@ -47,6 +47,21 @@ pub struct Published {
     pub closed: bool,
 }
 
+/// How much is kept, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// About how many bytes at most; all, if there is no bound.
+    pub bytes: Option<u64>,
+    /// Of each stream what is older than this many bytes is compressed.
+    pub packed_after: Option<u64>,
+}
+
+impl From<Option<u64>> for Keep {
+    fn from(bytes: Option<u64>) -> Self {
+        Self { bytes, packed_after: None }
+    }
+}
+
 /// One container's output.
 #[derive(Debug)]
 pub struct Spool {
@@ -61,7 +76,7 @@ struct Writer {
     at_end: [bool; 2],
     header: Header,
     end: [u64; 2],
-    bound: Option<u64>,
+    keep: Keep,
     lost: u64,
 }
 
@@ -76,22 +91,22 @@ pub(crate) enum Moved {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, which need not exist. At most about `bound` bytes are kept.
-    pub fn open(dir: PathBuf, bound: Option<u64>) -> Result<Arc<Self>> {
+    /// Opens the spool in `dir`, which need not exist.
+    pub fn open(dir: PathBuf, keep: impl Into<Keep>) -> Result<Arc<Self>> {
         let files = Files::new(dir);
         let found = files.load()?;
-        Ok(Self::with(files, &found, bound))
+        Ok(Self::with(files, &found, keep.into()))
     }
 
     /// As [`Spool::open`], for a directory that is known not to exist.
-    pub fn new(dir: PathBuf, bound: Option<u64>) -> Arc<Self> {
-        Self::with(Files::new(dir), &Found::default(), bound)
+    pub fn new(dir: PathBuf, keep: impl Into<Keep>) -> Arc<Self> {
+        Self::with(Files::new(dir), &Found::default(), keep.into())
     }
 
-    fn with(files: Files, found: &Found, bound: Option<u64>) -> Arc<Self> {
+    fn with(files: Files, found: &Found, keep: Keep) -> Arc<Self> {
         let published =
             Published { first: found.header.first, count: found.count, last: found.last, ..Published::default() };
-        let writer = Writer { sources: None, at_end: [true; 2], header: found.header, end: found.end, bound, lost: 0 };
+        let writer = Writer { sources: None, at_end: [true; 2], header: found.header, end: found.end, keep, lost: 0 };
         Arc::new(Self { files: Arc::new(files), writer: Mutex::new(writer), published: watch::Sender::new(published) })
     }
 
@@ -117,7 +132,7 @@ impl Spool {
 
     /// Changes how much is kept.
     pub fn set_bound(&self, bound: Option<u64>) {
-        self.lock().bound = bound;
+        self.lock().keep.bytes = bound;
     }
 
     pub(crate) fn begin(&self, sources: Sources) {
@@ -253,6 +268,7 @@ impl Spool {
             tracing::warn!(%error, "log index not written");
         }
         self.trim(writer, number);
+        self.pack(writer, stream);
         let first = writer.header.first;
         self.published.send_modify(|p| {
             p.count = number + 1;
@@ -263,7 +279,7 @@ impl Spool {
 
     /// Gives up the oldest entries when more than the bound (and an eighth) is kept.
     fn trim(&self, writer: &mut Writer, last: u64) {
-        let Some(bound) = writer.bound else { return };
+        let Some(bound) = writer.keep.bytes else { return };
         let kept = |w: &Writer| (0..2).map(|s| w.end[s] - w.header.base[s]).sum::<u64>();
         if kept(writer) <= bound + (bound / 8).max(4096) {
             return;
@@ -279,6 +295,17 @@ impl Spool {
             let first = writer.header.first;
             self.published.send_modify(|p| p.first = first);
             self.files.punch(&writer.header);
+        }
+    }
+
+    /// Compresses what has become old enough.
+    fn pack(&self, writer: &mut Writer, stream: Stream) {
+        let Some(after) = writer.keep.packed_after else { return };
+        let (from, until) = (writer.header.base[stream.index()], writer.end[stream.index()].saturating_sub(after));
+        if let Err(error) = self.files.pack(stream, from, until) {
+            // It stays as it is, and the container is not held up again and again.
+            tracing::warn!(%error, "log no longer compressed");
+            writer.keep.packed_after = None;
         }
     }
 

@@ -124,6 +124,59 @@ fn a_bounded_log_keeps_its_end_and_its_offsets() {
     assert_eq!(everything(&Spool::open(dir.path().into(), Some(bound)).unwrap()), all);
 }
 
+/// Numbered lines of 1 KiB, each an entry of its own.
+fn write_lines(spool: &Spool, out: &mut std::fs::File, numbers: std::ops::Range<u32>) {
+    for n in numbers {
+        out.write_all(format!("{n:01023}\n").as_bytes()).unwrap();
+        spool.pump(Stream::Stdout);
+        std::thread::sleep(std::time::Duration::from_micros(1200));
+    }
+}
+
+fn pieces(dir: &std::path::Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pieces: Vec<_> = names.filter(|name| !name.ends_with("raw") && name != "index").collect();
+    pieces.sort();
+    pieces
+}
+
+#[test]
+fn what_is_old_is_compressed_and_read_as_if_it_were_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = Keep { bytes: Some(1 << 20), packed_after: Some(64 * 1024) };
+    let spool = Spool::open(dir.path().into(), keep).unwrap();
+    let (sources, mut out, _err) = streams();
+    spool.begin(sources);
+    let mut early = spool.reader_at_start();
+    write_lines(&spool, &mut out, 0..900);
+    assert_eq!(pieces(dir.path()), ["stdout.00000000.zst", "stdout.00000001.zst", "stdout.00000002.zst"]);
+    let wanted: String = (0..900).map(|n| format!("{n:01023}\n")).collect();
+    assert_eq!(everything(&spool), [(Stream::Stdout, wanted.clone())]);
+    assert_eq!(early.next_now().unwrap().bytes, wanted.as_bytes()[..1024]);
+    use std::os::unix::fs::MetadataExt;
+    let blocks = || std::fs::metadata(dir.path().join("stdout.raw")).unwrap().blocks() * 512;
+    assert!(blocks() < 300 * 1024, "{}", blocks());
+    drop((spool, early));
+    // The next engine: the same, also after one that was killed in the middle.
+    std::fs::write(dir.path().join("stdout.00000003.part"), "half").unwrap();
+    let spool = Spool::open(dir.path().into(), keep).unwrap();
+    assert_eq!(pieces(dir.path()).len(), 3);
+    assert_eq!(everything(&spool), [(Stream::Stdout, wanted.clone())]);
+    // One that is damaged is left out; the others are read.
+    std::fs::write(dir.path().join("stdout.00000001.zst"), "rubbish").unwrap();
+    let text = &everything(&spool)[0].1;
+    assert_eq!(text.len(), (900 - 256) * 1024);
+    assert!(text.starts_with(&wanted[..256 * 1024]) && text.ends_with(&wanted[512 * 1024..]));
+    // What the bound gives up goes with its piece.
+    let (sources, mut out, _err) = streams();
+    spool.begin(sources);
+    write_lines(&spool, &mut out, 900..1600);
+    let all = everything(&spool);
+    let text: String = all.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(text.ends_with("1599\n") && text.len() <= 9 << 17, "{}", text.len());
+    assert!(!pieces(dir.path()).contains(&"stdout.00000000.zst".to_owned()), "{:?}", pieces(dir.path()));
+}
+
 #[test]
 fn a_terminal_passes_through_its_pipe() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ mod target;
 use std::collections::BTreeMap;
 
 use hull_launch::spec::LogWish;
+use hull_logs::Keep;
 use hull_types::{ByteSize, Fault};
 use hull_wire as wire;
 
@@ -66,14 +67,15 @@ pub(super) fn wish(asked: &wire::LogConfig) -> Result<LogWish, Fault> {
     common(options)?;
     marks(options)?;
     target(asked)?;
-    let (bound, driver) = match driver {
-        "" | "json-file" => (bound(options, "", JSON_FILE, false)?, "json-file"),
-        "none" => (None, "none"),
-        "local" => (bound(options, "", LOCAL, true)?, "local"),
-        other => (bound(options, "cache-", LOCAL, true)?, other),
+    let (kept, driver) = match driver {
+        "" | "json-file" => (kept(options, "", JSON_FILE, false)?, "json-file"),
+        "none" => (Keep::default(), "none"),
+        "local" => (kept(options, "", LOCAL, true)?, "local"),
+        other => (kept(options, "cache-", LOCAL, true)?, other),
     };
     let cache_disabled = flag(options, "cache-disabled")?.unwrap_or(false);
-    Ok(LogWish { driver: driver.to_owned(), max_bytes: bound, cache_disabled })
+    let Keep { bytes: max_bytes, packed_after } = kept;
+    Ok(LogWish { driver: driver.to_owned(), max_bytes, packed_after, cache_disabled })
 }
 
 fn bad(key: &str, value: &str) -> Fault {
@@ -115,16 +117,11 @@ fn marks(options: &Options) -> Result<(), Fault> {
     }
 }
 
-/// How many bytes are kept; of the options that begin with `prefix`.
-fn bound(options: &Options, prefix: &str, default: (u64, u64), lonely_file: bool) -> Result<Option<u64>, Fault> {
+/// How much is kept, and whether what would be in rotated files is compressed; of the options that begin with `prefix`.
+fn kept(options: &Options, prefix: &str, default: (u64, u64), lonely_file: bool) -> Result<Keep, Fault> {
     let key = |name: &str| format!("{prefix}{name}");
     let get = |name: &str| options.get(&key(name)).map(|value| (key(name), value));
-    if flag(options, &key("compress"))? == Some(true) {
-        return Err(Fault::unsupported(format!(
-            "the log option `{}` is not supported: logs are bounded, not compressed",
-            key("compress")
-        )));
-    }
+    let compress = flag(options, &key("compress"))? == Some(true);
     let mut size = None;
     let mut unbounded = false;
     match get("max-size") {
@@ -145,15 +142,20 @@ fn bound(options: &Options, prefix: &str, default: (u64, u64), lonely_file: bool
         }
         None => None,
     };
+    let lonely = || Fault::invalid("compress cannot be true when max-file is less than 2 or when max-size is not set");
     if unbounded {
-        return Ok(None);
+        return if compress { Err(lonely()) } else { Ok(Keep::default()) };
     }
     if files.is_some() && size.is_none() && !lonely_file {
         return Err(Fault::invalid("max-file cannot be set without max-size"));
     }
     // COMPAT(docker 28): `json-file` with a size and no number keeps one file.
     let count = files.unwrap_or(if size.is_some() && !lonely_file { 1 } else { default.1 });
-    Ok(Some(size.unwrap_or(default.0).saturating_mul(count)))
+    if compress && count < 2 {
+        return Err(lonely());
+    }
+    let size = size.unwrap_or(default.0);
+    Ok(Keep { bytes: Some(size.saturating_mul(count)), packed_after: compress.then_some(size) })
 }
 
 #[cfg(test)]
@@ -185,6 +187,17 @@ mod tests {
             assert_eq!(ask(kind, options).map(|wish| wish.max_bytes), Ok(bytes), "{kind} {options:?}");
         }
         assert!(!ask("syslog", &[udp, ("cache-disabled", "true")]).unwrap().keeps());
+        for (kind, options, packed_after) in [
+            ("", &[("compress", "true")][..], Some(10 << 20)),
+            ("", &[("compress", "false")], None),
+            ("json-file", &[("compress", "true"), ("max-size", "1m"), ("max-file", "3")], Some(1 << 20)),
+            ("local", &[("compress", "true"), ("max-size", "2k")], Some(2048)),
+            ("syslog", &[udp, ("cache-compress", "1"), ("cache-max-size", "1k")], Some(1024)),
+        ] {
+            assert_eq!(ask(kind, options).map(|wish| wish.packed_after), Ok(packed_after), "{kind} {options:?}");
+        }
+        let unseen = [("syslog-address", "tcp+tls://localhost:1"), ("syslog-tls-skip-verify", "true")];
+        assert!(ask("syslog", &unseen).is_ok());
     }
 
     #[test]
@@ -197,7 +210,12 @@ mod tests {
             ("json-file", &[("max-size", "-5")], "invalid value for the log option `max-size`"),
             ("json-file", &[("max-file", "2")], "max-file cannot be set without max-size"),
             ("json-file", &[("compress", "x")], "invalid value for the log option `compress`"),
-            ("json-file", &[("compress", "true")], "the log option `compress` is not supported"),
+            ("json-file", &[("max-size", "1m"), ("compress", "true")], "compress cannot be true when max-file is less"),
+            (
+                "local",
+                &[("max-file", "1"), ("compress", "true")],
+                "compress cannot be true when max-file is less than 2",
+            ),
             ("json-file", &[("max-buffer-size", "1m")], "logger: max-buffer-size option is only supported"),
             ("json-file", &[("env-regex", "(")], "invalid value for the log option `env-regex`"),
             ("json-file", &[("tag", "{{.Foo}}")], "the log option `tag`"),
@@ -214,8 +232,8 @@ mod tests {
             ),
             (
                 "syslog",
-                &[("syslog-address", "tcp+tls://x:1"), ("syslog-tls-skip-verify", "true")],
-                "the log option `syslog-tls-skip-verify` is not supported",
+                &[("syslog-address", "tcp+tls://x:1"), ("syslog-tls-skip-verify", "maybe")],
+                "invalid value for the log option `syslog-tls-skip-verify`",
             ),
             (
                 "syslog",

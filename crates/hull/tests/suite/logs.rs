@@ -162,31 +162,33 @@ while True:
 "#;
 
 #[test]
-fn lines_are_handed_on_to_syslog_within_tls_if_the_server_is_vouched_for() {
+fn lines_are_handed_on_to_syslog_within_tls_if_the_server_is_vouched_for_or_anybody_is_believed() {
     let host = Host::new();
     let at = |name: &str| host.path().join(name);
     crate::dockerd::certificates(host.path(), "127.0.0.1");
     let mut server = host.inside("python3");
     let mut server = server.args(["-c", LISTENER]).current_dir(host.path()).spawn().expect("python3");
     hull_testkit::eventually("the server listens", || at("listens").exists());
-    let say = |word: &str, authority: &str| {
-        let authority = format!("syslog-tls-ca-cert={}", at(authority).display());
+    let say = |word: &str, believed: &str| {
         let flags =
-            ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp+tls://127.0.0.1:6514", "--log-opt", &authority];
+            ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp+tls://127.0.0.1:6514", "--log-opt", believed];
         host.hull(&[&["run", "--rm", "--network", "none"], &flags[..], &["busybox", "echo", word]].concat()).ok()
     };
+    let authority = |name: &str| format!("syslog-tls-ca-cert={}", at(name).display());
     let told = || std::fs::read_to_string(at("told")).unwrap_or_default();
     // What a stranger would be told is told nobody; the container does not notice.
-    assert_eq!(say("secret", "strange.pem"), "secret");
-    assert_eq!(say("hello", "ca.pem"), "hello");
+    assert_eq!(say("secret", &authority("strange.pem")), "secret");
+    assert_eq!(say("anybody", "syslog-tls-skip-verify=true"), "anybody");
+    assert_eq!(say("hello", &authority("ca.pem")), "hello");
     let patience = std::time::Instant::now() + hull_testkit::patience();
-    while !told().contains(": hello\n") && std::time::Instant::now() < patience {
+    let all_told = || told().contains(": hello\n") && told().contains(": anybody\n");
+    while !all_told() && std::time::Instant::now() < patience {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     // Whatever came of it, the server ends.
     server.kill().expect("it runs");
     server.wait().expect("it ends");
-    assert!(told().contains(": hello\n"), "the server was told: {}", told());
+    assert!(all_told(), "the server was told: {}", told());
     assert!(!told().contains("secret"), "{}", told());
 }
 
@@ -231,6 +233,33 @@ fn a_log_is_read_while_its_front_is_given_up() {
     assert_eq!(tail.lines().rev().collect::<Vec<_>>(), wanted);
     assert_eq!(host.hull(&["logs", "--until", "2000-01-01T00:00:00Z", "long"]).ok(), "");
     assert_eq!(host.hull(&["logs", "--since", "1h", "--tail", "1", "long"]).ok(), "end");
+}
+
+#[test]
+fn what_would_be_in_rotated_files_is_compressed_where_that_is_asked_for() {
+    let host = Host::new();
+    let script = "i=0; while [ $i -lt 30000 ]; do echo $i-0123456789012345678901234567890123456789; i=$((i+1)); done";
+    let run = |name: &str, compress: &str| {
+        let bounds = ["--log-opt", "max-size=100k", "--log-opt", "max-file=50", "--log-opt", compress];
+        host.hull(&[&["run", "--name", name], &bounds[..], &["busybox", "sh", "-c", script]].concat()).ok();
+        host.root().join("containers").join(host.inspect(name)["Id"].as_str().expect("an id")).join("log")
+    };
+    let packed = |dir: &std::path::Path| {
+        let names = std::fs::read_dir(dir).expect("the log").flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".zst")).count()
+    };
+    let (plain, compressed) = (run("plain", "compress=false"), run("packed", "compress=true"));
+    assert_eq!(packed(&plain), 0);
+    assert!(packed(&compressed) >= 3, "{}", packed(&compressed));
+    let logs = |args: &[&str]| host.hull(&[&["logs"], args].concat()).ok();
+    let whole = logs(&["plain"]);
+    assert_eq!(whole.lines().count(), 30_000);
+    assert_eq!(logs(&["packed"]), whole);
+    // The next engine reads the same, and the tail is no different.
+    hull_testkit::kill9(host.engine_pid());
+    hull_testkit::eventually("the next engine answers", || host.answers());
+    assert_eq!(logs(&["packed"]), whole);
+    assert_eq!(logs(&["--tail", "20000", "packed"]), logs(&["--tail", "20000", "plain"]));
 }
 
 #[test]

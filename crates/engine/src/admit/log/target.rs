@@ -6,6 +6,8 @@ use hull_logs::forward::{Format, JOURNAL, Server, Syslog, Target, Tls, facility}
 use hull_types::Fault;
 use hull_wire as wire;
 
+use super::Options;
+
 /// Where a local syslog daemon listens.
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
@@ -27,7 +29,7 @@ pub(crate) fn target(asked: &wire::LogConfig) -> Result<Option<Target>, Fault> {
     }
     let text = |key: &str| asked.config.get(key).map_or("", String::as_str);
     let server = match text("syslog-address").strip_prefix("tcp+tls://") {
-        Some(address) => over_tls(address, &text)?,
+        Some(address) => over_tls(address, &asked.config)?,
         None => server(text("syslog-address"))?,
     };
     let facility = facility(text("syslog-facility")).ok_or_else(|| Fault::invalid("invalid syslog facility"))?;
@@ -68,21 +70,23 @@ fn with_port(address: &str, port: &str) -> String {
     if bare { format!("{address}:{port}") } else { address.to_owned() }
 }
 
-/// An authority must be named: whom to believe is not guessed, and nobody is believed unseen.
-fn over_tls<'a>(address: &str, text: &impl Fn(&str) -> &'a str) -> Result<Server, Fault> {
+/// An authority must be named, unless anybody is to be believed: whom to believe is not guessed.
+fn over_tls(address: &str, options: &Options) -> Result<Server, Fault> {
+    let text = |key: &str| options.get(key).map_or("", String::as_str);
     if address.is_empty() {
         return Err(Fault::invalid("the log option `syslog-address` names no host"));
     }
-    if !matches!(text("syslog-tls-skip-verify"), "" | "false" | "0") {
-        return Err(Fault::unsupported(
-            "the log option `syslog-tls-skip-verify` is not supported: a server must be vouched for",
-        )
-        .hint("`syslog-tls-ca-cert` names the certificate of an authority"));
-    }
     let file = |key: &str| Some(PathBuf::from(text(key))).filter(|path| !path.as_os_str().is_empty());
-    let authority = file("syslog-tls-ca-cert").ok_or_else(|| {
-        Fault::invalid("syslog over TLS needs the log option `syslog-tls-ca-cert`: who vouches for the server")
-    })?;
+    let authority = match (super::flag(options, "syslog-tls-skip-verify")?, file("syslog-tls-ca-cert")) {
+        (Some(true), _) => None,
+        (_, Some(authority)) => Some(authority),
+        (_, None) => {
+            let why = "syslog over TLS needs the log option `syslog-tls-ca-cert`: who vouches for the server";
+            return Err(
+                Fault::invalid(why).hint("with `syslog-tls-skip-verify=true` nobody does: whoever answers is told")
+            );
+        }
+    };
     let own = match (file("syslog-tls-cert"), file("syslog-tls-key")) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,

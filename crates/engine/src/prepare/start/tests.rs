@@ -48,7 +48,7 @@ pub(crate) fn spec() -> Spec {
         cgroup_parent: None,
         resolver: Resolver::default(),
         stop: Stop { signal: 15, timeout: 10 },
-        log: LogWish { driver: "json-file".into(), max_bytes: None, cache_disabled: false },
+        log: LogWish { driver: "json-file".into(), max_bytes: None, packed_after: None, cache_disabled: false },
     }
 }
 
