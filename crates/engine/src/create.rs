@@ -1,12 +1,15 @@
 //! Creating: admission, volumes, the record; then the container's task.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use hull_image::{Hold, Image};
-use hull_launch::spec::{MountKind, Spec};
+use hull_launch::spec::{MountKind, MountWish, Spec};
+use hull_logs::Keep;
 use hull_types::{ContainerId, Fault, Kind, Name, Timestamp};
-use hull_volume::NewVolume;
+use hull_volume::{Filling, NewVolume};
 use hull_wire as wire;
+use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 
 use crate::admit::{self, Admitted};
@@ -125,14 +128,19 @@ fn make(
 ) -> Result<wire::ContainerCreateResponse, Fault> {
     // Held until the record says who uses them.
     let _using = (!admitted.spec.mounts.is_empty()).then(|| core.parts.volumes.using());
+    let base = image.base();
     let made = make_volumes(core, &admitted)?;
+    if let Err(fault) = blocking(|| fill_volumes(core, &admitted, &base)) {
+        undo_volumes(core, &made);
+        return Err(fault);
+    }
     let definition = Arc::new(Definition {
         id,
         name,
         created: Timestamp::now(),
         image: image.id.to_string(),
         architecture: image.config.architecture.clone(),
-        base: image.base().into(),
+        base: base.into(),
         config: admitted.config,
         host_config: admitted.host_config,
         network: admitted.network,
@@ -149,8 +157,7 @@ fn make(
         undo_volumes(core, &made);
         return Err(error.into());
     }
-    let bound = log_bound(&definition);
-    let spool = hull_logs::Spool::new(core.container_dir(&id).join("log"), bound);
+    let spool = hull_logs::Spool::new(core.container_dir(&id).join("log"), log_kept(&definition));
     let (mailbox, inbox) = mpsc::unbounded_channel();
     let container = Arc::new(Container::new(View::new(definition.clone(), state), spool, mailbox));
     core.registry.insert(Arc::clone(&container));
@@ -160,10 +167,13 @@ fn make(
 }
 
 /// With the driver `none` only as much is kept as an attached client may be behind.
-pub(crate) fn log_bound(definition: &Definition) -> Option<u64> {
+pub(crate) fn log_kept(definition: &Definition) -> Keep {
     const UNKEPT: u64 = 256 * 1024;
     let log = &definition.spec.log;
-    if log.keeps() { log.max_bytes } else { Some(UNKEPT) }
+    match log.keeps() {
+        true => Keep { bytes: log.max_bytes, packed_after: log.packed_after },
+        false => Some(UNKEPT).into(),
+    }
 }
 
 fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> {
@@ -193,6 +203,38 @@ fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> 
         }
     }
     Ok(made)
+}
+
+/// Empty volumes get what the image has where they are mounted. COMPAT(docker 28): at the creation, so that others find
+/// it before the container's first start.
+fn fill_volumes(core: &Core, admitted: &Admitted, base: &hull_snapshot::Base) -> Result<(), Fault> {
+    let filled = admitted
+        .spec
+        .mounts
+        .iter()
+        .try_for_each(|wish| fill_volume(core, wish, base, admitted.host_config.auto_remove));
+    crate::volumes::release(core, &admitted.spec, None);
+    filled.map_err(|fault| Fault { summary: format!("failed to populate volume: {}", fault.summary), ..fault })
+}
+
+fn fill_volume(core: &Core, wish: &MountWish, base: &hull_snapshot::Base, ephemeral: bool) -> Result<(), Fault> {
+    let MountKind::Volume { name, nocopy: false, anonymous, subpath, .. } = &wish.kind else { return Ok(()) };
+    let (volumes, subpath) = (&core.parts.volumes, subpath.as_deref());
+    if !volumes.may_be_filled(name, subpath)? {
+        return Ok(());
+    }
+    let fill = |root: BorrowedFd<'_>| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
+        match hull_sys::resolve::open_in_root(root, &wish.target, flags) {
+            Ok(image) => {
+                let lasting = !(*anonymous && ephemeral);
+                volumes.fill(name, &Filling { image: image.as_fd(), subpath, lasting }).map(drop)
+            }
+            // Nothing there, or no directory: nothing to copy.
+            Err(_) => Ok(()),
+        }
+    };
+    Ok(core.parts.snapshots.look(base, ephemeral, fill)??)
 }
 
 fn undo_volumes(core: &Core, made: &[String]) {

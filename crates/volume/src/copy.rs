@@ -1,4 +1,4 @@
-//! Copying a directory of an image into an empty volume, by directory fds: no path is resolved twice
+//! Copying a directory of an image for an empty volume, by directory fds: no path is resolved twice
 //! and no link is followed. Owners, modes, times, links, attributes, nodes and FIFOs are kept.
 
 use std::collections::HashMap;
@@ -20,6 +20,21 @@ pub(crate) enum Failure {
     Io(io::Error),
 }
 
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Depth => Errno::NAMETOOLONG.into(),
+            Failure::Io(error) => error,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl From<Errno> for Failure {
     fn from(error: Errno) -> Self {
         Self::Io(error.into())
@@ -33,28 +48,19 @@ pub(crate) fn is_empty(directory: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(directory)?.next().is_none())
 }
 
-/// Removes everything in it.
-pub(crate) fn empty(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+/// Copies the content of `from` and its own owner and mode to `to`.
+pub(crate) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome {
+    Copy { links: HashMap::new() }.directory(from, to, 0)
 }
 
-/// Copies the content of `from` and its own owner and mode to `to`. `unshift(id, is_group)` gives the
-/// id on disk.
-pub(crate) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, unshift: &dyn Fn(u32, bool) -> u32) -> Outcome {
-    let mut copy = Copy { unshift, links: HashMap::new() };
-    copy.directory(from, to, 0)
+/// Makes the directory `to` look as `from`: attributes, owner, mode, times.
+pub(crate) fn dress(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome {
+    let stat = rustix::fs::fstat(from)?;
+    attributes(from, to)?;
+    own(to, &stat)
 }
 
-struct Copy<'a> {
-    unshift: &'a dyn Fn(u32, bool) -> u32,
+struct Copy {
     /// Inodes with several names that were copied: (device, inode) → an open copy.
     links: HashMap<(u64, u64), OwnedFd>,
 }
@@ -62,7 +68,7 @@ struct Copy<'a> {
 /// How many multiply linked files are remembered; further ones are copied on their own.
 const MOST_LINKS: usize = 256;
 
-impl Copy<'_> {
+impl Copy {
     fn directory(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Outcome {
         if depth > DEEPEST {
             return Err(Failure::Depth);
@@ -73,9 +79,7 @@ impl Copy<'_> {
                 self.entry(from, to, entry.file_name(), depth)?;
             }
         }
-        let stat = rustix::fs::fstat(from)?;
-        attributes(from, to)?;
-        self.own(to, &stat)
+        dress(from, to)
     }
 
     fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usize) -> Outcome {
@@ -92,11 +96,11 @@ impl Copy<'_> {
             FileType::Symlink => {
                 let text: CString = rustix::fs::readlinkat(from, name, Vec::new())?;
                 rustix::fs::symlinkat(text, to, name)?;
-                self.own_name(to, name, &stat)
+                own_name(to, name, &stat)
             }
             kind @ (FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice) => {
                 rustix::fs::mknodat(to, name, kind, Mode::empty(), stat.st_rdev)?;
-                self.own_name(to, name, &stat)
+                own_name(to, name, &stat)
             }
             // A socket without its process is nothing.
             _ => Ok(()),
@@ -116,7 +120,7 @@ impl Copy<'_> {
         let target = rustix::fs::openat(to, name, flags, Mode::RUSR)?;
         let (mut reader, mut writer) = (fs::File::from(source), fs::File::from(target));
         io::copy(&mut reader, &mut writer).map_err(Failure::Io)?;
-        self.own(writer.as_fd(), stat)?;
+        own(writer.as_fd(), stat)?;
         // ORDER: after the owner, since changing it drops file capabilities.
         attributes(reader.as_fd(), writer.as_fd())?;
         if stat.st_nlink > 1 && self.links.len() < MOST_LINKS {
@@ -124,32 +128,30 @@ impl Copy<'_> {
         }
         Ok(())
     }
+}
 
-    /// Owner, then mode (which a change of owner would strip of its set-id bits), then times.
-    fn own(&self, target: BorrowedFd<'_>, stat: &Stat) -> Outcome {
-        let (uid, gid) = self.owner(stat);
-        rustix::fs::fchown(target, Some(uid), Some(gid))?;
-        rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-        rustix::fs::futimens(target, &times(stat))?;
-        Ok(())
-    }
+/// Owner, then mode (which a change of owner would strip of its set-id bits), then times.
+fn own(target: BorrowedFd<'_>, stat: &Stat) -> Outcome {
+    let (uid, gid) = owner(stat);
+    rustix::fs::fchown(target, Some(uid), Some(gid))?;
+    rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    rustix::fs::futimens(target, &times(stat))?;
+    Ok(())
+}
 
-    fn own_name(&self, to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Outcome {
-        let (uid, gid) = self.owner(stat);
-        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(to, name, Some(uid), Some(gid), nofollow)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            rustix::fs::chmodat(to, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
-        }
-        rustix::fs::utimensat(to, name, &times(stat), nofollow)?;
-        Ok(())
+fn own_name(to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Outcome {
+    let (uid, gid) = owner(stat);
+    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::chownat(to, name, Some(uid), Some(gid), nofollow)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        rustix::fs::chmodat(to, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
     }
+    rustix::fs::utimensat(to, name, &times(stat), nofollow)?;
+    Ok(())
+}
 
-    fn owner(&self, stat: &Stat) -> (Uid, Gid) {
-        let uid = (self.unshift)(stat.st_uid, false);
-        let gid = (self.unshift)(stat.st_gid, true);
-        (Uid::from_raw(uid), Gid::from_raw(gid))
-    }
+fn owner(stat: &Stat) -> (Uid, Gid) {
+    (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
 }
 
 fn times(stat: &Stat) -> Timestamps {

@@ -4,8 +4,7 @@
 //! <root>/volumes/<name>/volume.json     written once, before the volume is visible
 //! <root>/volumes/<name>/_data/          what containers see
 //! <root>/volumes/<name>/device          that it shows something else instead: what, its options say
-//! <root>/volumes/<name>/filling         an image's content is being copied in
-//! <root>/volumes/<name>/used            it has been mounted once: it is never filled again
+//! <root>/volumes/<name>/staged/, whole  an image's content on its way in
 //! <root>/volumes/.new-…, .gone-…        on the way in and out; swept when the engine starts
 //! ```
 //!
@@ -23,7 +22,7 @@ mod store;
 pub use error::Error;
 pub use name::check_name;
 pub use options::{Content, FileSystem, Shown, content};
-pub use store::{NewVolume, Volume, Volumes};
+pub use store::{Filling, NewVolume, Volume, Volumes};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

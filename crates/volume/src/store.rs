@@ -18,7 +18,9 @@ use crate::mounted::{self, Mounted};
 use crate::options::{Content, FileSystem, Shown, content};
 use crate::{Result, check_name};
 
-mod first_use;
+mod fill;
+
+pub use fill::Filling;
 
 /// What is known about a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,11 +83,16 @@ impl Volumes {
 
     fn prepare(&self) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o701).create(&self.directory)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        // A file that root inside has made is no program of the host's users: they do not get here.
+        fs::set_permissions(&self.directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             if entry.file_name().as_encoded_bytes().starts_with(b".") {
                 fs::remove_dir_all(entry.path())?;
+            } else {
+                // One of which that fails does not keep the others: whoever fills it next, tries again and is told.
+                let _ = fill::resume(&entry.path());
             }
         }
         Ok(())

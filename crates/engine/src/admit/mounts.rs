@@ -79,8 +79,8 @@ impl List {
         let mut mount = mount.clone();
         match &mut mount.kind {
             MountKind::Bind { readonly, .. } if read_only => *readonly = Readonly::Tree,
-            MountKind::Volume { readonly, anonymous, idmap, .. } => {
-                *anonymous = false;
+            MountKind::Volume { readonly, anonymous, nocopy, idmap, .. } => {
+                (*anonymous, *nocopy) = (false, true);
                 if *idmap == Idmap::Container {
                     // Its namespace is not ours: `idmaps` decides anew.
                     *idmap = Idmap::None;

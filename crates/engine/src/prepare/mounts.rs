@@ -9,7 +9,6 @@ use hull_launch::plan::{IdMaps, IdRange};
 use hull_launch::spec::{Idmap, MountKind, MountWish, Propagation};
 use hull_mount::MountFd;
 use hull_types::{Digest, Fault};
-use rustix::fs::OFlags;
 
 use super::fds::Fds;
 use super::files;
@@ -35,10 +34,7 @@ pub(super) fn gather(
             let directory = files::is_directory(&stat);
             Ok(MountFact::Detached { mount: fds.push(mount.into_fd())?, directory })
         }
-        MountKind::Volume { name, subpath, nocopy, idmap, .. } => {
-            if !nocopy {
-                fill(parts, name, &wish.target, root, user)?;
-            }
+        MountKind::Volume { name, subpath, idmap, .. } => {
             let (mount, directory) = volume(parts, name, subpath.as_deref())?;
             shift(input, &mount, idmap, user, false, &parts.volumes.mountpoint(name))?;
             Ok(MountFact::Detached { mount: fds.push(mount.into_fd())?, directory })
@@ -123,26 +119,6 @@ fn shift(
     })
 }
 
-/// A new, empty volume gets what the image has at the target (docker's copy-up), with owners as they
-/// are on disk.
-fn fill(parts: &Parts, name: &str, target: &Path, root: BorrowedFd<'_>, user: Option<&User>) -> Result<(), Fault> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
-    // Nothing there, or no directory: nothing to copy.
-    let image = hull_sys::resolve::open_in_root(root, target, flags).ok();
-    let unshift = |id: u32, group: bool| match user {
-        Some(user) => inside(if group { &user.maps.gids } else { &user.maps.uids }, id),
-        None => id,
-    };
-    parts.volumes.first_use(name, image.as_ref().map(AsFd::as_fd), &unshift)?;
-    Ok(())
-}
-
-/// The id inside of one outside; an unmapped one stays.
-fn inside(ranges: &[IdRange], id: u32) -> u32 {
-    let range = ranges.iter().find(|range| id >= range.outside && id - range.outside < range.length);
-    range.map_or(id, |range| range.inside + (id - range.outside))
-}
-
 /// The id outside of one inside.
 pub(super) fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {
     let range = ranges.iter().find(|range| id >= range.inside && id - range.inside < range.length)?;
@@ -196,15 +172,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_map_both_ways() {
+    fn ids_inside_are_others_outside() {
         let ranges =
             [IdRange { inside: 0, outside: 1000, length: 1 }, IdRange { inside: 1, outside: 100_000, length: 10 }];
         for (inner, outer) in [(0, 1000), (1, 100_000), (10, 100_009)] {
             assert_eq!(outside(&ranges, inner), Some(outer));
-            assert_eq!(inside(&ranges, outer), inner);
         }
         assert_eq!(outside(&ranges, 11), None);
-        assert_eq!(inside(&ranges, 5), 5);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{cgroup, devices, etc, identity, mounts, namespaces};
 ///
 /// # Errors
 /// What is missing or refused, in a sentence. Nothing of this attempt is left then, but for a
-/// directory made for a missing bind source and a volume that was filled.
+/// directory made for a missing bind source.
 pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
     let spec = input.spec;
     let mut fds = Fds::default();

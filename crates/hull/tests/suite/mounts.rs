@@ -97,6 +97,49 @@ fn a_named_volume_outlives_the_container_and_starts_with_the_images_content() {
     fs::remove_dir_all(host.root().join("volumes/kept")).ok();
 }
 
+/// COMPAT(docker 28), asked of it.
+#[test]
+fn an_empty_volume_is_filled_when_a_container_is_created_and_not_when_it_starts() {
+    let host = Host::new();
+    let create = |name: &str, mount: &str| host.hull(&["create", "--name", name, "--mount", mount, "busybox", "true"]);
+    let list = |volume: &str| host.sh(&["--mount", &format!("type=volume,src={volume},dst=/x")], "ls /x");
+    create("first", "type=volume,src=data,dst=/etc").ok();
+    let filled = list("data");
+    assert!(filled.contains("passwd") && filled.contains("mtab"), "{filled}");
+    // Emptied it stays so for those that are there; the next one that is created fills it again.
+    host.sh(&["-v", "data:/x"], "rm -r /x/*");
+    host.hull(&["start", "-a", "first"]).ok();
+    assert!(!list("data").contains("passwd"), "{}", list("data"));
+    // The places for its files that the start has made.
+    host.sh(&["-v", "data:/x"], "rm -r /x/*");
+    create("second", "type=volume,src=data,dst=/etc").ok();
+    assert_eq!(list("data"), filled);
+    for (name, mount, wanted) in [
+        ("nothing", "type=volume,src=other,dst=/nosuch", ""),
+        ("nocopy", "type=volume,src=other,dst=/etc,volume-nocopy", ""),
+        ("kept", "type=volume,src=data,dst=/bin", &*filled),
+    ] {
+        create(name, mount).ok();
+        assert_eq!(list(mount.split([',', '=']).nth(3).expect("a name")), wanted, "{name}");
+    }
+    host.hull(&["create", "--name", "theirs", "--volumes-from", "nocopy", "busybox", "true"]).ok();
+    assert_eq!(list("other"), "");
+    host.hull(&["run", "--rm", "-v", "other:/x", "busybox", "mkdir", "/x/sub"]).ok();
+    create("subpath", "type=volume,src=other,dst=/etc,volume-subpath=sub").ok();
+    assert_eq!(host.sh(&["-v", "other:/x"], "ls /x; ls /x/sub"), format!("sub\n{filled}"));
+    // Files of a user namespace's are those of the image.
+    host.hull(&["create", "--name", "shifted", "--userns", "auto", "-v", "own:/etc", "busybox", "true"]).ok();
+    assert_eq!(host.sh(&["-v", "own:/x"], "stat -c %u /x/passwd"), "0");
+    // What cannot be mounted is said at the creation, where the image has something, as docker does.
+    let device = format!("device={}", host.path().join("missing").display());
+    host.hull(&["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, "away"]).ok();
+    let refused = create("away", "type=volume,src=away,dst=/etc").fails(1);
+    assert!(refused.contains("failed to populate volume: failed to mount local volume `away`"), "{refused}");
+    create("fine", "type=volume,src=away,dst=/nosuch").ok();
+    host.hull(&["ps", "-aq"]).ok().lines().for_each(|id| drop(host.hull(&["rm", id]).ok()));
+    host.hull(&["volume", "prune", "-af"]).ok();
+}
+
 #[test]
 fn an_anonymous_volume_goes_with_rm() {
     let host = Host::new();

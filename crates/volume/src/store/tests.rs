@@ -42,8 +42,6 @@ fn open(image: &tempfile::TempDir) -> File {
     File::open(image.path()).unwrap()
 }
 
-const KEEP: fn(u32, bool) -> u32 = |id, _| id;
-
 #[test]
 fn a_volume_is_made_once_and_described() {
     let (root, volumes) = store();
@@ -83,12 +81,29 @@ fn bad_names_touch_nothing() {
     assert_eq!(fs::read_dir(root.path().join("volumes")).unwrap().count(), 0);
 }
 
+/// Fills it from an image, if that is to be done.
+fn fill(volumes: &Volumes, name: &str, image: &tempfile::TempDir) -> Result<bool> {
+    assert_eq!(volumes.may_be_filled(name, None)?, copy::is_empty(&volumes.mountpoint(name)).unwrap());
+    fill_at(volumes, name, image, None)
+}
+
+fn fill_at(volumes: &Volumes, name: &str, image: &tempfile::TempDir, subpath: Option<&Path>) -> Result<bool> {
+    volumes.fill(name, &Filling { image: open(image).as_fd(), subpath, lasting: true })
+}
+
+fn names(of: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(of).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn the_first_use_brings_the_images_content_with_its_owners() {
-    let (_root, volumes) = store();
+fn an_empty_volume_gets_the_images_content_with_its_owners() {
+    let (root, volumes) = store();
     let image = image();
     volumes.create(&wish("data", false, &none())).unwrap();
-    assert!(volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
+    assert!(fill(&volumes, "data", &image).unwrap());
     let at = |name: &str| volumes.mountpoint("data").join(name);
     assert_eq!(fs::read_to_string(at("file")).unwrap(), "content");
     assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("/etc/passwd"));
@@ -96,21 +111,8 @@ fn the_first_use_brings_the_images_content_with_its_owners() {
     assert_eq!((script.uid(), script.gid(), script.mode() & 0o7777), (1000, 1001, 0o4755));
     assert_eq!(fs::metadata(at("file")).unwrap().ino(), fs::metadata(at("sub/same")).unwrap().ino());
     assert_eq!(fs::metadata(at("")).unwrap().mode() & 0o7777, 0o750);
-    // What the user empties stays empty.
-    copy::empty(&volumes.mountpoint("data")).unwrap();
-    assert!(!volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
-    assert!(copy::is_empty(&volumes.mountpoint("data")).unwrap());
-}
-
-#[test]
-fn owners_are_those_on_disk() {
-    let (_root, volumes) = store();
-    let image = image();
-    volumes.create(&wish("data", false, &none())).unwrap();
-    let shift = |id: u32, group: bool| if group { id + 7 } else { id + 5 };
-    volumes.first_use("data", Some(open(&image).as_fd()), &shift).unwrap();
-    let sub = fs::metadata(volumes.mountpoint("data").join("sub")).unwrap();
-    assert_eq!((sub.uid(), sub.gid()), (1005, 1008));
+    assert_eq!(names(&root.path().join("volumes/data")), ["_data", "volume.json"], "nothing of the way is left");
+    assert!(!fill(&volumes, "data", &image).unwrap(), "it is not empty");
 }
 
 #[test]
@@ -119,19 +121,57 @@ fn a_volume_with_content_keeps_it() {
     let image = image();
     volumes.create(&wish("data", false, &none())).unwrap();
     fs::write(volumes.mountpoint("data").join("own"), "x").unwrap();
-    assert!(!volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
-    assert!(!volumes.mountpoint("data").join("file").exists());
+    assert!(!fill(&volumes, "data", &image).unwrap());
+    assert_eq!(names(&volumes.mountpoint("data")), ["own"]);
 }
 
 #[test]
-fn a_filling_that_a_crash_cut_short_begins_again() {
+fn an_empty_directory_in_a_volume_is_filled_where_it_lies() {
     let (root, volumes) = store();
     let image = image();
     volumes.create(&wish("data", false, &none())).unwrap();
-    fs::write(volumes.mountpoint("data").join("half"), "x").unwrap();
-    File::create(root.path().join("volumes/data/filling")).unwrap();
-    assert!(volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
-    assert!(!volumes.mountpoint("data").join("half").exists());
+    let data = volumes.mountpoint("data");
+    fs::create_dir_all(data.join("a/b")).unwrap();
+    symlink("/a", data.join("way")).unwrap();
+    assert!(!fill_at(&volumes, "data", &image, Some(Path::new("nosuch"))).unwrap());
+    assert!(!fill_at(&volumes, "data", &image, Some(Path::new("a"))).unwrap());
+    assert!(fill_at(&volumes, "data", &image, Some(Path::new("way/b"))).unwrap());
+    assert_eq!((names(&data), names(&data.join("a/b"))), {
+        (vec!["a".to_owned(), "way".to_owned()], vec!["file".to_owned(), "link".to_owned(), "sub".to_owned()])
+    });
+    assert_eq!(names(&root.path().join("volumes/data")), ["_data", "volume.json"]);
+}
+
+#[test]
+fn a_filling_that_was_cut_short_is_forgotten_until_it_was_whole_and_then_goes_on() {
+    let (root, volumes) = store();
+    let home = root.path().join("volumes/data");
+    volumes.create(&wish("data", false, &none())).unwrap();
+    let stage = |whole: bool| {
+        fs::create_dir(home.join("staged")).unwrap();
+        fs::write(home.join("staged/half"), "theirs").unwrap();
+        fs::write(home.join("staged/other"), "theirs").unwrap();
+        fs::set_permissions(home.join("staged"), fs::Permissions::from_mode(0o750)).unwrap();
+        if whole {
+            File::create(home.join("whole")).unwrap();
+        }
+    };
+    stage(false);
+    Volumes::open(root.path()).unwrap();
+    assert_eq!((names(&home), names(&home.join("_data"))), (vec!["_data".into(), "volume.json".into()], vec![]));
+    stage(true);
+    // A container that ran meanwhile has a file of its own there.
+    fs::write(home.join("_data/half"), "mine").unwrap();
+    Volumes::open(root.path()).unwrap();
+    assert_eq!((names(&home), names(&home.join("_data"))), {
+        (vec!["_data".into(), "volume.json".into()], vec!["half".into(), "other".into()])
+    });
+    assert_eq!(fs::read_to_string(home.join("_data/half")).unwrap(), "mine");
+    assert_eq!(fs::metadata(home.join("_data")).unwrap().mode() & 0o7777, 0o750);
+    // Cut short after the last move, and by whoever fills it next.
+    File::create(home.join("whole")).unwrap();
+    assert!(!fill(&volumes, "data", &image()).unwrap());
+    assert_eq!(names(&home), ["_data", "volume.json"]);
 }
 
 #[test]
@@ -141,7 +181,7 @@ fn too_deep_a_directory_is_refused_and_leaves_the_volume_empty() {
     let deep: PathBuf = std::iter::repeat_n("d", copy::DEEPEST + 2).collect();
     fs::create_dir_all(image.path().join(deep)).unwrap();
     volumes.create(&wish("data", false, &none())).unwrap();
-    let result = volumes.first_use("data", Some(open(&image).as_fd()), &KEEP);
+    let result = fill(&volumes, "data", &image);
     assert!(matches!(result, Err(Error::Depth { .. })), "{result:?}");
     assert!(copy::is_empty(&volumes.mountpoint("data")).unwrap());
 }
@@ -172,9 +212,15 @@ fn a_volume_can_show_a_directory_of_the_host_and_leaves_it_when_it_goes() {
     fs::create_dir(&place).unwrap();
     fs::write(place.join("mine"), "kept").unwrap();
     let image = image();
-    assert!(!volumes.first_use("data", Some(open(&image).as_fd()), &KEEP).unwrap());
+    assert!(!fill_at(&volumes, "data", &image, None).unwrap());
     assert!(rustix::fs::statat(volumes.data("data").unwrap(), "mine", rustix::fs::AtFlags::empty()).is_ok());
     assert!(!volumes.remove_unless("data", || true).unwrap());
     assert!(volumes.remove_unless("data", || false).unwrap());
     assert_eq!(fs::read_to_string(place.join("mine")).unwrap(), "kept");
+    // An empty one is filled, as docker's.
+    fs::remove_file(place.join("mine")).unwrap();
+    volumes.create(&NewVolume { options: &options, ..wish("data", false, &none) }).unwrap();
+    assert!(volumes.may_be_filled("data", None).unwrap());
+    assert!(fill_at(&volumes, "data", &image, None).unwrap());
+    assert_eq!(names(&place), ["file", "link", "sub"]);
 }
