@@ -24,7 +24,8 @@ use crate::error::Error;
 use crate::files::CommitRequest;
 use crate::janitor::Job;
 use crate::options::{
-    AttachOptions, Attached, ExecStarted, ListOptions, LogOptions, Output, RemoveOptions, UsageKinds, WaitCondition,
+    AttachOptions, Attached, ExecStarted, ListOptions, LogOptions, Output, RemoveOptions, Told, UsageKinds,
+    WaitCondition,
 };
 use crate::wait::Waiting;
 use crate::{admit, attach, create, exec, files, info, inspect, list, open, prune, resize, stats, top};
@@ -269,8 +270,8 @@ impl Engine {
     }
 
     /// `POST /containers/prune`.
-    pub async fn container_prune(&self, filters: &wire::Filters) -> Result<wire::ContainersPruneReport> {
-        prune::containers(&self.core, filters).await
+    pub async fn container_prune(&self, filters: &wire::Filters, told: Told) -> Result<wire::ContainersPruneReport> {
+        prune::containers(&self.core, filters, told).await
     }
 
     /// `GET /containers/{id}/changes`.
@@ -319,7 +320,10 @@ impl Engine {
         self.core.janitor.ask(Job::End { done });
         let _ = tokio::time::timeout(CLOSE_TIME, ended).await;
         if !followed {
-            crate::core::blocking(|| self.core.networks.close());
+            crate::core::blocking(|| {
+                self.core.networks.close();
+                crate::recover::note_end(&self.core);
+            });
         }
     }
 

@@ -60,7 +60,7 @@ pub use files::CommitRequest;
 pub use input::Input;
 pub use options::{
     AttachOptions, Attached, ExecStarted, Frame, ImportOptions, ListOptions, LogOptions, Output, RemoveOptions,
-    StdStream, UsageKinds, WaitCondition,
+    StdStream, Told, UsageKinds, WaitCondition,
 };
 pub use settings::{Registries, Settings};
 pub use transfer::{PullOptions, PushOptions};

@@ -2,6 +2,8 @@
 //!
 //! Plain values: no behaviour beyond reading filters and the detach keys' streams.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use hull_types::Timestamp;
@@ -9,6 +11,9 @@ use hull_types::Timestamp;
 use crate::input::Input;
 
 pub use hull_wire::StdStream;
+
+/// Told of each object that a prune removes: its id or name, and what happened to it. Must not block.
+pub type Told = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
 
 /// Bytes that a process wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

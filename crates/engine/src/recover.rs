@@ -21,11 +21,14 @@ use crate::container::step::{Input, Phase};
 use crate::container::task::Task;
 use crate::container::{Container, Ending, Message, View};
 use crate::core::{Core, blocking};
-use crate::create::log_bound;
+use crate::create::log_kept;
 use crate::keeper::Listing;
 use crate::orphan;
 use crate::volumes;
 use decide::{Found, Verdict, decide};
+
+/// The file in the run directory that says that the engine was told to end.
+const TOLD_TO_END: &str = "told-to-end";
 
 /// One container as it was found.
 struct Case {
@@ -45,6 +48,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     let mut records = sweep::exit_records(core);
     let mut strays = strays::handed_over(&mut listing);
     let mut cases = Vec::new();
+    let told_to_end = told_to_end(core);
     let mut gap = core.images.gap();
     let mut owned = BTreeSet::new();
     for db in [&core.durable, &core.fleeting] {
@@ -55,7 +59,8 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
             owned.insert(definition.id.to_string());
             let record = records.remove(definition.id.as_str());
             let stray = strays.remove(definition.id.as_str());
-            if let Some(case) = examine(core, definition, state, record, &listing, stray) {
+            let seen = Seen { record, stray, told_to_end };
+            if let Some(case) = examine(core, definition, state, &listing, seen) {
                 cases.push(case);
             }
         }
@@ -72,6 +77,8 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
     for case in cases {
         take_over(core, case, &mut listing);
     }
+    // ORDER: an engine that does not get here is none that was started; the next one is.
+    let _ = std::fs::remove_file(core.facts.run.join(TOLD_TO_END));
     blocking(|| core.networks.sweep());
     abandoned::sweep(core);
     // ORDER: only now every name is known; what was asked before would have been answered wrongly.
@@ -107,14 +114,27 @@ fn rows(db: &Db) -> Result<(Vec<(Definition, State)>, Gap), Fault> {
     Ok((with_state.collect(), gap))
 }
 
-fn examine(
-    core: &Arc<Core>,
-    definition: Definition,
-    mut state: State,
+/// What is seen of a container besides its records.
+struct Seen {
     record: Option<ExitRecord>,
-    listing: &Listing,
     stray: Option<(i32, OwnedFd)>,
-) -> Option<Case> {
+    /// The engine before was told to end.
+    told_to_end: bool,
+}
+
+/// Notes in the run directory that the engine was told to end, and is not followed by the next one at once.
+pub(crate) fn note_end(core: &Core) {
+    if let Err(error) = std::fs::write(core.facts.run.join(TOLD_TO_END), "") {
+        tracing::warn!(%error, "the next engine will not know that this one was told to end");
+    }
+}
+
+fn told_to_end(core: &Core) -> bool {
+    core.facts.run.join(TOLD_TO_END).exists()
+}
+
+fn examine(core: &Arc<Core>, definition: Definition, mut state: State, listing: &Listing, seen: Seen) -> Option<Case> {
+    let Seen { record, stray, told_to_end } = seen;
     let id = definition.id;
     let child = listing.children.iter().any(|(key, ..)| key == id.as_str());
     // A record that was accounted for, but whose file was not removed any more. The same moment, not an
@@ -135,6 +155,7 @@ fn examine(
         ephemeral: definition.ephemeral(),
         manual: state.manual,
         shut_down: state.shut_down,
+        told_to_end,
         exit_code: state.exit_code,
         restarts: state.restarts,
     };
@@ -182,12 +203,12 @@ fn examine(
 /// The container's log; one that cannot be opened is set aside.
 fn open_spool(core: &Core, definition: &Definition) -> hull_logs::Result<Arc<hull_logs::Spool>> {
     let path = core.container_dir(&definition.id).join("log");
-    hull_logs::Spool::open(path.clone(), log_bound(definition)).or_else(|error| {
+    hull_logs::Spool::open(path.clone(), log_kept(definition)).or_else(|error| {
         let aside = (1..).map(|n| path.with_extension(format!("damaged-{n}"))).find(|aside| !aside.exists());
         let aside = aside.unwrap_or_else(|| path.with_extension("damaged"));
         tracing::error!(container = %definition.name, %error, aside = %aside.display(), "unreadable log set aside");
         std::fs::rename(&path, aside).map_err(|_| error)?;
-        hull_logs::Spool::open(path, log_bound(definition))
+        hull_logs::Spool::open(path, log_kept(definition))
     })
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub manual: bool,
     /// It was ended together with the engine.
     pub shut_down: bool,
+    /// The earlier engine was told to end: this start is one, not the going on after a crash or an upgrade.
+    pub told_to_end: bool,
     /// How it ended last.
     pub exit_code: i64,
     /// How often the policy has started it.
@@ -70,7 +72,8 @@ pub(crate) fn decide(found: Found, restart: &RestartPolicy) -> Verdict {
     match found.phase {
         Phase::Running | Phase::Paused | Phase::Stopping(_) => Verdict::UnknownExit { reboot: false },
         Phase::Backoff => Verdict::Start,
-        Phase::Exited if found.shut_down && again() => Verdict::Start,
+        // COMPAT(docker 28): also `always` that a person had stopped, and `on-failure` that was killed.
+        Phase::Exited if (found.shut_down || found.told_to_end) && again() => Verdict::Start,
         // Saved between two runs: the second did not come about.
         Phase::Created | Phase::Starting | Phase::Exited => Verdict::Rest,
         Phase::Removing | Phase::Gone => Verdict::Remove,
@@ -90,6 +93,7 @@ mod tests {
         ephemeral: false,
         manual: false,
         shut_down: false,
+        told_to_end: false,
         exit_code: 0,
         restarts: 0,
     };
@@ -158,6 +162,22 @@ mod tests {
             ("always", Found { shut_down: false, ..ended }, Verdict::Rest),
         ] {
             assert_eq!(decide(found, &policy(name)), expected, "{name} {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_stopped_is_started_as_by_docker_after_an_engine_that_was_told_to_end_and_after_no_other() {
+        let stopped = Found { manual: true, exit_code: 137, ..NO };
+        for (name, found, expected) in [
+            ("no", stopped, Verdict::Rest),
+            ("always", stopped, Verdict::Start),
+            ("unless-stopped", stopped, Verdict::Rest),
+            ("on-failure", stopped, Verdict::Start),
+            ("on-failure", Found { exit_code: 0, ..stopped }, Verdict::Rest),
+            ("always", Found { phase: Phase::Created, ..stopped }, Verdict::Rest),
+        ] {
+            assert_eq!(decide(Found { told_to_end: true, ..found }, &policy(name)), expected, "{name} {found:?}");
+            assert_eq!(decide(found, &policy(name)), Verdict::Rest, "{name} {found:?}");
         }
     }
 }

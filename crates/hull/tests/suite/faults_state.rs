@@ -220,10 +220,11 @@ fn exits_that_no_engine_saw_are_known_whatever_the_clock_showed() {
 #[test]
 fn with_the_clock_a_year_off_nothing_restarts_and_nothing_hangs() {
     let mut host = Host::new();
-    for (name, policy) in [("plain", "no"), ("unless", "unless-stopped"), ("failing", "on-failure:3")] {
+    for (name, policy) in [("plain", "no"), ("unless", "unless-stopped")] {
         host.hull(&["run", "-d", "--name", name, "--restart", policy, "busybox", "sleep", "1000"]).ok();
     }
-    for name in ["plain", "unless", "failing"] {
+    host.hull(&["run", "--name", "done", "--restart", "on-failure:3", "busybox", "true"]).ok();
+    for name in ["plain", "unless"] {
         host.hull(&["stop", "-t", "0", name]).ok();
     }
     for offset in [YEAR, -YEAR] {
@@ -235,7 +236,7 @@ fn with_the_clock_a_year_off_nothing_restarts_and_nothing_hangs() {
         assert!(shown.starts_with(&at[..10]), "{shown}, not {at}");
         assert_eq!(host.hull(&["ps", "-q"]).ok(), "", "nothing was to start");
         assert_eq!(host.hull(&["ps", "-aq"]).ok().lines().count(), 3);
-        host.hull(&["inspect", "plain", "unless", "failing"]).ok();
+        host.hull(&["inspect", "plain", "unless", "done"]).ok();
         host.hull(&["events", "--since", "0s", "--until", "0s"]);
         host.hull(&["start", "plain"]).ok();
         assert_eq!(host.hull(&["exec", "plain", "echo", "fine"]).ok(), "fine");
