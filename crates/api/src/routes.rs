@@ -2,6 +2,7 @@
 
 mod access;
 mod archive;
+mod confined;
 mod containers;
 mod exec;
 mod images;
@@ -67,21 +68,21 @@ impl Api {
     async fn answer(&self, request: Request) -> Answer {
         let Request { head, body } = request;
         let mut call = Call { target: Target::parse(&head.target)?, head, body };
-        let segments = std::mem::take(&mut call.target.segments);
-        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        self.access.check(call.head.method, &path)?;
+        let mut segments = std::mem::take(&mut call.target.segments);
+        self.access.check(call.head.method, &segments.iter().map(String::as_str).collect::<Vec<_>>())?;
         if let Some(label) = &self.label {
-            label.narrow(&self.engine, &mut call, &path)?;
+            label.narrow(&self.engine, &mut call, &mut segments)?;
         }
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         match path.as_slice() {
             ["containers", rest @ ..] => containers::route(&self.engine, rest, call).await,
             ["exec", rest @ ..] => exec::route(&self.engine, rest, call).await,
             ["networks", rest @ ..] => networks::route(&self.engine, rest, call).await,
             ["hull", rest @ ..] => own::route(&self.engine, rest, &call).await,
-            ["volumes", rest @ ..] => volumes::route(&self.engine, rest, &call),
+            ["volumes", rest @ ..] => volumes::route(&self.engine, rest, &call).await,
             path @ ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..] => swarm::swarm(path, &call),
             ["plugins", rest @ ..] => swarm::plugins(rest, &call),
-            ["build", "prune"] if call.head.method == Method::Post => swarm::build_prune(&call),
+            ["build", "prune"] if call.head.method == Method::Post => swarm::build_prune(&call).await,
             ["images", rest @ ..] => images::route(&self.engine, rest, call).await,
             ["commit"] if call.head.method == Method::Post => containers::commit(&self.engine, &call).await,
             ["auth"] if call.head.method == Method::Post => registry::login(&self.engine, &call).await,

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Flags of `engine start`.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Start {
-    /// Listen on a further socket, as in path=/run/x.sock,access=read,label=team=web,mode=0666 (access is full or read)
+    /// Listen on a further socket, as in path=/run/x.sock,access=read,label=team=web,mode=0666 (access is full, read or write)
     #[arg(long, value_name = "spec")]
     socket: Vec<String>,
     /// Listen at docker's usual place, too

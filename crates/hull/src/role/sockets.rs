@@ -48,7 +48,8 @@ impl FromStr for Socket {
                 Some(("path", path)) => socket.path = PathBuf::from(path),
                 Some(("access", "full")) => socket.access = Access::Full,
                 Some(("access", "read")) => socket.access = Access::Read,
-                Some(("access", _)) => return Err(bad("access is full or read")),
+                Some(("access", "write")) => socket.access = Access::Write,
+                Some(("access", _)) => return Err(bad("access is full, read or write")),
                 Some(("label", "")) => return Err(bad("its label is empty")),
                 Some(("label", label)) => socket.label = Some(label.to_owned()),
                 Some(("mode", mode)) => {
@@ -63,7 +64,10 @@ impl FromStr for Socket {
             return Err(bad("its path must be absolute, without `;`"));
         }
         if socket.access == Access::Full && socket.label.is_some() {
-            return Err(bad("whoever may create containers is root here, whatever their label: it needs access=read"));
+            return Err(bad("full access is that of root, whatever the label: it needs access=read or access=write"));
+        }
+        if socket.access == Access::Write && socket.label.is_none() {
+            return Err(bad("access=write needs the label of what may be changed"));
         }
         if socket.access == Access::Full && socket.mode & 0o007 != 0 {
             return Err(bad("everybody would be root: with full access others get no rights"));
@@ -163,6 +167,7 @@ mod tests {
             "path=/a,mode=0666",
             "path=/a,x=1",
             "path=/a,label=x",
+            "path=/a,access=full,label=x",
             "path=/a,access=read,label=",
             "access=read",
         ] {

@@ -108,6 +108,136 @@ fn a_socket_limited_to_a_label_shows_nothing_else() {
     host.hull(&["volume", "rm", "v1", "v2"]).ok();
 }
 
+/// As [`ask`], with a document.
+fn send(socket: &Path, method: &str, target: &str, body: &str) -> String {
+    let mut answer = String::new();
+    let mut stream = UnixStream::connect(socket).expect("somebody listens");
+    let length = body.len();
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/json\r\n");
+    stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).expect("written");
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+#[test]
+fn through_a_socket_that_may_change_what_bears_a_label_nothing_reaches_further() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("write.sock");
+    let specs = format!("path={},access=write,label=team=web", socket.display());
+    let host = Host::with(&Settings { env: vec![("HULL_SOCKETS".into(), specs)], ..Settings::default() });
+    let send = |method: &str, target: &str, body: &str| send(&socket, method, target, body);
+    let is = |answer: &str, status: u32| answer.starts_with(&format!("HTTP/1.1 {status}"));
+    host.sleeper(&["--name", "hidden", "--label", "team=db"]);
+    host.sleeper(&["--name", "strong", "--label", "team=web", "--privileged"]);
+    host.sleeper(&["--name", "bound", "--label", "team=web", "-v", "/etc:/host"]);
+    for (name, label) in [("theirs", "team=db"), ("ours", "team=web")] {
+        host.hull(&["volume", "create", "--label", label, name]).ok();
+        host.hull(&["network", "create", "--label", label, &format!("net-{name}")]).ok();
+    }
+
+    // A life through the socket; what is made bears the label.
+    let made = send("POST", "/volumes/create", r#"{"Name": "data"}"#);
+    assert!(is(&made, 201), "{made}");
+    let body = r#"{"Image": "busybox", "Cmd": ["sleep", "1000"], "Labels": {"a": "b"},
+        "HostConfig": {"Binds": ["data:/data"], "NetworkMode": "net-ours", "Memory": 50000000}}"#;
+    let made = send("POST", "/containers/create?name=mine", body);
+    assert!(is(&made, 201), "{made}");
+    assert_eq!(host.inspect("mine")["Config"]["Labels"], serde_json::json!({"a": "b", "team": "web"}));
+    assert_eq!(host.hull(&["volume", "inspect", "-f", "{{.Labels.team}}", "data"]).ok(), "web");
+    let through = |args: &[&str]| host.hull(&[&["-H", &format!("unix://{}", socket.display())], args].concat());
+    through(&["start", "mine"]).ok();
+    assert_eq!(through(&["exec", "mine", "sh", "-c", "echo in > /data/file; cat /data/file"]).ok(), "in");
+    assert_eq!(through(&["run", "--rm", "-v", "data:/x", "busybox", "cat", "/x/file"]).ok(), "in");
+    assert_eq!(through(&["ps", "--format", "{{.Names}}"]).ok().lines().count(), 3);
+    through(&["rename", "mine", "renamed"]).ok();
+    assert_eq!(through(&["cp", "renamed:/data/file", "-"]).code, 0);
+    through(&["rm", "-f", "renamed"]).ok();
+    through(&["volume", "rm", "data"]).ok();
+
+    // What does not bear it is not there, whatever is asked of it.
+    let before = host.inspect("hidden");
+    for (method, target) in [
+        ("POST", "/containers/hidden/stop"),
+        ("POST", "/containers/hidden/exec"),
+        ("POST", "/containers/hidden/rename?name=x"),
+        ("PUT", "/containers/hidden/archive?path=/"),
+        ("DELETE", "/containers/hidden?force=1"),
+        ("DELETE", "/volumes/theirs"),
+    ] {
+        assert!(is(&send(method, target, "{}"), 404), "{target}: {}", send(method, target, "{}"));
+    }
+    assert_eq!(host.inspect("hidden"), before);
+    for target in ["/containers/create?name=hidden", "/containers/strong/rename?name=hidden"] {
+        let answer = send("POST", target, r#"{"Image": "busybox"}"#);
+        assert!(is(&answer, 409) && !answer.contains(before["Id"].as_str().expect("an id")), "{answer}");
+    }
+    assert!(is(&send("POST", "/volumes/create", r#"{"Name": "theirs"}"#), 409));
+
+    // Nothing that is made reaches further than what bears the label.
+    let create = |more: &str| {
+        let image = if more.contains("Image") { "" } else { r#""Image": "busybox", "# };
+        send("POST", "/containers/create?name=x", &format!("{{{image}{more}}}"))
+    };
+    for (more, status, sentence) in [
+        (r#""Labels": {"team": "db"}"#, 403, "bears that and no other"),
+        (r#""Image": "hull/host""#, 403, "own files"),
+        (r#""HostConfig": {"Privileged": true}"#, 403, "`Privileged`"),
+        (r#""HostConfig": {"CapAdd": ["SYS_ADMIN"]}"#, 403, "`CapAdd`"),
+        (r#""HostConfig": {"PidMode": "host"}"#, 403, "`PidMode`"),
+        (r#""HostConfig": {"NetworkMode": "host"}"#, 403, "`NetworkMode`"),
+        (r#""HostConfig": {"MaskedPaths": []}"#, 403, "`MaskedPaths`"),
+        (r#""HostConfig": {"Binds": ["/:/host"]}"#, 400, "directories of the host cannot be had"),
+        (r#""HostConfig": {"Binds": ["theirs:/x"]}"#, 400, "there is no volume theirs"),
+        (r#""HostConfig": {"Binds": ["new:/x"]}"#, 400, "there is no volume new"),
+        (
+            r#""HostConfig": {"Mounts": [{"Type": "volume", "Source": "theirs", "Target": "/x"}]}"#,
+            400,
+            "no volume theirs",
+        ),
+        (r#""HostConfig": {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x"}]}"#, 403, "type `bind`"),
+        (r#""HostConfig": {"VolumesFrom": ["hidden"]}"#, 400, "No such container: hidden"),
+        (r#""HostConfig": {"VolumesFrom": ["bound"]}"#, 403, "directories or the network of the host"),
+        (r#""HostConfig": {"NetworkMode": "container:hidden"}"#, 400, "No such container: hidden"),
+        (r#""HostConfig": {"NetworkMode": "net-theirs"}"#, 400, "there is no network net-theirs"),
+        (r#""NetworkingConfig": {"EndpointsConfig": {"net-theirs": {}}}"#, 400, "there is no network net-theirs"),
+        (
+            r#""HostConfig": {"LogConfig": {"Type": "syslog", "Config": {"syslog-address": "tcp://127.0.0.1:1"}}}"#,
+            403,
+            "log driver",
+        ),
+    ] {
+        let answer = create(more);
+        assert!(is(&answer, status) && answer.contains(sentence), "{more}: {answer}");
+    }
+    assert!(is(
+        &send(
+            "POST",
+            "/volumes/create",
+            r#"{"Name": "y", "DriverOpts": {"type": "none", "o": "bind", "device": "/"}}"#
+        ),
+        403
+    ));
+    for target in
+        ["/networks/create", "/images/create?fromImage=x", "/containers/prune", "/commit?container=strong", "/build"]
+    {
+        assert!(is(&send("POST", target, "{}"), 403), "{target}");
+    }
+    // Into one with more power that somebody else has made, nobody goes; it can be stopped.
+    for who in ["strong", "bound"] {
+        for target in [format!("/containers/{who}/exec"), format!("/containers/{who}/attach?stream=1&stdin=1")] {
+            assert!(is(&send("POST", &target, r#"{"Cmd": ["true"]}"#), 403), "{target}");
+        }
+        assert!(is(&ask(&socket, "GET", &format!("/containers/{who}/archive?path=/etc")), 403));
+        through(&["stop", "-t", "0", who]).ok();
+    }
+    assert_eq!(host.hull(&["ps", "-a", "--format", "{{.Names}}"]).ok().lines().count(), 3);
+    host.hull(&["rm", "-f", "hidden", "strong", "bound"]).ok();
+    host.hull(&["network", "rm", "net-ours", "net-theirs"]).ok();
+    host.hull(&["volume", "rm", "ours", "theirs"]).ok();
+    host.assert_clean();
+}
+
 #[test]
 fn sockets_that_cannot_be_are_refused_before_an_engine_starts() {
     let host = Host::with(&Settings { no_engine: true, ..Settings::default() });
@@ -115,7 +245,8 @@ fn sockets_that_cannot_be_are_refused_before_an_engine_starts() {
     std::fs::write(&taken, "mine").expect("write");
     for (spec, code, sentence) in [
         ("access=read".to_owned(), 125, "must be absolute"),
-        ("path=/x,access=write".to_owned(), 125, "access is full or read"),
+        ("path=/x,access=some".to_owned(), 125, "access is full, read or write"),
+        ("path=/x,access=write".to_owned(), 125, "access=write needs the label"),
         ("path=/x,label=a=b".to_owned(), 125, "it needs access=read"),
         ("path=/x,mode=0666".to_owned(), 125, "everybody would be root"),
         ("path=/nonexistent/x".to_owned(), 1, "is missing"),
