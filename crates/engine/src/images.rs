@@ -34,7 +34,9 @@ pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<Vec<wire::Ima
     for container in core.registry.all() {
         *uses.entry(container.view().definition.image.clone()).or_default() += 1;
     }
-    let images = core.images.list().into_iter().filter(|image| {
+    // Whoever lists images to remove them, cannot remove that one: it is shown to whoever asks for it by name.
+    let built_in = (!filters.get("reference").is_empty()).then(|| core.images.built_in());
+    let images = core.images.list().into_iter().chain(built_in).filter(|image| {
         let when = created_at(image);
         before.is_none_or(|before| when < before)
             && since.is_none_or(|since| when > since)

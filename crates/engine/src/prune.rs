@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hull_image::Image;
+use hull_image::{Image, Removed};
 use hull_types::{Fault, Timestamp};
 use hull_wire as wire;
 
@@ -12,11 +12,15 @@ use crate::core::{Core, blocking};
 use crate::images;
 use crate::janitor::Job;
 use crate::list;
-use crate::options::{RemoveOptions, UsageKinds};
+use crate::options::{RemoveOptions, Told, UsageKinds};
 use crate::volumes;
 
 /// `POST /images/prune`.
-pub(crate) async fn images(core: &Arc<Core>, filters: &wire::Filters) -> Result<wire::ImagesPruneReport, Fault> {
+pub(crate) async fn images(
+    core: &Arc<Core>,
+    filters: &wire::Filters,
+    told: Told,
+) -> Result<wire::ImagesPruneReport, Fault> {
     filters.check(&["dangling", "label", "label!", "until"])?;
     let all = images::dangling(filters)?.is_some_and(|dangling| !dangling);
     let until = until(filters)?;
@@ -27,7 +31,11 @@ pub(crate) async fn images(core: &Arc<Core>, filters: &wire::Filters) -> Result<
     };
     let pruned = {
         let core = Arc::clone(core);
-        tokio::task::spawn_blocking(move || core.images.prune(all, keep, || images::uses(&core)))
+        let told = move |removed: &Removed| match removed {
+            Removed::Untagged(name) => told(name, "untagged"),
+            Removed::Deleted(id) => told(id.as_str(), "deleted"),
+        };
+        tokio::task::spawn_blocking(move || core.images.prune_telling(all, keep, || images::uses(&core), told))
     };
     let pruned = pruned.await.map_err(|error| Fault::internal("the prune broke off").cause(error))??;
     images::sweep(core);
@@ -41,6 +49,7 @@ pub(crate) async fn images(core: &Arc<Core>, filters: &wire::Filters) -> Result<
 pub(crate) async fn containers(
     core: &Arc<Core>,
     filters: &wire::Filters,
+    told: Told,
 ) -> Result<wire::ContainersPruneReport, Fault> {
     filters.check(&["label", "label!", "until"])?;
     let until = until(filters)?;
@@ -58,6 +67,7 @@ pub(crate) async fn containers(
         let options = RemoveOptions::default();
         // One that was started meanwhile stays.
         if container.ask(|reply| Message::Remove { options, reply }).await.is_ok() {
+            told(&slot, "deleted");
             report.containers_deleted.push(slot);
             report.space_reclaimed += bytes;
         }

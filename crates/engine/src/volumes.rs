@@ -10,6 +10,7 @@ use hull_volume::{NewVolume, Volume};
 use hull_wire as wire;
 
 use crate::core::{Core, blocking};
+use crate::options::Told;
 use crate::prune::labels_match;
 
 /// docker's mark of a volume without a name of its own.
@@ -100,7 +101,12 @@ pub(crate) fn remove(core: &Core, name: &str, force: bool) -> Result<(), Fault> 
 }
 
 /// `POST /volumes/prune`: anonymous ones, or `all`, that no container uses.
-pub(crate) fn prune(core: &Core, filters: &wire::Filters, all: bool) -> Result<wire::VolumesPruneReport, Fault> {
+pub(crate) fn prune(
+    core: &Core,
+    filters: &wire::Filters,
+    all: bool,
+    told: &Told,
+) -> Result<wire::VolumesPruneReport, Fault> {
     filters.check(&["all", "label", "label!"])?;
     let all = match filters.get("all").first().map(String::as_str) {
         None => all,
@@ -118,6 +124,7 @@ pub(crate) fn prune(core: &Core, filters: &wire::Filters, all: bool) -> Result<w
         let bytes = size(core, &volume);
         if blocking(|| core.parts.volumes.remove_unless(name, || !users(core, name).is_empty()))? {
             core.events.volume("destroy", name, Default::default());
+            told(name, "deleted");
             report.volumes_deleted.push(volume.name);
             report.space_reclaimed += bytes;
         }

@@ -19,6 +19,15 @@ const HUB: &str = "https://index.docker.io/v1/";
 /// The user name under which helpers keep identity tokens.
 const TOKEN: &str = "<token>";
 
+/// The members of `proxies`, and the variables that they are in containers, which are set in small letters, too.
+const PROXIES: [(&str, &str); 5] = [
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+];
+
 /// docker's config.json.
 pub(crate) struct Credentials {
     path: PathBuf,
@@ -70,6 +79,17 @@ impl Credentials {
             Err(error) => return Err(wrong(error.to_string())),
         };
         Ok(Self { path, config })
+    }
+
+    /// The proxies that containers of the engine at `host` are to use, as `NAME=value`, where `own` does not name them.
+    pub(crate) fn proxies(&self, host: &str, own: &[String]) -> Vec<String> {
+        let all = self.config.get("proxies");
+        let Some(wanted) = all.and_then(|all| all.get(host).or_else(|| all.get("default"))) else { return Vec::new() };
+        let is_own = |name: &str| own.iter().any(|pair| pair.split('=').next() == Some(name));
+        let set = PROXIES.iter().filter_map(|(key, name)| Some((*name, wanted.get(key)?.as_str()?)));
+        let set = set.filter(|(_, value)| !value.is_empty());
+        let both = set.flat_map(|(name, value)| [(name.to_owned(), value), (name.to_ascii_lowercase(), value)]);
+        both.filter(|(name, _)| !is_own(name)).map(|(name, value)| format!("{name}={value}")).collect()
     }
 
     /// docker's `X-Registry-Auth` for the registry of an image; empty for a user who is not logged in.

@@ -85,13 +85,17 @@ impl Images {
         self.inner.content.clone()
     }
 
-    /// All images, the most recently made first; `hull/host` last.
+    /// All images that were brought in, the most recently made first.
     pub fn list(&self) -> Vec<Image> {
         let index = self.index();
         let mut images: Vec<Image> = index.images.keys().filter_map(|id| index.image(id)).collect();
         images.sort_by_cached_key(|image| (std::cmp::Reverse(created(&image.config.created)), image.id));
-        images.push(self.inner.host.clone());
         images
+    }
+
+    /// `hull/host`, which is in no list: it takes no room, and nobody can remove it.
+    pub fn built_in(&self) -> Image {
+        self.inner.host.clone()
     }
 
     /// Whether the rows of all images could be read.

@@ -109,6 +109,20 @@ impl Images {
         keep: impl Fn(&crate::Image) -> bool,
         uses: impl Fn() -> Vec<Use>,
     ) -> Result<Pruned> {
+        self.prune_telling(all, keep, uses, |_| {})
+    }
+
+    /// As [`Images::prune`]; what went is told at once, too.
+    ///
+    /// # Errors
+    /// As [`Images::prune`].
+    pub fn prune_telling(
+        &self,
+        all: bool,
+        keep: impl Fn(&crate::Image) -> bool,
+        uses: impl Fn() -> Vec<Use>,
+        told: impl Fn(&Removed),
+    ) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         for image in self.list() {
             let named = !image.tags.is_empty() || !image.repo_digests.is_empty();
@@ -118,6 +132,7 @@ impl Images {
             let options = RemoveOptions { force: true, spare_used: true };
             match self.remove_counted(image.id.as_str(), options, &uses) {
                 Ok(gone) => {
+                    gone.removed.iter().for_each(&told);
                     pruned.removed.extend(gone.removed);
                     pruned.reclaimed += gone.reclaimed;
                 }

@@ -260,7 +260,7 @@ fn removing_the_last_name_removes_the_image_and_only_its_own_layers() {
     ground.images.remove("one", options, &[]).unwrap();
     ground.sweep();
     assert_eq!(ground.files(), empty);
-    assert_eq!(ground.reopened().images.list().len(), 1, "hull/host");
+    assert!(ground.reopened().images.list().is_empty());
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn the_host_is_always_there_and_cannot_be_changed() {
     assert!(host.is_host() && host.layers().is_empty());
     assert_eq!(ground.images.resolve("hull/host:latest").unwrap().id, host.id);
     assert_eq!(ground.images.resolve(host.id.short()).unwrap().id, host.id);
-    assert_eq!(ground.images.list().last().unwrap().id, host.id);
+    assert_eq!((ground.images.built_in().id, ground.images.list().len()), (host.id, 0));
     assert_eq!(ground.images.history(HOST_IMAGE).unwrap().len(), 1);
     let force = RemoveOptions { force: true, ..RemoveOptions::default() };
     assert!(matches!(ground.images.remove(HOST_IMAGE, force, &[]), Err(Error::BuiltIn(_))));

@@ -67,6 +67,9 @@ pub struct Definition {
     pub subnets: Vec<Subnet>,
     /// No way out and none in.
     pub internal: bool,
+    /// Kept for clients: of networks of a swarm it would say something.
+    #[serde(default)]
+    pub attachable: bool,
     /// Its containers may talk to each other.
     pub icc: bool,
     /// Its containers leave under the host's address.
@@ -96,6 +99,7 @@ impl Definition {
             link: link.into(),
             subnets: Vec::new(),
             internal: false,
+            attachable: false,
             icc: true,
             masquerade: true,
             mtu: None,

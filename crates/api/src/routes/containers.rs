@@ -18,7 +18,10 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
     match (call.head.method, path) {
         (Get, ["json"]) => list(engine, &call),
         (Post, ["create"]) => create(engine, &call).await,
-        (Post, ["prune"]) => pruned::answer(&call, &engine.container_prune(&call.target.query.filters()?).await?),
+        (Post, ["prune"]) => {
+            let (engine, filters) = (engine.clone(), call.target.query.filters()?);
+            pruned::answer(&call, |told| async move { engine.container_prune(&filters, told).await }).await
+        }
         (method, ["prune"]) => missing::refuse(method, &["containers", "prune"]),
         (_, [who, "archive"]) => archive::route(engine, object("container", who)?, call).await,
         (Get, [who, "attach", "ws"]) => attach_by_websocket(engine, object("container", who)?, &call).await,

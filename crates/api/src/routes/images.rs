@@ -26,7 +26,10 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
         (Post, ["create"]) => create(engine, call).await,
         (Get, ["search"]) => registry::search(engine, &call).await,
         (Get, ["get"]) => save(engine, &query.all("names"), query).await,
-        (Post, ["prune"]) => pruned::answer(&call, &engine.image_prune(&query.filters()?).await?),
+        (Post, ["prune"]) => {
+            let (engine, filters) = (engine.clone(), query.filters()?);
+            pruned::answer(&call, |told| async move { engine.image_prune(&filters, told).await }).await
+        }
         (Post, ["check"]) => json(200, &engine.image_check(query.flag("repair")).await?),
         (method, ["get" | "prune" | "check"]) => missing::refuse(method, &["images", path[0]]),
         (Get, [name @ .., "get"]) => save(engine, &[image(name)?], query).await,

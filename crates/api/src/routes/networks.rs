@@ -13,7 +13,10 @@ pub(super) async fn route(engine: &Engine, path: &[&str], call: Call) -> Answer 
     match (call.head.method, path) {
         (Get, []) => json(200, &engine.network_list(&query.filters()?)?),
         (Post, ["create"]) => json(201, &engine.network_create(call.json()?).await?),
-        (Post, ["prune"]) => pruned::answer(&call, &engine.network_prune(&query.filters()?).await?),
+        (Post, ["prune"]) => {
+            let (engine, filters) = (engine.clone(), query.filters()?);
+            pruned::answer(&call, |told| async move { engine.network_prune(&filters, told).await }).await
+        }
         (Post, [who, "connect"]) => done(engine.network_connect(object("network", who)?, &call.json()?).await?),
         (Post, [who, "disconnect"]) => done(engine.network_disconnect(object("network", who)?, &call.json()?).await?),
         (Get, [who]) => {

@@ -58,6 +58,6 @@ pub(super) fn plugins(path: &[&str], call: &Call) -> Answer {
 }
 
 /// `POST /build/prune`: there is no cache to prune.
-pub(super) fn build_prune(call: &Call) -> Answer {
-    super::pruned::answer(call, &json!({"CachesDeleted": null, "SpaceReclaimed": 0}))
+pub(super) async fn build_prune(call: &Call) -> Answer {
+    super::pruned::answer(call, |_| async { Ok(json!({"CachesDeleted": null, "SpaceReclaimed": 0})) }).await
 }

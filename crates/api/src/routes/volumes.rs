@@ -10,7 +10,7 @@ use crate::http::Method;
 const PRUNE_ANONYMOUS: (u16, u16) = (1, 42);
 
 /// Answers what is below `/volumes`.
-pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
+pub(super) async fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
     use Method::{Delete, Get, Post, Put};
     let query = &call.target.query;
     match (call.head.method, path) {
@@ -18,7 +18,8 @@ pub(super) fn route(engine: &Engine, path: &[&str], call: &Call) -> Answer {
         (Post, ["create"]) => json(201, &engine.volume_create(&call.json()?)?),
         (Post, ["prune"]) => {
             let all = call.target.version < PRUNE_ANONYMOUS;
-            pruned::answer(call, &engine.volume_prune(&query.filters()?, all)?)
+            let (engine, filters) = (engine.clone(), query.filters()?);
+            pruned::answer(call, |told| async move { engine.volume_prune(&filters, all, told) }).await
         }
         (Get, [name]) => json(200, &engine.volume_inspect(name)?),
         (Delete, [name]) => no_content(engine.volume_remove(name, query.flag("force"))?),

@@ -8,7 +8,7 @@ use hull_wire as wire;
 
 use super::{Engine, Result};
 use crate::download::Download;
-use crate::options::ImportOptions;
+use crate::options::{ImportOptions, Told};
 use crate::transfer::{PullOptions, PushOptions};
 use crate::{images, prune, transfer};
 
@@ -67,8 +67,8 @@ impl Engine {
     }
 
     /// `POST /images/prune`.
-    pub async fn image_prune(&self, filters: &wire::Filters) -> Result<wire::ImagesPruneReport> {
-        prune::images(&self.core, filters).await
+    pub async fn image_prune(&self, filters: &wire::Filters, told: Told) -> Result<wire::ImagesPruneReport> {
+        prune::images(&self.core, filters, told).await
     }
 
     /// `POST /images/check`, which is hull's own: reads every blob and layer.

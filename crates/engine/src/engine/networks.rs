@@ -4,6 +4,7 @@ use hull_wire as wire;
 
 use super::{Engine, Result};
 use crate::networks;
+use crate::options::Told;
 
 impl Engine {
     /// `GET /networks`.
@@ -37,8 +38,8 @@ impl Engine {
     }
 
     /// `POST /networks/prune`.
-    pub async fn network_prune(&self, filters: &wire::Filters) -> Result<wire::NetworksPruneReport> {
-        networks::change::prune(&self.core, filters)
+    pub async fn network_prune(&self, filters: &wire::Filters, told: Told) -> Result<wire::NetworksPruneReport> {
+        networks::change::prune(&self.core, filters, &told)
     }
 
     /// `GET /hull/trace/{container}`, which is hull's own: the way of a packet to `port` of a container, or to all of them.

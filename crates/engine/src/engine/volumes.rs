@@ -3,6 +3,7 @@
 use hull_wire as wire;
 
 use super::{Engine, Result};
+use crate::options::Told;
 use crate::volumes;
 
 impl Engine {
@@ -27,7 +28,7 @@ impl Engine {
     }
 
     /// `POST /volumes/prune`. `all`: also those with a name, unless the filter says otherwise.
-    pub fn volume_prune(&self, filters: &wire::Filters, all: bool) -> Result<wire::VolumesPruneReport> {
-        volumes::prune(&self.core, filters, all)
+    pub fn volume_prune(&self, filters: &wire::Filters, all: bool, told: Told) -> Result<wire::VolumesPruneReport> {
+        volumes::prune(&self.core, filters, all, &told)
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn definition(
     let id = random_id()?;
     let mut network = Definition {
         internal: request.internal,
+        attachable: request.attachable,
         labels: request.labels.clone(),
         options: request.options.clone(),
         ..Definition::bridge(&*id, &*request.name, link(&id))

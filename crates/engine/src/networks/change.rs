@@ -9,6 +9,7 @@ use hull_wire as wire;
 use super::{BUILTIN, DEFAULT, Networks, Row, asked};
 use crate::container::Message;
 use crate::core::{Core, blocking};
+use crate::options::Told;
 
 /// `POST /networks/create`.
 pub(crate) fn create(core: &Core, request: &wire::NetworkCreateRequest) -> Result<wire::NetworkCreateResponse, Fault> {
@@ -121,15 +122,9 @@ fn predefined(name: &str) -> Fault {
 }
 
 /// `POST /networks/prune`: those that no container names, running or not.
-pub(crate) fn prune(core: &Core, filters: &wire::Filters) -> Result<wire::NetworksPruneReport, Fault> {
+pub(crate) fn prune(core: &Core, filters: &wire::Filters, told: &Told) -> Result<wire::NetworksPruneReport, Fault> {
     filters.check(&["label", "label!", "until"])?;
-    let until = match filters.get("until").first() {
-        None => None,
-        Some(text) => Some(
-            text.parse::<hull_types::Timestamp>()
-                .map_err(|_| Fault::invalid(format!("invalid filter 'until={}'", super::shown(text))))?,
-        ),
-    };
+    let until = crate::prune::until(filters)?;
     let views: Vec<_> = core.registry.all().iter().map(|container| container.view()).collect();
     let named = |id: &str| views.iter().any(|v| v.definition.network.endpoints.iter().any(|end| end.network == id));
     let mut deleted = Vec::new();
@@ -137,10 +132,11 @@ pub(crate) fn prune(core: &Core, filters: &wire::Filters) -> Result<wire::Networ
         let chosen = network.name != DEFAULT
             && !named(&network.id)
             && core.networks.users(&network.id).is_empty()
-            && filters.matches_labels("label", &network.labels)
+            && crate::prune::labels_match(filters, &network.labels)
             && until.is_none_or(|until| network.created < until);
         if chosen {
             remove_unused(core, &network)?;
+            told(&network.name, "deleted");
             deleted.push(network.name.clone());
         }
     }

@@ -90,6 +90,7 @@ fn resource(network: &Definition) -> wire::NetworkResource {
         enable_ipv6: network.subnet(false).is_some(),
         ipam: wire::Ipam { driver: "default".into(), options: BTreeMap::new(), config: config.collect() },
         internal: network.internal,
+        attachable: network.attachable,
         options: network.options.clone(),
         labels: network.labels.clone(),
         ..Default::default()

@@ -23,7 +23,8 @@ impl Spoken for Create {
 
     fn run(self, context: &Context) -> Outcome {
         let (image, command) = creation::image_and_command(&self.words)?;
-        let request = request::request(&self.flags, image, command, false).map_err(Failure::usage)?;
+        let mut request = request::request(&self.flags, image, command, false).map_err(Failure::usage)?;
+        creation::add_proxies(context, &mut request);
         let client = context.client()?;
         let id = creation::create(&client, &self.flags, &request)?;
         io::say(id).map(|()| 0)

@@ -7,7 +7,9 @@ use hull_client::{Client, RemoveOptions};
 use hull_types::{Fault, ImageRef, Kind};
 use hull_wire::{ContainerCreateRequest, ContainerCreateResponse};
 
+use super::context::Context;
 use super::failure::{Failure, report};
+use crate::credentials::Credentials;
 use crate::options::flags::ContainerFlags;
 use crate::output::layers::To;
 
@@ -16,6 +18,14 @@ pub(super) fn image_and_command(words: &[String]) -> Result<(&str, &[String]), F
     match words.split_first() {
         Some((image, command)) if !image.is_empty() => Ok((image, command)),
         _ => Err(Failure::usage(Fault::invalid("the image has no name"))),
+    }
+}
+
+/// Adds the proxies of docker's config.json to the container's variables. COMPAT(docker 28): a file that cannot be used says nothing.
+pub(super) fn add_proxies(context: &Context, request: &mut ContainerCreateRequest) {
+    if let Ok(config) = Credentials::read() {
+        let proxies = config.proxies(&context.host, &request.config.env);
+        request.config.env.extend(proxies);
     }
 }
 

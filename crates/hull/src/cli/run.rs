@@ -17,7 +17,6 @@ use super::context::Context;
 use super::explain::start::{Asked, tell};
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
-use super::why::tell_if_killed;
 use super::{creation, io, quick};
 use crate::options::flags::ContainerFlags;
 use crate::options::request::{self, Streams};
@@ -63,6 +62,7 @@ impl Spoken for Run {
     fn run(self, context: &Context) -> Outcome {
         let (image, command) = creation::image_and_command(&self.words)?;
         let mut request = request::request(&self.flags, image, command, self.detach).map_err(Failure::usage)?;
+        creation::add_proxies(context, &mut request);
         let streams = request::streams(&self.flags, self.detach).map_err(Failure::usage)?;
         let escape = Escape::parse(self.detach_keys.as_deref().unwrap_or_default()).map_err(Failure::usage)?;
         let tty = self.flags.process.tty;
@@ -84,7 +84,7 @@ impl Spoken for Run {
             Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, started: &started, run: &self };
         let code = session.foreground(&signals, escape)?;
         self.tell(&client, &id, Asked { create, start: started.get() })?;
-        tell_if_killed(&client, &id, code)
+        Ok(code)
     }
 }
 

@@ -7,6 +7,7 @@ mod bollard;
 mod clients;
 mod compose;
 mod containerd;
+mod contexts;
 mod docker;
 mod goldens;
 mod networks;

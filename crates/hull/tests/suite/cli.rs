@@ -10,14 +10,6 @@ fn unknown_words_are_one_sentence() {
         assert_eq!(out.code, 125, "{args:?}: {}", out.stderr);
         assert!(out.stderr.starts_with("error: ") && out.stderr.lines().count() <= 4, "{args:?}: {}", out.stderr);
     }
-    for (typed, meant) in [
-        (&["rnu"][..], "did you mean `hull run`?"),
-        (&["container", "inspct"], "did you mean `hull container inspect`?"),
-        (&["zzz"], "see `hull --help`"),
-    ] {
-        let out = host.hull(typed);
-        assert!(out.code == 125 && out.stderr.contains(meant), "{typed:?}: {}", out.stderr);
-    }
 }
 
 #[test]
@@ -41,6 +33,29 @@ fn templates_reach_every_field() {
         assert_eq!(host.hull(&["inspect", "--format", template, "t1"]).ok(), expected, "{template}");
     }
     host.hull(&["inspect", "--format", "{{.Nosuch", "t1"]).fails(1);
+}
+
+/// COMPAT(docker 28): its CLI does so.
+#[test]
+fn containers_get_the_proxies_of_dockers_config_json() {
+    let host = Host::new();
+    let config = host.path().join("config");
+    std::fs::create_dir(&config).expect("mkdir");
+    let see = |proxies: &str, flags: &[&str]| {
+        std::fs::write(config.join("config.json"), format!(r#"{{"proxies": {proxies}}}"#)).expect("write");
+        let mut hull = host.command("hull");
+        let script = "env | grep -i proxy | sort";
+        hull.env("DOCKER_CONFIG", &config).arg("run").arg("--rm").args(flags).args(["busybox", "sh", "-c", script]);
+        hull_testkit::run(&mut hull, b"").ok()
+    };
+    let all = r#"{"default": {"httpProxy": "http://p:3128", "noProxy": "lan", "ftpProxy": ""}}"#;
+    assert_eq!(see(all, &[]), "HTTP_PROXY=http://p:3128\nNO_PROXY=lan\nhttp_proxy=http://p:3128\nno_proxy=lan");
+    let own = ["-e", "HTTP_PROXY=mine", "-e", "no_proxy="];
+    assert_eq!(see(all, &own), "HTTP_PROXY=mine\nNO_PROXY=lan\nhttp_proxy=http://p:3128\nno_proxy=");
+    let socket = format!("unix://{}", host.socket().display());
+    let here = format!(r#"{{"default": {{"allProxy": "x"}}, "{socket}": {{"httpsProxy": "s"}}}}"#);
+    assert_eq!(see(&here, &[]), "HTTPS_PROXY=s\nhttps_proxy=s");
+    assert_eq!(see("5", &["-e", "NO_PROXY=x"]), "NO_PROXY=x");
 }
 
 #[test]

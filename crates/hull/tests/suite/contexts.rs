@@ -31,7 +31,7 @@ fn contexts_are_dockers_own() {
     assert_eq!(hull(&["context", "show"]).ok(), "default");
     let list = hull(&["context", "ls"]).ok();
     assert!(list.starts_with("NAME") && list.contains("default *") && list.contains("tcp://box.lan:2376"), "{list}");
-    assert_eq!(hull(&["context", "ls", "-q"]).ok(), "default\ncopy\nfar");
+    assert_eq!(hull(&["context", "ls", "-q"]).ok(), "copy\ndefault\nfar");
     let seen: serde_json::Value =
         serde_json::from_str(&hull(&["context", "inspect", "far", "copy"]).ok()).expect("JSON");
     assert_eq!((&seen[0]["Name"], &seen[0]["Metadata"]["Description"]), (&"far".into(), &"a box".into()));

@@ -44,5 +44,5 @@ fn programs_of_the_machine_run_in_it() {
     let host = Host::new();
     assert_eq!(host.hull(&["run", "--rm", "hull/host", "sh", "-c", "echo $$"]).ok(), "1");
     assert!(host.hull(&["run", "--rm", "hull/host", "cat", "/etc/os-release"]).ok().contains("ID="));
-    assert!(host.hull(&["images"]).ok().contains("hull/host"));
+    assert!(host.hull(&["images", "hull/host"]).ok().contains("hull/host"));
 }

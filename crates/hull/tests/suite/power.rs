@@ -320,8 +320,7 @@ fn compare(host: &Host, before: &Facts, after: &Facts) -> Vec<String> {
     }
     problems.extend(seen.keys().map(|name| format!("{name} is of nobody")));
     let listed = host.hull(&["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]).ok();
-    let mut listed: BTreeMap<&str, &str> =
-        listed.lines().filter(|l| !l.starts_with("hull/host")).filter_map(|l| l.split_once(' ')).collect();
+    let mut listed: BTreeMap<&str, &str> = listed.lines().filter_map(|l| l.split_once(' ')).collect();
     let known: BTreeSet<&String> = before.images.keys().chain(after.images.keys()).collect();
     for name in known {
         let found = listed.remove(name.as_str());

@@ -145,15 +145,6 @@ fn limits_filters_and_foreign_files_are_named() {
             hungry["Evidence"].as_array().unwrap().iter().any(|fact| fact["Name"] == "killed for memory"),
             "{hungry:#}"
         );
-        if via == "hull" {
-            // Whoever waits in the foreground is told at once, also of what is removed.
-            let flags = ["run", "--rm", "--memory", "16m", "--memory-swap", "16m", "busybox", "tail", "/dev/zero"];
-            let told = host.hull(&flags);
-            assert_eq!(told.code, 137, "{told:?}");
-            assert!(told.stderr.contains("for want of memory") && told.stderr.contains("hint:"), "{}", told.stderr);
-            let silent = host.hull(&["run", "--rm", "busybox", "sh", "-c", "exit 9"]);
-            assert_eq!((silent.code, silent.stderr.as_str()), (9, ""));
-        }
         ran(&host, client, &name("filtered"), &["--security-opt", &seccomp], &["mkdir", "/new"]);
         says(&host, &name("filtered"), &["SIGSYS", "seccomp filter"]);
         ran(&host, client, &name("closed"), &["--user", "1000", "-v", &bind], &["touch", "/data/x"]);

@@ -40,8 +40,11 @@ impl Spoken for Create {
         if store.get(&self.name).is_ok() {
             return Err(Fault::conflict(format!("context \"{}\" already exists", self.name)).into());
         }
-        let named =
-            Named { name: self.name.clone(), description: self.description.unwrap_or_default(), ..Named::default() };
+        let named = Named {
+            name: self.name.clone(),
+            description: self.description.clone().unwrap_or_default(),
+            ..Named::default()
+        };
         match (&self.docker, &self.from) {
             (Some(docker), _) => Asked::parse(docker)?.write(&store, named)?,
             (None, from) => {
@@ -54,7 +57,9 @@ impl Spoken for Create {
                     copy(&store, from, &mut files)?;
                     store.get(from)?
                 };
-                store.put(&Named { host: other.host, skip_verify: other.skip_verify, ..named }, &files)?;
+                let description = self.description.unwrap_or(other.description);
+                let named = Named { description, host: other.host, skip_verify: other.skip_verify, ..named };
+                store.put(&named, &files)?;
             }
         }
         io::say(&self.name)?;

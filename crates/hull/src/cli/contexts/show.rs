@@ -13,7 +13,8 @@ const LISTING: Listing = Listing {
     default: "{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
     headings: &[
         ("Name", "NAME"),
-        ("Current", "CURRENT"),
+        // It has none: the heading of the names bears no star.
+        ("Current", ""),
         ("Description", "DESCRIPTION"),
         ("DockerEndpoint", "DOCKER ENDPOINT"),
         ("Error", "ERROR"),
@@ -38,7 +39,8 @@ impl Spoken for Ls {
 
     fn run(self, context: &Context) -> Outcome {
         let mut all = Store::open().all();
-        all.insert(0, default(context));
+        all.push(default(context));
+        all.sort_by(|one, other| one.name.cmp(&other.name));
         if self.quiet {
             let names: String = all.iter().map(|named| format!("{}\n", named.name)).collect();
             return io::print(&names).map(|()| 0);

@@ -10,7 +10,6 @@ pub(super) struct Normal {
     ids: Vec<String>,
     id: Regex,
     /// Lines that are left out before ids are counted.
-    first: Regex,
     rules: Vec<(Regex, &'static str)>,
 }
 
@@ -30,8 +29,7 @@ const RULES: [(&str, &str); 9] = [
 ];
 
 /// What hull and docker have differently in many places; docs/docker.md says why.
-const DELIBERATE: [(&str, &str); 6] = [
-    (r"(?m)^hull/host\b.*\n", ""),
+const DELIBERATE: [(&str, &str); 5] = [
     (r#""Runtime":"(runc|hull)""#, r#""Runtime":<own>"#),
     (r#""CgroupnsMode":"(host|private)""#, r#""CgroupnsMode":<own>"#),
     (r#""WorkingDir":"/?""#, r#""WorkingDir":<top>"#),
@@ -47,14 +45,12 @@ impl Normal {
             ids: Vec::new(),
             id: Regex::new(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b").expect("a pattern"),
             rules: RULES.into_iter().chain(DELIBERATE).map(rule).collect(),
-            first: Regex::new(DELIBERATE[0].0).expect("a pattern"),
         }
     }
 
     pub(super) fn apply(&mut self, text: &str) -> String {
         let text = text.replace(&self.dir, "<dir>").replace('\r', "");
-        let Self { ids, id, first, .. } = self;
-        let text = first.replace_all(&text, "");
+        let Self { ids, id, .. } = self;
         let text = id.replace_all(&text, |found: &Captures<'_>| numbered(ids, &found[0]));
         self.rules.iter().fold(text.into_owned(), |text, (rule, to)| rule.replace_all(&text, *to).into_owned())
     }
