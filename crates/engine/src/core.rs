@@ -164,6 +164,10 @@ impl crate::networks::plan::Find for Core {
     fn network(&self, who: &str) -> Result<Arc<hull_network::Definition>, Fault> {
         self.networks.find(who)
     }
+
+    fn hears_loopback6(&self) -> bool {
+        self.networks.switch().hears_loopback6()
+    }
 }
 
 /// Runs work that may wait for the disk or the kernel without holding up other tasks.

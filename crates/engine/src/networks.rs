@@ -261,7 +261,7 @@ impl Networks {
         let Some(main) = self.publishing(endpoints)?.map(|(end, _)| end) else { return Ok(()) };
         let to = |published: &Published| main.address(published.address.is_ipv4());
         let rules = ports.iter().filter_map(|one| Some(PortRule { published: *one, to: to(one)? }));
-        Ok(self.switch.publish(&main.id, rules.collect())?)
+        Ok(self.switch.publish(main, rules.collect())?)
     }
 
     /// A container has ended, or did not start: its addresses and ports are free again.

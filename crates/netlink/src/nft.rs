@@ -47,6 +47,8 @@ pub enum Family {
     Inet = 1,
     /// IPv4.
     Ip = 2,
+    /// Frames of single links.
+    Netdev = 5,
     /// Frames that cross a bridge.
     Bridge = 7,
     /// IPv6.
@@ -67,6 +69,7 @@ impl fmt::Display for Table {
         let family = match self.family {
             Family::Inet => "inet",
             Family::Ip => "ip",
+            Family::Netdev => "netdev",
             Family::Bridge => "bridge",
             Family::Ip6 => "ip6",
         };
@@ -158,6 +161,7 @@ fn read_table_of(family: u8, name: &[u8]) -> Option<Table> {
     let family = match family {
         1 => Family::Inet,
         2 => Family::Ip,
+        5 => Family::Netdev,
         7 => Family::Bridge,
         10 => Family::Ip6,
         _ => return None,

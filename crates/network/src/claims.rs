@@ -124,7 +124,7 @@ fn elements(pinned: &[&Endpoint]) -> Vec<(&'static str, Vec<Element>)> {
         let wire = Expr::ifname(&endpoint.link);
         put(0, wire.clone());
         put(1, [&wire[..], &endpoint.mac.0, &[0, 0]].concat());
-        let addresses = endpoint.addresses.iter().map(|net| net.address);
+        let addresses = endpoint.addresses.iter().chain(&endpoint.link_local).map(|net| net.address);
         for address in addresses.clone() {
             put(if address.is_ipv4() { 2 } else { 3 }, [wire.clone(), octets(address)].concat());
         }

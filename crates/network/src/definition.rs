@@ -150,6 +150,9 @@ pub struct Endpoint {
     pub mac: hull_netlink::route::Mac,
     /// Its addresses with their networks' prefixes.
     pub addresses: Vec<Net>,
+    /// Further addresses that are good for this network alone, with their prefixes.
+    #[serde(default)]
+    pub link_local: Vec<Net>,
     /// The default route goes through this one.
     pub gateway: bool,
     /// What it is called on this network; its container's name is the first. None where there is no name service.
@@ -167,5 +170,10 @@ impl Endpoint {
     /// Its address of this family.
     pub fn address(&self, v4: bool) -> Option<IpAddr> {
         self.addresses.iter().map(|net| net.address).find(|address| address.is_ipv4() == v4)
+    }
+
+    /// Whether its link has IPv6.
+    pub(crate) fn has_v6(&self) -> bool {
+        self.addresses.iter().chain(&self.link_local).any(|net| net.address.is_ipv6())
     }
 }

@@ -67,7 +67,8 @@ pub fn free_address(subnet: &Subnet, in_use: &BTreeSet<IpAddr>, last: Option<IpA
 pub fn check_address(subnet: &Subnet, in_use: &BTreeSet<IpAddr>, address: IpAddr) -> Result<(), Error> {
     let own = address == subnet.gateway
         || address == subnet.net.network().address
-        || (address.is_ipv4() && address == subnet.net.last());
+        || (address.is_ipv4() && address == subnet.net.last())
+        || subnet.reserved.values().any(|reserved| *reserved == address);
     if !subnet.net.contains(address) {
         return Err(Error::AddressOutside { address, net: subnet.net });
     }
@@ -149,10 +150,11 @@ mod tests {
 
     #[test]
     fn an_address_that_is_asked_for_must_be_there_to_give() {
-        let some = subnet("10.1.0.0/24");
+        let mut some = subnet("10.1.0.0/24");
+        some.reserved.insert("router".into(), ip("10.1.0.7"));
         let in_use = BTreeSet::from([ip("10.1.0.9")]);
         assert_eq!(check_address(&some, &in_use, ip("10.1.0.8")), Ok(()));
-        for taken in ["10.1.0.9", "10.1.0.1", "10.1.0.0", "10.1.0.255"] {
+        for taken in ["10.1.0.9", "10.1.0.7", "10.1.0.1", "10.1.0.0", "10.1.0.255"] {
             assert_eq!(check_address(&some, &in_use, ip(taken)), Err(Error::AddressInUse(ip(taken))));
         }
         assert!(matches!(check_address(&some, &in_use, ip("10.2.0.9")), Err(Error::AddressOutside { .. })));

@@ -2,13 +2,13 @@
 //! come and go with containers. Pure: what is returned is a batch.
 //!
 //! ```text
-//! raw      prerouting -300   from a bridge to 127.0.0.0/8: drop (route_localnet is on for them)
+//! raw      prerouting -300   from a bridge to or from 127.0.0.0/8: drop (route_localnet is on for them)
 //! pre      prerouting -100   for this host: ports; but 127.0.0.0/8 only from this host
 //! asked    input      300   instead of that, where the host's input rules are obeyed: what they let through is
 //!                            handed to hull, which sends it again from this host
-//! out      output     -100   for this host: ports; but not ::1
+//! out      output     -100   for this host: ports; ::1 only where an answer to it can be heard
 //! ports                      address . protocol . port, then protocol . port: to the container
-//! post     postrouting 100   per network: out under the host's address; a container to itself; 127.0.0.1
+//! post     postrouting 100   per network: out under the host's address; a container to itself; 127.0.0.1 and ::1
 //! forward  forward       0   to a bridge: into; from an internal one elsewhere: drop
 //! into                       answers; neighbours; published ports; the rest: drop
 //! ```
@@ -46,9 +46,32 @@ pub struct PortRule {
     pub to: IpAddr,
 }
 
-/// The whole table. What was in a table of that name is gone with the same batch. `obeys`: the log group of what the host's
-/// input rules let through, if they are asked.
-pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule], obeys: Option<u16>) -> Batch {
+/// What the rules depend on besides networks and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The log group of what the host's input rules let through, if they are asked.
+    pub obeys: Option<u16>,
+    /// How an answer to ::1 comes back.
+    pub loopback6: Loopback6,
+}
+
+/// How what a container answers to `::1` of this host comes back: [`crate::Switch`] sees to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loopback6 {
+    /// By its bridge.
+    Bridged,
+    /// By its wire, past the bridge.
+    PastTheBridge,
+    /// Not at all.
+    Not,
+}
+
+/// As whom this host calls a container from `::1`, where the answer is led past the bridge. Of the addresses that nobody has
+/// (RFC 9780).
+pub(crate) const STANDS_FOR_LOOPBACK6: [u16; 8] = [0x100, 0, 0, 1, 0, 0, 0, 1];
+
+/// The whole table. What was in a table of that name is gone with the same batch.
+pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule], host: Host) -> Batch {
     let mut batch = Batch::new();
     batch.add_table(table).delete_table(table).add_table(table);
     sets(&mut batch, table);
@@ -56,18 +79,19 @@ pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule], obeys: O
         batch.add_chain(table, chain);
     }
     links(&mut batch, table, networks);
-    translation(&mut batch, table, obeys);
-    leaving(&mut batch, table, networks);
+    translation(&mut batch, table, host);
+    leaving(&mut batch, table, networks, host.loopback6);
     forwarding(&mut batch, table);
-    add_ports(&mut batch, table, ports, obeys.is_some());
+    add_ports(&mut batch, table, ports, host.obeys.is_some());
     batch
 }
 
 /// How many rules each chain of the table has, as [`all`] makes them: to see what others took away.
-pub fn counts(networks: &[&Definition], obeys: Option<u16>) -> Vec<(&'static str, usize)> {
-    let post = networks.iter().map(|network| out_rules(network).len()).sum::<usize>() + 1;
-    let pre = if obeys.is_some() { ("asked", 4) } else { ("pre", 2) };
-    vec![("raw", 1), pre, ("out", 2), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
+pub fn counts(networks: &[&Definition], host: Host) -> Vec<(&'static str, usize)> {
+    let post = networks.iter().map(|network| out_rules(network).len()).sum::<usize>() + 2;
+    let out = if host.loopback6 == Loopback6::Not { 2 } else { 1 };
+    let pre = if host.obeys.is_some() { ("asked", 4) } else { ("pre", 2) };
+    vec![("raw", 2), pre, ("out", out), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
 }
 
 const CHAINS: &[Chain<'static>] = &[
@@ -113,7 +137,7 @@ fn links(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
 }
 
 /// To this host, and to a port that is published: on to the container.
-fn translation(batch: &mut Batch, table: &Table, obeys: Option<u16>) {
+fn translation(batch: &mut Batch, table: &Table, Host { obeys, loopback6 }: Host) {
     let mut rule = |chain: &str, comment: &str, exprs: &[Expr]| {
         batch.add_rule(table, &Rule { chain, comment, exprs });
     };
@@ -129,12 +153,13 @@ fn translation(batch: &mut Batch, table: &Table, obeys: Option<u16>) {
         rule("pre", "to the loopback address, from elsewhere", &exprs);
         rule("pre", "to this host", &local);
     }
-    // KERNEL(6.18): an answer to ::1 is only taken from `lo`. Left alone, the call is refused at once, and the
-    // client goes on to 127.0.0.1.
-    let six = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![V6]), Expr::Load(Field::Daddr6, R0)];
-    let own = Expr::Cmp(R0, true, octets(std::net::Ipv6Addr::LOCALHOST.into()));
-    let exprs = [&six[..], &[own, Expr::Verdict(Verdict::Return)]].concat();
-    rule("out", "to ::1, which cannot be answered", &exprs);
+    // Left alone, the call is refused at once, and the client goes on to 127.0.0.1.
+    if loopback6 == Loopback6::Not {
+        let six = [Expr::Load(Field::Nfproto, R0), Expr::Cmp(R0, true, vec![V6]), Expr::Load(Field::Daddr6, R0)];
+        let own = Expr::Cmp(R0, true, octets(std::net::Ipv6Addr::LOCALHOST.into()));
+        let exprs = [&six[..], &[own, Expr::Verdict(Verdict::Return)]].concat();
+        rule("out", "to ::1, which cannot be answered", &exprs);
+    }
     rule("out", "from this host to itself", &local);
     for (family, daddr, words, at, any) in
         [(V4, Field::Daddr4, 1, "at4", "any4"), (V6, Field::Daddr6, 4, "at6", "any6")]
@@ -161,16 +186,24 @@ fn translation(batch: &mut Batch, table: &Table, obeys: Option<u16>) {
 }
 
 /// Out of a network.
-fn leaving(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
+fn leaving(batch: &mut Batch, table: &Table, networks: &[&Definition], loopback6: Loopback6) {
     for network in networks {
         for (comment, exprs) in out_rules(network) {
             batch.add_rule(table, &Rule { chain: "post", comment: &comment, exprs: &exprs });
         }
     }
     let to_bridge = [Expr::Load(Field::OifName, R0), Expr::Lookup(R0, "bridges".into(), true)];
-    let loopback = from(Net { address: [127, 0, 0, 0].into(), prefix: 8 });
-    let exprs = [&loopback[..], &to_bridge, &[Expr::Masquerade]].concat();
-    batch.add_rule(table, &Rule { chain: "post", comment: "this host by its loopback address", exprs: &exprs });
+    let four = Net { address: [127, 0, 0, 0].into(), prefix: 8 };
+    let six = Net { address: std::net::Ipv6Addr::LOCALHOST.into(), prefix: 128 };
+    let past = [
+        Expr::Immediate(R0, octets(std::net::Ipv6Addr::from(STANDS_FOR_LOOPBACK6).into())),
+        Expr::Nat(Direction::Source, V6, R0, None),
+    ];
+    let of_six = if loopback6 == Loopback6::PastTheBridge { past.to_vec() } else { vec![Expr::Masquerade] };
+    for (loopback, translated) in [(four, vec![Expr::Masquerade]), (six, of_six)] {
+        let exprs = [&from(loopback)[..], &to_bridge, &translated].concat();
+        batch.add_rule(table, &Rule { chain: "post", comment: "this host by its loopback address", exprs: &exprs });
+    }
 }
 
 fn out_rules(network: &Definition) -> Vec<(String, Vec<Expr>)> {
@@ -224,6 +257,10 @@ fn forwarding(batch: &mut Batch, table: &Table) {
     let from_bridge = [Expr::Load(Field::IifName, R0), Expr::Lookup(R0, "bridges".into(), true)];
     let exprs = [&from_bridge[..], &to_loopback(), &[Expr::Verdict(Verdict::Drop)]].concat();
     rule("raw", "a container to this host's loopback", &exprs);
+    // The kernel would pass it on, and under this host's address.
+    let of_loopback = from(Net { address: [127, 0, 0, 0].into(), prefix: 8 });
+    let exprs = [&from_bridge[..], &of_loopback, &[Expr::Verdict(Verdict::Drop)]].concat();
+    rule("raw", "a container as this host's loopback", &exprs);
     let into = Expr::Verdict(Verdict::Jump("into".into()));
     rule(
         "forward",

@@ -6,6 +6,7 @@
 
 mod inside;
 mod look;
+mod loopback6;
 mod mend;
 mod obey;
 mod pins;
@@ -29,7 +30,7 @@ use rustix::io::Errno;
 use crate::definition::{Definition, Driver, Endpoint};
 use crate::error::Error;
 use crate::ipam;
-use crate::rules::{self, PortRule};
+use crate::rules::{self, Loopback6, PortRule};
 
 /// The host's side of one engine's networks.
 #[derive(Debug)]
@@ -55,6 +56,10 @@ struct State {
     unpinned: Vec<Endpoint>,
     /// The kernel has no rules for bridges.
     unpinnable: bool,
+    /// How answers to `::1` come back, once that is known.
+    loopback6: Option<Loopback6>,
+    /// Those with published ports of IPv6, by the id of their endpoint.
+    answering: BTreeMap<String, Endpoint>,
 }
 
 impl Switch {
@@ -155,7 +160,7 @@ impl Switch {
     ///
     /// # Errors
     /// The kernel's refusal; none is open then.
-    pub fn publish(&self, endpoint: &str, ports: Vec<PortRule>) -> Result<(), Error> {
+    pub fn publish(&self, endpoint: &Endpoint, ports: Vec<PortRule>) -> Result<(), Error> {
         if ports.is_empty() {
             return Ok(());
         }
@@ -164,9 +169,13 @@ impl Switch {
         rules::add_ports(&mut batch, &self.table, &ports, self.obeys());
         let (_, nft) = state.sockets()?;
         let added = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("publish ports"))?;
-        state.ports.insert(endpoint.to_owned(), ports);
+        state.note_answers(endpoint, ports.iter().any(|port| port.to.is_ipv6()));
+        state.ports.insert(endpoint.id.clone(), ports);
         // Somebody flushed the table: it is made again, with these.
-        if added.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
+        if added.is_none() {
+            return state.install(&self.table, self.obeys);
+        }
+        state.lead_answers(&self.table, endpoint)
     }
 
     /// Closes the ports of an endpoint and lets its wire go. The wire of a container that has ended goes with its
@@ -194,11 +203,12 @@ impl Switch {
     pub fn close(&self, endpoint: &str) -> Result<(), Error> {
         let mut state = self.lock();
         let Some(ports) = state.ports.remove(endpoint) else { return Ok(()) };
+        let forgotten = state.forget_answers(&self.table, endpoint);
         let mut batch = Batch::new();
         rules::delete_ports(&mut batch, &self.table, &ports, self.obeys());
         let (_, nft) = state.sockets()?;
         let deleted = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("close published ports"))?;
-        if deleted.is_none() { state.install(&self.table, self.obeys) } else { Ok(()) }
+        if deleted.is_none() { state.install(&self.table, self.obeys) } else { forgotten }
     }
 
     /// Lets a wire speak in any name from now on.
@@ -307,7 +317,12 @@ impl State {
             route.add_address(bridge.index, own).tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
         }
         route.set_up(bridge.index, true).map_err(kernel(attempt()))?;
-        settings::of_bridge(network)
+        settings::of_bridge(network)?;
+        if network.subnet(false).is_some() {
+            let (route, _) = self.sockets()?;
+            route.hear_loopback6(bridge.index).tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
+        }
+        Ok(())
     }
 
     /// Makes a wire whose near end is a port of the network's bridge.

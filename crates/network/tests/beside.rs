@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hull_netlink::nft::{Batch, Family, Heard, Nft, Table, Watch};
+use hull_network::Endpoint;
 use hull_network::ports::{Protocol, Published};
 use hull_network::rules::PortRule;
 
@@ -99,7 +100,8 @@ fn five_thousand_ports_are_published_and_closed_again() {
     let batches: Vec<(String, Vec<PortRule>)> = many.chain(single).collect();
     within(&world.host, || {
         for (endpoint, ports) in &batches {
-            world.switch.publish(endpoint, ports.clone()).unwrap();
+            let endpoint = Endpoint { id: endpoint.clone(), ..web.endpoint.clone() };
+            world.switch.publish(&endpoint, ports.clone()).unwrap();
         }
     });
     for port in [14_800, 14_999, 20_099] {

@@ -159,3 +159,28 @@ fn a_container_that_may_change_its_addresses_is_believed() {
         assert!(moved, "{neighbour}: {}", believed(&three.victim, neighbour));
     }
 }
+
+/// A datagram of IPv4 that holds two bytes, its sum in front.
+fn datagram(from: [u8; 4], to: [u8; 4], ports: [u16; 2]) -> Vec<u8> {
+    let mut header = [&[0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0][..], &from, &to].concat();
+    let sum = header.chunks(2).fold(0u32, |sum, pair| sum + (u32::from(pair[0]) << 8 | u32::from(pair[1])));
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    let [source, destination] = ports.map(u16::to_be_bytes);
+    [&header[..], &source, &destination, &[0, 10, 0, 0], b"hi"].concat()
+}
+
+#[test]
+fn a_neighbours_answer_in_the_name_services_name_is_not_heard() {
+    let three = three();
+    three.is_well();
+    // Even one that may speak in any name.
+    let attacker = three.world.container(&three.lan, "atta", &["10.1.0.4/24", "fd00:10:1::4/64"]);
+    let socket = within(&three.victim.netns, || std::net::UdpSocket::bind("0.0.0.0:5999").unwrap());
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let lie = |from| frame(attacker.endpoint.mac.0, 0x0800, &datagram(from, [10, 1, 0, 2], [53, 5999]));
+    // The last is the control, and says that the others have been looked at.
+    send(&attacker, &[lie([127, 0, 0, 11]), lie([127, 0, 0, 1]), lie([10, 1, 0, 4])]);
+    let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
+    assert_eq!(from, at("10.1.0.4", 53));
+}

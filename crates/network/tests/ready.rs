@@ -23,6 +23,7 @@ fn endpoint(network: &Definition, name: &str, address: &str) -> Endpoint {
         gateway: true,
         names: Vec::new(),
         sysctls: Vec::new(),
+        link_local: Vec::new(),
         pinned: true,
     }
 }

@@ -42,6 +42,10 @@ impl Find for NoNetworks {
         let subnet = hull_network::Subnet { net, gateway, range: None, reserved: BTreeMap::new() };
         Ok(Arc::new(Definition { subnets: vec![subnet], ..Definition::bridge("b1", "bridge", "br0") }))
     }
+
+    fn hears_loopback6(&self) -> bool {
+        true
+    }
 }
 
 fn facts() -> HostFacts {

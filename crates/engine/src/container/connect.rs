@@ -27,6 +27,7 @@ impl Task {
             Some(known) => *known = wish.clone(),
             None => plan.push(wish.clone()),
         }
+        definition.network.check_names()?;
         match self.netns()? {
             None => self.replace(definition)?,
             Some(netns) => self.join(definition, &wish, &netns)?,

@@ -115,11 +115,21 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
         "bridge.host_binding_ipv4" => {
             network.publish_on = Some(value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("an IPv4 address"))?.into());
         }
+        "container_iface_prefix" => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            if value.is_empty()
+                || value.len() > 10
+                || !value.starts_with(|c: char| c.is_ascii_alphabetic())
+                || !value.chars().all(fits)
+            {
+                return Err(bad("a prefix of a link's name, at most 10 characters"));
+            }
+        }
         "driver.mtu" => network.mtu = Some(mtu(value).ok_or_else(|| bad(MTU_WORDS))?),
         "hull.big-tcp" => network.large_segments = Some(flag()?),
         _ => {
             return Err(Fault::unsupported(format!("the network option {} is not supported", shown(key)))
-                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4 and driver.mtu are, after com.docker.network.; and hull.big-tcp"));
+                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4, driver.mtu and container_iface_prefix are, after com.docker.network.; and hull.big-tcp"));
         }
     }
     Ok(())

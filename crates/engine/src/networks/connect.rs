@@ -7,7 +7,7 @@ use hull_network::Endpoint;
 use hull_types::{ContainerId, Fault};
 
 use super::names::{self, Held, Service, Who};
-use super::{EndpointWish, Given, Networks, Plan};
+use super::{EndpointWish, Given, Networks, Plan, lease};
 
 impl Networks {
     /// Chooses addresses for a running container that joins a further network. Nothing of the kernel's is made yet.
@@ -16,10 +16,12 @@ impl Networks {
     /// The network is gone or full, or an address is taken.
     pub fn lease_one(&self, who: &Who<'_>, wish: &EndpointWish) -> Result<Endpoint, Fault> {
         let network = self.find(&wish.network)?;
-        let used = |endpoint: &Endpoint| endpoint.name.strip_prefix("eth").and_then(|number| number.parse().ok());
-        let highest: Option<usize> =
-            self.lock().ends.get(&who.id).and_then(|ends| ends.endpoints.iter().filter_map(used).max());
-        let mut endpoint = self.endpoint(&network, wish, highest.map_or(0, |number| number + 1))?;
+        let given: Vec<String> = self.endpoints(who.id).into_iter().map(|endpoint| endpoint.name).collect();
+        let name = lease::link_name(&network, wish, &given);
+        if given.contains(&name) {
+            return Err(Fault::conflict(format!("a link of the container is called {name} already")));
+        }
+        let mut endpoint = self.endpoint(&network, wish, &name)?;
         endpoint.names = names::on(&network, who, wish);
         endpoint.pinned = self.is_pinned(who);
         let mut inner = self.lock();

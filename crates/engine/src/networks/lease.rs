@@ -28,9 +28,11 @@ impl Networks {
     fn lease_all(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
         let gateway = self.gateway(plan);
         let mut endpoints = Vec::new();
+        let mut names: Vec<String> = plan.endpoints.iter().filter_map(|w| w.link_name().map(str::to_owned)).collect();
         for (index, wish) in plan.endpoints.iter().enumerate() {
             let network = self.find(&wish.network)?;
-            let mut endpoint = self.endpoint(&network, wish, index)?;
+            names.push(link_name(&network, wish, &names));
+            let mut endpoint = self.endpoint(&network, wish, &names[names.len() - 1])?;
             if index == 0
                 && who.has_the_engines_users()
                 && let Some(link) = self.switch.reserve(&endpoint)
@@ -81,10 +83,10 @@ impl Networks {
 
     /// Which of the endpoints has the default route.
     pub(super) fn gateway(&self, plan: &Plan) -> usize {
-        plan.gateway(|network| self.find(network).is_ok_and(|network| network.internal))
+        plan.gateway(|network| self.find(network))
     }
 
-    pub(super) fn endpoint(&self, network: &Definition, wish: &EndpointWish, index: usize) -> Result<Endpoint, Fault> {
+    pub(super) fn endpoint(&self, network: &Definition, wish: &EndpointWish, name: &str) -> Result<Endpoint, Fault> {
         let mut inner = self.lock();
         let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
         let mut addresses = Vec::new();
@@ -108,13 +110,14 @@ impl Networks {
         };
         Ok(Endpoint {
             network: network.id.clone(),
-            name: format!("eth{index}"),
+            name: name.to_owned(),
             link: format!("veth{}", &id[..8]),
             mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
             addresses,
             gateway: false,
             names: Vec::new(),
-            sysctls: plan::sysctls(&wish.driver_opts, &format!("eth{index}"))?,
+            sysctls: plan::sysctls(&wish.driver_opts, name)?,
+            link_local: wish.link_local(),
             pinned: false,
             id,
         })
@@ -133,6 +136,7 @@ impl Networks {
                 let refusal = "ports of sctp cannot be published while published ports obey the host's input rules";
                 return Err(Fault::unsupported(refusal));
             }
+            plan::check_family(wish, &network)?;
             let v6 = first.address(false).is_some();
             let reserved = reserve(wish, publish_on, v6).map_err(|error| self.name_holder(error))?;
             kept.extend(reserved);
@@ -169,4 +173,16 @@ impl Networks {
             None => error.into(),
         }
     }
+}
+
+/// How an endpoint's link is called inside: as it wishes, or with a number behind the highest that was given.
+pub(super) fn link_name(network: &Definition, wish: &EndpointWish, given: &[String]) -> String {
+    if let Some(name) = wish.link_name() {
+        return name.to_owned();
+    }
+    let asked = ["com.docker.network.container_iface_prefix", "container_iface_prefix"];
+    let prefix = asked.iter().find_map(|key| network.options.get(*key)).map_or("eth", String::as_str);
+    let number = |name: &String| name.strip_prefix(prefix).and_then(|number| number.parse::<u32>().ok());
+    let next = given.iter().filter_map(number).max().map_or(0, |highest| highest.saturating_add(1));
+    format!("{prefix}{next}")
 }

@@ -1,5 +1,6 @@
 //! [`Plan`]: the networks that a container shall join and the ports it shall publish, as admitted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -32,6 +33,9 @@ pub struct EndpointWish {
     pub ipv4: Option<Ipv4Addr>,
     /// A fixed address.
     pub ipv6: Option<Ipv6Addr>,
+    /// Further addresses of its link, good for this network alone.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
     /// A fixed hardware address.
     pub mac: Option<Mac>,
     /// Further names on this network.
@@ -46,16 +50,50 @@ pub struct EndpointWish {
     pub links: Vec<(String, String)>,
 }
 
-impl Plan {
-    /// Which of the endpoints has the default route: of those that lead out, the highest priority; the first of
-    /// equal ones.
-    pub fn gateway(&self, internal: impl Fn(&str) -> bool) -> usize {
-        let ranks: Vec<_> =
-            self.endpoints.iter().map(|wish| (!internal(&wish.network), wish.gateway_priority)).collect();
-        let highest = ranks.iter().max();
-        ranks.iter().position(|rank| Some(rank) == highest).unwrap_or(0)
+impl EndpointWish {
+    /// The name that its link shall have inside.
+    pub fn link_name(&self) -> Option<&str> {
+        self.driver_opts.get(LINK_NAME).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// Its further addresses, each with the prefix of its kind.
+    pub fn link_local(&self) -> Vec<hull_network::Net> {
+        let net =
+            |address: &IpAddr| hull_network::Net { address: *address, prefix: if address.is_ipv4() { 16 } else { 64 } };
+        self.link_local.iter().map(net).collect()
     }
 }
+
+impl Plan {
+    /// That no two of its links shall have the same name.
+    ///
+    /// # Errors
+    /// Two shall.
+    pub fn check_names(&self) -> Result<(), Fault> {
+        let mut names: Vec<&str> = self.endpoints.iter().filter_map(EndpointWish::link_name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Fault::invalid(format!("two links of one container cannot be called {}", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
+    /// Which of the endpoints has the default route.
+    /// COMPAT(docker 28): of those that lead out one with IPv6, of equal ones the one with the highest priority, then the first by
+    /// the network's name.
+    pub fn gateway(&self, find: impl Fn(&str) -> Result<Arc<Definition>, Fault>) -> usize {
+        let rank = |wish: &EndpointWish| {
+            let network = find(&wish.network).ok();
+            let leads_out = network.as_ref().is_some_and(|network| !network.internal);
+            let has_v6 = network.is_some_and(|network| network.subnet(false).is_some());
+            (leads_out, has_v6, wish.gateway_priority, Reverse(wish.name.clone()))
+        };
+        self.endpoints.iter().enumerate().max_by_key(|(_, wish)| rank(wish)).map_or(0, |(index, _)| index)
+    }
+}
+
+/// The option that names an endpoint's link.
+const LINK_NAME: &str = "com.docker.network.endpoint.ifname";
 
 /// How a network is found by its name or id.
 pub trait Find {
@@ -64,6 +102,9 @@ pub trait Find {
     /// # Errors
     /// There is none.
     fn network(&self, who: &str) -> Result<Arc<Definition>, Fault>;
+
+    /// Whether this host hears what a container answers to `::1`.
+    fn hears_loopback6(&self) -> bool;
 }
 
 /// Admits what a create request says of networks; `config` is the request's merged with the image's. What is
@@ -120,16 +161,18 @@ pub fn admit(
             endpoints.push(endpoint(find, &network.id, settings.as_ref(), "")?);
         }
     }
-    let plan = Plan { endpoints, ports: ports(host, config)? };
-    let internal = |network: &str| find.network(network).is_ok_and(|network| network.internal);
-    let main = &plan.endpoints[plan.gateway(internal)];
+    let plan = Plan { endpoints, ports: ports(find, host, config)? };
+    plan.check_names()?;
+    let main = &plan.endpoints[plan.gateway(|network| find.network(network))];
     if !plan.ports.is_empty() && find.network(&main.network)?.internal {
         return Err(Fault::invalid(format!(
             "ports cannot be published on the internal network {}: nothing outside reaches it",
             main.name
         )));
     }
-    let driver = find.network(&main.network)?.driver;
+    let network = find.network(&main.network)?;
+    plan.ports.iter().try_for_each(|wish| check_family(wish, &network))?;
+    let driver = network.driver;
     if !plan.ports.is_empty() && driver != Driver::Bridge {
         warnings.push(format!(
             "Published ports are discarded on {} networks: their containers have addresses of their own outside",
@@ -137,6 +180,17 @@ pub fn admit(
         ));
     }
     Ok(plan)
+}
+
+/// That a network has the family of the address that a port shall be published on.
+///
+/// # Errors
+/// It has not.
+pub(super) fn check_family(wish: &Wish, network: &Definition) -> Result<(), Fault> {
+    let lacks = |address: &IpAddr| network.driver == Driver::Bridge && network.subnet(address.is_ipv4()).is_none();
+    let Some(address) = wish.address.filter(lacks) else { return Ok(()) };
+    Err(Fault::invalid(format!("a port cannot be published on {address}: the network {} has no IPv6", network.name))
+        .hint("make the network with `--ipv6`, or publish the port on an IPv4 address"))
 }
 
 /// Without a network of its own there is nothing to ask of one.
@@ -187,9 +241,6 @@ fn endpoint(
 /// What is wrong, in docker's words where it has them.
 pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> Result<EndpointWish, Fault> {
     let ipam = asked.ipam_config.clone().unwrap_or_default();
-    if !ipam.link_local_ips.is_empty() {
-        return Err(Fault::unsupported("link-local addresses of an endpoint are not supported"));
-    }
     sysctls(&asked.driver_opts, "eth0")?;
     let ipv4: Option<Ipv4Addr> = address(&ipam.ipv4_address)?;
     let ipv6: Option<Ipv6Addr> = address(&ipam.ipv6_address)?;
@@ -223,12 +274,35 @@ pub fn wish(network: &Definition, asked: &wire::EndpointSettings, mac: &str) -> 
         name: network.name.clone(),
         ipv4,
         ipv6,
+        link_local: link_local(network, &ipam.link_local_ips)?,
         mac,
         aliases: asked.aliases.clone(),
         gateway_priority: asked.gw_priority,
         driver_opts: asked.driver_opts.clone(),
         links: asked.links.iter().map(|text| link(text)).collect::<Result<_, _>>()?,
     })
+}
+
+/// Addresses that are good for one network alone.
+fn link_local(network: &Definition, asked: &[String]) -> Result<Vec<IpAddr>, Fault> {
+    let read = |text: &String| {
+        // COMPAT(docker 28): both sentences.
+        let bad = |words| Fault::invalid(format!("invalid {words} IP address: {}", shown(text)));
+        let address: IpAddr = text.parse().map_err(|_| bad("link-local"))?;
+        let is = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        match (is, address.is_ipv6() && network.subnet(false).is_none()) {
+            (false, _) => Err(bad("link local")),
+            (true, true) => Err(Fault::invalid(format!(
+                "a link cannot have the address {address}: the network {} has no IPv6",
+                network.name
+            ))),
+            (true, false) => Ok(address),
+        }
+    };
+    asked.iter().map(read).collect()
 }
 
 /// `container:alias`, or `container`, which is its own alias.
@@ -241,6 +315,18 @@ fn link(text: &str) -> Result<(String, String), Fault> {
     Ok((alias.to_ascii_lowercase(), target.trim_start_matches('/').to_owned()))
 }
 
+/// A name that the kernel takes, and that nobody inside has already.
+fn link_name(name: &str) -> Result<(), Fault> {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
+    match name.len() > 15 || !name.chars().all(fits) || matches!(name, "." | ".." | "lo") {
+        true => {
+            Err(Fault::invalid(format!("the endpoint option {LINK_NAME}={} is not the name of a link", shown(name)))
+                .hint("at most 15 characters without `/`, `:`, `%` and blanks, and not `lo`"))
+        }
+        false => Ok(()),
+    }
+}
+
 /// The settings that an endpoint's options ask for, for the link `name`: docker's
 /// `com.docker.network.endpoint.sysctls`, such as `net.ipv4.conf.IFNAME.log_martians=1,…`.
 ///
@@ -249,9 +335,13 @@ fn link(text: &str) -> Result<(String, String), Fault> {
 pub(super) fn sysctls(options: &BTreeMap<String, String>, name: &str) -> Result<Vec<(String, String)>, Fault> {
     let mut all = Vec::new();
     for (key, value) in options {
+        if key == LINK_NAME {
+            link_name(value)?;
+            continue;
+        }
         if key != "com.docker.network.endpoint.sysctls" {
             return Err(Fault::unsupported(format!("the endpoint option {} is not supported", shown(key)))
-                .hint("com.docker.network.endpoint.sysctls is"));
+                .hint("com.docker.network.endpoint.sysctls and com.docker.network.endpoint.ifname are"));
         }
         for setting in value.split(',') {
             let bad = || {
@@ -279,7 +369,7 @@ fn address<T: std::str::FromStr>(text: &str) -> Result<Option<T>, Fault> {
 }
 
 /// `PortBindings`, and with `PublishAllPorts` every exposed port that has none.
-fn ports(host: &wire::HostConfig, config: &wire::ContainerConfig) -> Result<Vec<Wish>, Fault> {
+fn ports(find: &dyn Find, host: &wire::HostConfig, config: &wire::ContainerConfig) -> Result<Vec<Wish>, Fault> {
     let mut wishes = Vec::new();
     for (text, bindings) in &host.port_bindings {
         let (port, protocol) = container_port(text)?;
@@ -287,9 +377,11 @@ fn ports(host: &wire::HostConfig, config: &wire::ContainerConfig) -> Result<Vec<
         let bindings = bindings.as_deref().unwrap_or_default();
         for binding in if bindings.is_empty() { &any } else { bindings } {
             let address = address::<IpAddr>(&binding.host_ip)?;
-            if address.is_some_and(|address| address.is_ipv6() && address.is_loopback()) {
-                return Err(Fault::unsupported("a port cannot be published on ::1: the kernel takes no answer for it")
-                    .hint("publish it on 127.0.0.1, or on an address of this host"));
+            let on_loopback6 = address.is_some_and(|address| address.is_ipv6() && address.is_loopback());
+            if on_loopback6 && !find.hears_loopback6() {
+                let lacks = "a port cannot be published on ::1: bridged frames pass the ruleset, and this kernel has no rules for wires";
+                return Err(Fault::unsupported(lacks)
+                    .hint("set net.bridge.bridge-nf-call-ip6tables to 0, or publish it on 127.0.0.1"));
             }
             wishes.push(Wish { protocol, port, address, host: host_ports(&binding.host_port)? });
         }

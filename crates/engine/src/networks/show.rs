@@ -153,7 +153,7 @@ fn endpoint(
     let fixed = wire::EndpointIpamConfig {
         ipv4_address: wish.ipv4.map_or_else(String::new, |address| address.to_string()),
         ipv6_address: wish.ipv6.map_or_else(String::new, |address| address.to_string()),
-        link_local_ips: Vec::new(),
+        link_local_ips: wish.link_local.iter().map(ToString::to_string).collect(),
     };
     let mut shown = wire::EndpointSettings {
         ipam_config: Some(fixed).filter(|fixed| *fixed != wire::EndpointIpamConfig::default()),

@@ -2,13 +2,17 @@
 
 use super::set::{Element, Set};
 use super::{
-    DELELEMENT, DELRULE, DELTABLE, NEWCHAIN, NEWELEMENT, NEWRULE, NEWSET, NEWTABLE, SUBSYSTEM, Table, expr, header,
+    DELCHAIN, DELELEMENT, DELRULE, DELTABLE, NEWCHAIN, NEWELEMENT, NEWRULE, NEWSET, NEWTABLE, SUBSYSTEM, Table, expr,
+    header,
 };
 use crate::message::{APPEND, CREATE, Message};
 
 /// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`.
 const BEGIN: u16 = 16;
 const END: u16 = 17;
+
+/// `NF_NETDEV_INGRESS`.
+const INGRESS: u32 = 0;
 
 /// `NFTA_RULE_POSITION`.
 const RULE_POSITION: u16 = 6;
@@ -98,6 +102,25 @@ impl Batch {
             message.put_be32(5, expr::ACCEPT).put_str(7, kind);
         }
         self.push(message, || format!("add chain {} to table {table}", chain.name))
+    }
+
+    /// Makes a chain that sees the frames that come in by a link, before anybody else does, unless it is there; of a table of
+    /// [`Family::Netdev`](super::Family). A link that is not there is ENOENT.
+    pub fn add_ingress(&mut self, table: &Table, chain: &str, link: &str) -> &mut Self {
+        let mut message = Message::new(NEWCHAIN, CREATE, &header(table.family as u8));
+        message.put_str(1, &table.name).put_str(3, chain);
+        message.nest(4, |m| {
+            m.put_be32(1, INGRESS).put_be32(2, 0).put_str(3, link);
+        });
+        message.put_be32(5, expr::ACCEPT).put_str(7, "filter");
+        self.push(message, || format!("add chain {chain} of link {link} to table {table}"))
+    }
+
+    /// Deletes a chain with its rules.
+    pub fn delete_chain(&mut self, table: &Table, chain: &str) -> &mut Self {
+        let mut message = Message::new(DELCHAIN, 0, &header(table.family as u8));
+        message.put_str(1, &table.name).put_str(3, chain);
+        self.push(message, || format!("delete chain {chain} of table {table}"))
     }
 
     /// Appends a rule.

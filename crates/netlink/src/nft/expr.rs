@@ -93,7 +93,11 @@ pub enum Field {
     Protocol,
     /// `ether saddr`; six bytes, of two registers.
     EtherSaddr,
-    /// `arp saddr ether`; as above.
+    /// `ether daddr`; as above.
+    EtherDaddr,
+    /// `meta pkttype`: for whom a frame is; one byte, 0 for this host.
+    PacketType,
+    /// `arp saddr ether`; as `ether saddr`.
     ArpSaddrEther,
     /// `arp saddr ip`.
     ArpSaddr4,
@@ -117,6 +121,8 @@ pub enum Direction {
 pub enum Expr {
     /// Loads a field into registers.
     Load(Field, Register),
+    /// Changes a field to what is in registers.
+    Set(Field, Register),
     /// Goes on only if the register is, or (`false`) is not, this.
     Cmp(Register, bool, Vec<u8>),
     /// `register & mask`, of as many bytes as the mask has.
@@ -169,7 +175,7 @@ impl Expr {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Load(field, _) => field.source().0,
+            Self::Load(field, _) | Self::Set(field, _) => field.source().0,
             Self::Cmp(..) => "cmp",
             Self::And(..) => "bitwise",
             Self::Lookup(..) | Self::Map(..) | Self::VerdictMap(..) => "lookup",
@@ -184,6 +190,7 @@ impl Expr {
     fn put_data(&self, m: &mut Message) {
         match self {
             Self::Load(field, register) => field.put(*register, m),
+            Self::Set(field, register) => field.change(*register, m),
             Self::Cmp(register, equal, data) => {
                 m.put_be32(1, register.number()).put_be32(2, u32::from(!equal));
                 m.nest(3, |m| value(m, data));
@@ -262,6 +269,8 @@ impl Field {
             Self::FibDaddrType => ("fib", Source::Fib(3, 2)),
             Self::Protocol => ("meta", Source::Meta(1)),
             Self::EtherSaddr => ("payload", Source::Payload(0, 6, 6)),
+            Self::EtherDaddr => ("payload", Source::Payload(0, 0, 6)),
+            Self::PacketType => ("meta", Source::Meta(19)),
             Self::ArpSaddrEther => ("payload", Source::Payload(1, 8, 6)),
             Self::ArpSaddr4 => ("payload", Source::Payload(1, 14, 4)),
             Self::Icmp6Type => ("payload", Source::Payload(2, 0, 1)),
@@ -278,6 +287,19 @@ impl Field {
             }
             Source::Ct(key) => m.put_be32(1, register).put_be32(2, key),
             Source::Fib(result, flags) => m.put_be32(1, register).put_be32(2, result).put_be32(3, flags),
+        };
+    }
+
+    /// Of those that can be changed: the kernel refuses the others.
+    fn change(self, register: Register, m: &mut Message) {
+        let register = register.number();
+        match self.source().1 {
+            Source::Meta(key) => m.put_be32(2, key).put_be32(3, register),
+            Source::Ct(key) => m.put_be32(2, key).put_be32(4, register),
+            Source::Payload(base, offset, length) => {
+                m.put_be32(2, base).put_be32(3, offset).put_be32(4, length).put_be32(5, register)
+            }
+            Source::Fib(..) => m,
         };
     }
 }

@@ -1,6 +1,6 @@
 //! Routes: `struct rtmsg`, linux/rtnetlink.h. Only of the main table.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::Route;
 use super::address::{INET, INET6, Net, family, octets, read_address};
@@ -16,10 +16,14 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_TABLE: u16 = 15;
 const TABLE_MAIN: u8 = 254;
+const TABLE_LOCAL: u8 = 255;
 const PROTOCOL_BOOT: u8 = 3;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
 const TYPE_UNICAST: u8 = 1;
+const TYPE_LOCAL: u8 = 2;
+/// Behind the kernel's own route to ::1.
+const LOOPBACK_METRIC: u32 = 1 << 16;
 
 /// A route of the main table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,22 @@ impl Route {
     pub fn replace_path(&mut self, path: &Path) -> Result<()> {
         let message = message(NEWROUTE, CREATE | REPLACE, path);
         self.socket.ask(message, || format!("replace route {}", shown(path)))
+    }
+
+    /// What comes from this link for ::1 is this host's, too: the kernel asks that of every address that it takes for local
+    /// to a link. It still takes no packet that was sent to ::1; one that the ruleset translates to it has passed that check.
+    /// The route goes with the link.
+    ///
+    /// # Errors
+    /// The kernel's refusal; one that is there already is EEXIST.
+    pub fn hear_loopback6(&mut self, link: u32) -> Result<()> {
+        let header = [INET6, 128, 0, 0, TABLE_LOCAL, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_LOCAL, 0, 0, 0, 0];
+        let mut message = Message::new(NEWROUTE, CREATE | EXCL, &header);
+        message.put(RTA_DST, &octets(Ipv6Addr::LOCALHOST.into()));
+        message.put_u32(RTA_OIF, link);
+        // Each link's route has a metric of its own, or it would be the same route.
+        message.put_u32(RTA_PRIORITY, LOOPBACK_METRIC + link);
+        self.socket.ask(message, || format!("add local route ::1 on link {link}"))
     }
 
     /// Deletes a route.

@@ -105,6 +105,7 @@ mod tests {
             gateway: true,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             sysctls: Vec::new(),
+            link_local: Vec::new(),
             pinned: false,
         }
     }

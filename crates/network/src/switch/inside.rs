@@ -16,7 +16,7 @@ pub(super) fn configure(netns: BorrowedFd<'_>, network: &Definition, endpoint: &
 
 /// In the container's namespace.
 fn within(network: &Definition, endpoint: &Endpoint) -> Result<(), Error> {
-    let mut end = open(&endpoint.name, endpoint.address(false).is_some())?;
+    let mut end = open(&endpoint.name, endpoint.has_v6())?;
     for (path, value) in &endpoint.sysctls {
         super::settings::write(&format!("/proc/sys/{path}"), value)?;
     }
@@ -49,7 +49,8 @@ impl End {
     /// Gives it its addresses and the default route, and sets it up. From whichever namespace.
     pub(super) fn equip(&mut self, network: &Definition, endpoint: &Endpoint, mac: Option<Mac>) -> Result<(), Error> {
         let paths = if endpoint.gateway { defaults(self.link, network, endpoint) } else { Vec::new() };
-        let equipped = self.route.equip(self.link, mac, &endpoint.addresses, &paths);
+        let addresses = [&endpoint.addresses[..], &endpoint.link_local].concat();
+        let equipped = self.route.equip(self.link, mac, &addresses, &paths);
         equipped.map_err(kernel("configure the container's link"))
     }
 }

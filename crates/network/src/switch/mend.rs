@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::{State, Switch, kernel};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::rules::{self, PortRule};
+use crate::rules::{self, Host, PortRule};
 
 impl Switch {
     /// Makes the ruleset again if somebody has changed it. True if it had been.
@@ -71,6 +71,7 @@ impl Switch {
 impl State {
     /// Makes the ruleset of what is up; without a network there is none.
     pub(super) fn install(&mut self, table: &Table, obeys: Option<u16>) -> Result<(), Error> {
+        let host = Host { obeys, loopback6: self.install_answers(table)? };
         let networks: Vec<&Definition> = self.bridges().collect();
         let batch = if networks.is_empty() {
             let mut batch = Batch::new();
@@ -78,7 +79,7 @@ impl State {
             batch
         } else {
             let ports: Vec<PortRule> = self.ports.values().flatten().copied().collect();
-            rules::all(table, &networks, &ports, obeys)
+            rules::all(table, &networks, &ports, host)
         };
         let (_, nft) = self.sockets()?;
         nft.commit(batch).map_err(kernel("write the nftables ruleset"))?;
@@ -88,8 +89,12 @@ impl State {
     }
 
     pub(super) fn is_whole(&mut self, table: &Table, obeys: Option<u16>) -> Result<bool, Error> {
+        let Some(loopback6) = self.loopback6 else { return Ok(false) };
+        if !self.answers_are_led(table)? {
+            return Ok(false);
+        }
         let networks: Vec<&Definition> = self.bridges().collect();
-        let expected = rules::counts(&networks, obeys);
+        let expected = rules::counts(&networks, Host { obeys, loopback6 });
         let (bridges, ports) = (networks.len(), self.ports.values().flatten().copied().collect::<Vec<_>>());
         let sets = rules::set_sizes(&ports, obeys.is_some());
         let (_, nft) = self.sockets()?;

@@ -148,7 +148,7 @@ impl Switch {
     /// Keeps a ready wire for an endpoint whose link is to bear the name that is returned. Whether there is one or not: more of
     /// its network's are wanted.
     pub fn reserve(&self, endpoint: &Endpoint) -> Option<String> {
-        if endpoint.name != NAME || !endpoint.sysctls.is_empty() {
+        if endpoint.name != NAME || !endpoint.sysctls.is_empty() || !endpoint.link_local.is_empty() {
             return None;
         }
         let mut ready = self.ready.lock();

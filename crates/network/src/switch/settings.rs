@@ -34,6 +34,11 @@ pub(super) fn bridged_frames_pass_the_ruleset() -> bool {
     ["iptables", "ip6tables"].iter().any(|family| on(family).is_ok_and(|value| value.trim() == "1"))
 }
 
+/// The same of frames with IPv6.
+pub(super) fn bridged_frames_of_v6_pass_the_ruleset() -> bool {
+    fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-ip6tables").is_ok_and(|value| value.trim() == "1")
+}
+
 /// Of a link that shall have no IPv6 address, not even its own. Best effort: a kernel without IPv6 has no such file.
 pub(super) fn no_ipv6(link: &str) {
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), "1");

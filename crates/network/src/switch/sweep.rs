@@ -80,6 +80,7 @@ impl Switch {
         let networks = std::mem::take(&mut state.up);
         state.ports.clear();
         state.pins.clear();
+        state.answering.clear();
         let mut result = swept.and(state.install(&self.table, self.obeys));
         for network in networks.values() {
             result = result.and(match network.driver.upper() {

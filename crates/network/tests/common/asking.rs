@@ -202,6 +202,7 @@ pub fn endpoint(network: &str, names: &[&str], addresses: &[&str]) -> Endpoint {
         gateway: true,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         sysctls: Vec::new(),
+        link_local: Vec::new(),
         pinned: false,
     }
 }

@@ -98,6 +98,7 @@ impl World {
             gateway: true,
             names: Vec::new(),
             sysctls: Vec::new(),
+            link_local: Vec::new(),
             pinned,
         };
         within(&self.host, || self.switch.attach(network, &endpoint, netns.as_fd()).unwrap());
@@ -114,7 +115,7 @@ impl World {
         let address: IpAddr = address.parse().unwrap();
         let to = container.endpoint.address(address.is_ipv4()).unwrap();
         let published = Published { protocol, port, address, host };
-        within(&self.host, || self.switch.publish(&container.endpoint.id, vec![PortRule { published, to }]).unwrap());
+        within(&self.host, || self.switch.publish(&container.endpoint, vec![PortRule { published, to }]).unwrap());
     }
 
     pub fn tool(&self, program: &str, args: &[&str]) -> String {
