@@ -2,33 +2,33 @@
 
 use std::process::Command;
 
-use hull_testkit::{Host, Inject, eventually, run};
+use hull_testkit::{Host, eventually, run};
 
 use crate::networks::{on_host, serve};
 
-fn exec(host: &Host, who: &str, script: &str) -> String {
+pub(crate) fn exec(host: &Host, who: &str, script: &str) -> String {
     host.hull(&["exec", who, "sh", "-c", script]).ok()
 }
 
 /// The links with their IPv4 addresses, and through which the default route goes.
-fn links(host: &Host, who: &str) -> String {
+pub(crate) fn links(host: &Host, who: &str) -> String {
     let links = "ip -4 -o addr | sed -n 's/.*: \\(eth[0-9]*\\) *inet \\([0-9.]*\\).*/\\1=\\2/p' | sort | xargs";
     let route = "ip route | sed -n 's/default .* dev \\(eth[0-9]*\\).*/by \\1/p'";
     exec(host, who, &format!("{links}; {route}")).replace('\n', " ")
 }
 
-fn get(at: &str, port: &str) -> String {
+pub(crate) fn get(at: &str, port: &str) -> String {
     let once = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} {port} | grep -x '[a-z]*'");
     format!("for i in 1 2 3 4 5 6 7 8; do {once} && exit; sleep 0.2; done; exit 1")
 }
 
-fn networks(host: &Host) {
+pub(crate) fn networks(host: &Host) {
     host.hull(&["network", "create", "--subnet", "10.71.0.0/24", "one"]).ok();
     host.hull(&["network", "create", "--subnet", "10.72.0.0/24", "two"]).ok();
 }
 
 /// Removes all containers and networks.
-fn clear(host: &Host, containers: &[&str]) {
+pub(crate) fn clear(host: &Host, containers: &[&str]) {
     host.hull(&[&["rm", "-f"], containers].concat()).ok();
     host.hull(&["network", "prune", "-f"]).ok();
 }
@@ -172,6 +172,51 @@ fn links_on_the_default_network_tell_of_the_other_container() {
 }
 
 #[test]
+fn the_default_route_is_where_docker_has_it() {
+    let host = Host::new();
+    for (name, flags) in [
+        ("alpha", &["--subnet", "10.71.0.0/24"][..]),
+        ("zeta", &["--subnet", "10.72.0.0/24"]),
+        ("inner", &["--subnet", "10.73.0.0/24", "--internal"]),
+        ("dual", &["--subnet", "10.74.0.0/24", "--ipv6", "--subnet", "fd00:74::/64"]),
+    ] {
+        host.hull(&[&["network", "create"], flags, &[name]].concat()).ok();
+    }
+    let by = || {
+        let seen = links(&host, "web");
+        seen.rsplit(' ').next().unwrap_or_default().to_owned()
+    };
+    // As docker 28.5 answered, but for the numbers of the links, which are chance there; here the first is the first one's, and the
+    // others follow by name.
+    for (asked, expected) in [
+        (&["zeta", "alpha"][..], "eth1"),
+        (&["alpha", "name=zeta,gw-priority=1"], "eth1"),
+        (&["alpha", "name=inner,gw-priority=5"], "eth0"),
+        (&["alpha", "dual"], "eth1"),
+        (&["zeta", "dual", "alpha"], "eth2"),
+        (&["zeta", "dual", "name=alpha,gw-priority=1"], "eth2"),
+        (&["zeta", "name=dual,gw-priority=-1"], "eth1"),
+    ] {
+        let flags: Vec<&str> = asked.iter().flat_map(|network| ["--network", network]).collect();
+        host.sleeper(&[&["--name", "web"], &flags[..]].concat());
+        assert_eq!(by(), expected, "{asked:?}");
+        host.hull(&["rm", "-f", "web"]).ok();
+    }
+    serve(&host, "web", &["--network", "zeta", "-p", "8080:80"]);
+    assert_eq!(by(), "eth0");
+    host.hull(&["network", "connect", "alpha", "web"]).ok();
+    assert_eq!(by(), "eth1");
+    assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web");
+    host.hull(&["restart", "-t", "0", "web"]).ok();
+    assert_eq!(by(), "eth1");
+    host.hull(&["network", "disconnect", "alpha", "web"]).ok();
+    assert_eq!(by(), "eth0");
+    host.hull(&["network", "connect", "--gw-priority", "-1", "alpha", "web"]).ok();
+    assert_eq!(by(), "eth0");
+    clear(&host, &["web"]);
+}
+
+#[test]
 fn a_container_is_created_on_several_networks_and_joins_while_stopped() {
     let host = Host::new();
     networks(&host);
@@ -230,67 +275,4 @@ fn a_container_is_created_on_several_networks_and_joins_while_stopped() {
     let refused = host.hull(&["network", "connect", "one", "shares"]);
     assert!(refused.stderr.contains("cannot be connected to any other network"), "{}", refused.stderr);
     clear(&host, &["shares", "web"]);
-}
-
-/// Kills the engine at a call of an operation; the next one answers when this returns.
-fn killed_at(host: &Host, call: &str, nth: u32, operation: &[&str]) -> bool {
-    let engine = host.engine_pid();
-    let inject = Inject::attach(engine, &[&format!("{call}:signal=KILL:when={nth}")]).expect("the engine lives");
-    let done = host.hull(operation).code == 0;
-    drop(inject);
-    eventually("an engine answers", || host.answers());
-    done
-}
-
-#[test]
-fn an_engine_that_is_killed_while_a_container_joins_or_leaves_is_mended_by_the_next() {
-    let host = Host::new();
-    networks(&host);
-    serve(&host, "web", &["--network", "one", "-p", "8080:80"]);
-    host.sleeper(&["--name", "peer", "--network", "two"]);
-    // A wire more than the peer's is on the second network's bridge, or not.
-    let wires =
-        || on_host(&host, "ip -o link | grep veth | grep -vc NO-CARRIER").stdout.trim().parse::<usize>().unwrap_or(0);
-    let whole = |at: &str| {
-        let shown = &host.inspect("web")["NetworkSettings"]["Networks"];
-        let address = |network: &str| shown[network]["IPAddress"].as_str().unwrap_or_default().to_owned();
-        let (one, two) = (address("one"), address("two"));
-        let seen = links(&host, "web");
-        let expected = [&one, &two].iter().filter(|address| !address.is_empty()).count();
-        assert_eq!(seen.matches('=').count(), expected, "{at}: {seen} {shown}");
-        assert!(seen.contains(&one) && seen.contains(&two) && seen.contains(" by eth"), "{at}: {seen} {shown}");
-        eventually("what was left is swept", || wires() == expected + 1);
-        assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web", "{at}");
-        expected
-    };
-    let points = [
-        ("fsync,fdatasync", 1),
-        ("pwrite64", 3),
-        ("setns", 1),
-        ("setns", 2),
-        ("sendto,sendmsg", 2),
-        ("sendto,sendmsg", 4),
-    ];
-    let mut killed = 0;
-    let step = if std::env::var_os("HULL_TEST_SLOW").is_some() { 3 } else { 1 };
-    for (call, nth) in points.into_iter().step_by(step) {
-        let engine = host.engine_pid();
-        let joined = killed_at(&host, call, nth, &["network", "connect", "two", "web"]);
-        let count = whole(&format!("connect, {call} {nth}"));
-        assert!(!joined || count == 2, "acknowledged, and not there");
-        if count == 1 {
-            host.hull(&["network", "connect", "two", "web"]).ok();
-        }
-        let left = killed_at(&host, call, nth, &["network", "disconnect", "one", "web"]);
-        let count = whole(&format!("disconnect, {call} {nth}"));
-        assert!(!left || count == 1, "acknowledged, and still there");
-        killed += usize::from(host.engine_pid() != engine);
-        // Back to where it began.
-        if count == 1 {
-            host.hull(&["network", "connect", "one", "web"]).ok();
-        }
-        host.hull(&["network", "disconnect", "two", "web"]).ok();
-    }
-    assert!(killed >= 2 || step > 1, "only {killed} of the points were reached");
-    clear(&host, &["web", "peer"]);
 }

@@ -4,6 +4,7 @@
 //! The same executable runs on cgroup v1 and hybrid hosts, on v2 in the virtual machine, and with the
 //! engine's pools off.
 
+mod addresses;
 mod api_hostile;
 mod api_paths;
 mod api_schema;
@@ -36,6 +37,7 @@ mod joins;
 mod kernel_fallbacks;
 mod killed;
 mod killed_each;
+mod killed_networks;
 mod learn;
 mod lifecycle;
 mod limits;

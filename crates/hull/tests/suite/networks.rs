@@ -32,7 +32,7 @@ fn page(host: &Host, at: &str) -> Out {
     on_host(host, &format!("for i in 1 2 3 4 5 6 7 8; do {} && exit; sleep 0.2; done; exit 1", get(address, port)))
 }
 
-fn address(host: &Host, who: &str, network: &str) -> String {
+pub(crate) fn address(host: &Host, who: &str, network: &str) -> String {
     let shown = host.inspect(who);
     shown["NetworkSettings"]["Networks"][network]["IPAddress"].as_str().unwrap_or_default().to_owned()
 }
@@ -103,7 +103,7 @@ fn networks_are_made_shown_and_removed() {
         (&["run", "--rm", "--network", "absent", "busybox", "true"], "network absent not found"),
         (&["run", "--rm", "--network", "lan", "--ip", "10.78.0.1", "busybox", "true"], "no configured subnet contains"),
         (&["run", "--rm", "--ip", "10.78.0.1", "busybox", "true"], "supported on user defined networks only"),
-        (&["run", "--rm", "-p", "[::1]:80:80", "busybox", "true"], "cannot be published on ::1"),
+        (&["run", "--rm", "-p", "[::1]:80:80", "busybox", "true"], "on ::1: the network bridge has no IPv6"),
     ] {
         let refused = host.hull(args);
         assert!(refused.code != 0 && refused.stderr.contains(words), "{args:?}: {}", refused.stderr);
@@ -112,6 +112,78 @@ fn networks_are_made_shown_and_removed() {
     let pruned = host.hull(&["network", "prune", "-f"]).ok();
     assert!(pruned.contains("lan") && pruned.contains("other"), "{pruned}");
     assert_eq!(host.hull(&["network", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok(), before);
+}
+
+/// Whether the host's bridged frames pass its ruleset; nothing happens where the kernel has no such setting.
+fn bridged_frames_pass(host: &Host, on: bool) -> bool {
+    let files = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+    on_host(host, &format!("test -e {files} && echo {} > {files}", u8::from(on))).code == 0
+}
+
+#[test]
+fn a_published_port_answers_on_the_loopback_address_of_ipv6() {
+    let host = Host::new();
+    let can_change = bridged_frames_pass(&host, false);
+    host.hull(&["network", "create", "--ipv6", "six"]).ok();
+    host.hull(&["network", "create", "--ipv6", "other"]).ok();
+    serve(&host, "web", &["--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80"]);
+    serve(&host, "beside", &["--network", "other", "-p", "8082:80"]);
+    let page = |port| on_host(&host, &get("::1", port));
+    let all_answer = || {
+        let pages = ["8080", "8081", "8082"].map(|port| page(port).stdout.trim().to_owned());
+        pages == ["web", "web", "beside"]
+    };
+    assert!(all_answer());
+    assert_ne!(on_host(&host, &get("127.0.0.1", "8081")).code, 0, "it is for ::1 alone");
+    // A container's ::1 is its own, whatever it takes for the way there.
+    let way = "ip -6 route del local ::1 dev lo table local; ip -6 route add ::1 via $(ip -6 route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')";
+    let inside = format!("{way}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ::1 8080");
+    let from_inside =
+        || host.hull(&["run", "--rm", "--network", "six", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c", &inside]);
+    let tried = from_inside();
+    assert!(tried.code != 0 && !tried.stdout.contains("web"), "{tried:?}");
+    if !can_change {
+        return;
+    }
+    // Somebody else's rules bring that setting, and then take the rest away.
+    bridged_frames_pass(&host, true);
+    on_host(&host, "nft add table ip someone && nft add chain ip someone c").ok();
+    // A call that comes sooner is not answered: that it can be is waited for, not tried.
+    let led = |wires| {
+        let rules = on_host(&host, "nft list ruleset").stdout;
+        rules.contains("100:0:0:1::1 comment") && rules.matches("hook ingress").count() == wires
+    };
+    eventually("they answer past the bridge", || led(2));
+    assert!(all_answer());
+    on_host(&host, "nft flush ruleset").ok();
+    eventually("they do again", || led(2));
+    assert!(all_answer());
+    let tried = from_inside();
+    assert!(tried.code != 0 && !tried.stdout.contains("web"), "{tried:?}");
+    // The next engine, a further container and one that is gone.
+    let engine = host.engine_pid();
+    run(Command::new("kill").args(["-KILL", &engine.to_string()]), b"").ok();
+    eventually("another engine answers", || host.answers() && host.engine_pid() != engine && led(2));
+    assert!(all_answer());
+    serve(&host, "late", &["--network", "six", "-p", "[::1]:8083:80"]);
+    assert_eq!(page("8083").ok(), "late");
+    // By other ways than ::1 as before: to the host's address, from itself and from a neighbour.
+    let own = host.inspect("web")["NetworkSettings"]["Networks"]["six"]["IPv6Gateway"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert_eq!(on_host(&host, &get(&own, "8080")).ok(), "web");
+    for who in ["web", "late", "beside"] {
+        assert_eq!(host.hull(&["exec", who, "sh", "-c", &get(&own, "8080")]).ok(), "web", "{who}");
+    }
+    host.hull(&["rm", "-f", "late"]).ok();
+    eventually("nothing is left of it", || {
+        on_host(&host, "nft list ruleset").ok().matches("hook ingress").count() == 2
+    });
+    host.hull(&["rm", "-f", "web", "beside"]).ok();
+    for network in ["six", "other"] {
+        host.hull(&["network", "rm", network]).ok();
+    }
 }
 
 #[test]
