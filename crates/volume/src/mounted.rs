@@ -178,3 +178,20 @@ fn address(kind: &str, value: &str) -> Result<String> {
     let unknown = || hull_sys::Error::new(format!("resolve the address {value:?}"), Errno::HOSTUNREACH);
     found.map(|address| address.ip().to_string()).ok_or_else(unknown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_an_address_or_no_server_is_not_looked_up() {
+        for (kind, value, wanted) in [
+            ("nfs", "10.1.2.3", "10.1.2.3"),
+            ("nfs4", "fd00::1", "fd00::1"),
+            ("cifs", "127.0.0.1", "127.0.0.1"),
+            ("ext4", "localhost", "localhost"),
+        ] {
+            assert_eq!(address(kind, value).unwrap(), wanted, "{kind} {value}");
+        }
+    }
+}

@@ -320,3 +320,28 @@ fn containers_are_listed_by_any_of_their_networks() {
     host.hull(&["rm", "-f", "both", "one"]).ok();
     host.hull(&["network", "rm", "lan", "wan"]).ok();
 }
+
+#[test]
+fn filters_choose_what_is_pruned_and_what_was_asked_for_is_shown() {
+    let host = Host::new();
+    for (name, label) in [("kept", "keep=1"), ("other", "x=1"), ("joinable", "keep=2")] {
+        let more: &[&str] = if name == "joinable" { &["--attachable"] } else { &[] };
+        host.hull(&[&["network", "create", "--label", label], more, &[name]].concat()).ok();
+    }
+    let attachable = |name: &str| host.hull(&["network", "inspect", "-f", "{{.Attachable}}", name]).ok();
+    let engine = host.engine_pid();
+    hull_testkit::kill9(engine);
+    eventually("the next engine answers", || host.answers() && host.engine_pid() != engine);
+    assert_eq!((attachable("joinable"), attachable("kept")), ("true".to_owned(), "false".to_owned()));
+    let left = |filter: &str| {
+        host.hull(&["network", "prune", "-f", "--filter", filter]).ok();
+        host.hull(&["network", "ls", "--filter", "type=custom", "--format", "{{.Name}}"]).ok()
+    };
+    assert_eq!(left("until=24h"), "joinable\nkept\nother");
+    assert_eq!(left("label!=keep"), "joinable\nkept");
+    assert_eq!(left("label=keep=2"), "kept");
+    assert!(
+        host.hull(&["network", "prune", "-f", "--filter", "until=x"]).fails(1).contains("invalid filter 'until=x'")
+    );
+    assert_eq!(left("label=keep"), "");
+}

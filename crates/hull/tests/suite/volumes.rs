@@ -42,6 +42,39 @@ fn volumes_are_made_shown_used_and_removed() {
 }
 
 #[test]
+fn filters_choose_volumes_and_what_is_pruned() {
+    let host = Host::new();
+    for (name, label) in [("one", "keep=1"), ("two", "keep=2"), ("other", "x")] {
+        host.hull(&["volume", "create", "--label", label, name]).ok();
+    }
+    host.hull(&["create", "--name", "user", "-v", "one:/x", "busybox", "true"]).ok();
+    for (filters, wanted) in [
+        (&["driver=local"][..], "one\nother\ntwo"),
+        (&["driver=nfs"], ""),
+        (&["dangling=false"], "one"),
+        (&["dangling=1", "label=keep"], "two"),
+        (&["label=keep"], "one\ntwo"),
+        (&["label=keep=1"], "one"),
+        (&["label=keep", "label=x"], ""),
+        (&["name=o", "label=keep"], "one\ntwo"),
+        (&["name=one", "name=other"], "one\nother"),
+    ] {
+        let flags: Vec<String> = filters.iter().map(|filter| format!("--filter={filter}")).collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        assert_eq!(host.hull(&[&["volume", "ls", "-q"], &flags[..]].concat()).ok(), wanted, "{filters:?}");
+    }
+    let left = |filter: &str| {
+        host.hull(&["volume", "prune", "-af", "--filter", filter]).ok();
+        host.hull(&["volume", "ls", "-q"]).ok()
+    };
+    assert_eq!(left("label=nosuch"), "one\nother\ntwo");
+    assert_eq!(left("label!=keep"), "one\ntwo");
+    assert_eq!(left("label=keep=2"), "one");
+    host.hull(&["rm", "user"]).ok();
+    assert_eq!(left("label=keep=1"), "");
+}
+
+#[test]
 fn a_volume_can_show_a_directory_of_the_host() {
     let host = Host::new();
     let shown = host.path().join("shown");
