@@ -200,7 +200,7 @@ pub(crate) fn step(phase: Phase, input: Input) -> Step {
             other => stay(other),
         },
         I::Destroyed => match phase {
-            P::Removing => to(P::Gone, &[A::Announce(N::Destroy), A::Forget]),
+            P::Removing => to(P::Gone, &[A::Forget, A::Announce(N::Destroy)]),
             other => stay(other),
         },
         I::NotDestroyed { started_before } => match phase {

@@ -71,6 +71,8 @@ impl Task {
     }
 
     pub(super) fn announce(&self, notice: Notice) {
+        // ORDER: whoever hears of it and looks at once finds it so.
+        self.publish();
         if notice == Notice::Start {
             self.announce_volumes("mount");
             self.announce_networks("connect");

@@ -1,5 +1,7 @@
 //! create, start, stop, kill, restart, rename, rm, wait, restart policies, events.
 
+use std::io::{BufRead, BufReader, Write};
+
 use hull_testkit::{Host, eventually};
 use serde_json::Value;
 
@@ -322,4 +324,39 @@ fn what_a_person_stopped_comes_back_after_an_engine_that_was_told_to_end_and_aft
     hull_testkit::kill9(engine);
     eventually("the next engine answers", || host.answers() && host.engine_pid() != engine);
     resting(&host);
+}
+
+/// Traefik looks at each event, at once, and not again until the next one.
+#[test]
+fn whoever_hears_of_a_change_and_looks_finds_it_so() {
+    const TIMES: usize = 15;
+    let host = Host::new();
+    let mut events = host.dial();
+    events.write_all(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n").expect("send");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..TIMES {
+                let id = host.sleeper(&["--network", "none"]);
+                host.hull(&["rm", "-f", &id]).ok();
+            }
+        });
+        let mut gone = 0;
+        let lines = BufReader::new(events).lines().map_while(Result::ok);
+        for line in lines.filter(|line| line.starts_with('{')) {
+            let event: Value = serde_json::from_str(&line).expect("JSON");
+            let id = event["Actor"]["ID"].as_str().unwrap_or_default();
+            match event["Action"].as_str().unwrap_or_default() {
+                "die" => assert!(!host.api("GET", "/containers/json", None).body.contains(id), "it runs: {line}"),
+                "destroy" => {
+                    assert_eq!(host.api("GET", &format!("/containers/{id}/json"), None).status, 404, "{line}");
+                    gone += 1;
+                }
+                _ => {}
+            }
+            if gone == TIMES {
+                break;
+            }
+        }
+        assert_eq!(gone, TIMES);
+    });
 }
