@@ -26,7 +26,7 @@ use std::future::Future;
 
 pub use body::{Body, Upload};
 pub use head::{Head, HeadError, Method};
-pub use reply::{MULTIPLEXED, RAW, Reply, encode_frame};
+pub use reply::{MULTIPLEXED, RAW, Reply, encode_frame, encode_lines};
 pub use server::serve;
 
 /// One request: its head, and its body.

@@ -270,7 +270,8 @@ impl Client {
 
     /// What the container changed in its root file system.
     pub fn container_changes(&self, name: &str) -> Result<Vec<FilesystemChange>, Error> {
-        self.call(Request::new("GET", &["containers", name, "changes"]))?.json()
+        let changes: Option<_> = self.call(Request::new("GET", &["containers", name, "changes"]))?.json()?;
+        Ok(changes.unwrap_or_default())
     }
 
     /// An archive of everything that the container sees.

@@ -85,9 +85,6 @@ pub enum Error {
     /// `top` got options that it does not know.
     #[error("ps option `{0}` is not supported")]
     PsOption(String),
-    /// A process signalled could not be reached.
-    #[error("the terminal cannot be resized: {0} has none")]
-    NoTerminal(String),
 }
 
 /// Why a container's state forbids what was asked for.
@@ -133,8 +130,7 @@ impl Error {
             | Self::ExecStarted(_)
             | Self::ExecOver(_)
             | Self::ExecNotRunning(_)
-            | Self::Removed
-            | Self::NoTerminal(_) => Kind::Conflict,
+            | Self::Removed => Kind::Conflict,
             Self::LogsNotKept => Kind::Unsupported,
             Self::KeeperGone { .. } => Kind::Unavailable,
             Self::File { .. } | Self::System { .. } => Kind::Internal,

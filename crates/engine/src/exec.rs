@@ -356,8 +356,8 @@ impl Exec {
         match (&state.master, state.stage) {
             (Some(master), _) => crate::resize::apply(master, height, width),
             (None, Stage::Created) => Ok(()),
-            (None, Stage::Running) if self.config.tty => Ok(()),
-            (None, Stage::Running) => Err(Error::NoTerminal(format!("exec {}", self.id)).into()),
+            // COMPAT(docker 28): nothing happens where there is no terminal.
+            (None, Stage::Running) => Ok(()),
             (None, Stage::Over) => Err(Error::ExecNotRunning(self.id.to_string()).into()),
         }
     }

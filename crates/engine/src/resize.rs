@@ -20,8 +20,9 @@ pub(crate) fn apply(master: &OwnedFd, height: u16, width: u16) -> Result<(), Fau
 /// Of a container: now if it runs, else from its next start on.
 pub(crate) fn container(core: &Core, container: &Container, height: u16, width: u16) -> Result<(), Fault> {
     let view = container.view();
+    // COMPAT(docker 28): nothing happens where there is no terminal.
     if !view.definition.config.tty {
-        return Err(Error::NoTerminal(format!("container {}", view.name())).into());
+        return Ok(());
     }
     *container.terminal.lock().unwrap_or_else(PoisonError::into_inner) = (height, width);
     match container.live().as_deref().and_then(|live| live.master.as_ref()) {

@@ -181,3 +181,18 @@ pub fn encode_frame(frame: &Frame, tty: bool, out: &mut BytesMut) {
     }
     out.put_slice(&frame.bytes);
 }
+
+/// Each line in a frame of its own. COMPAT(docker 28): clients take a frame for a line.
+pub fn encode_lines(frame: &Frame) -> Bytes {
+    let mut ends: Vec<usize> = memchr::memchr_iter(b'\n', &frame.bytes).map(|at| at + 1).collect();
+    if ends.last() != Some(&frame.bytes.len()) {
+        ends.push(frame.bytes.len());
+    }
+    let mut out = BytesMut::with_capacity(hull_wire::FRAME_HEADER * ends.len() + frame.bytes.len());
+    let mut begin = 0;
+    for end in ends {
+        encode_frame(&Frame { stream: frame.stream, bytes: frame.bytes.slice(begin..end) }, false, &mut out);
+        begin = end;
+    }
+    out.freeze()
+}

@@ -1,6 +1,5 @@
 //! `/containers`.
 
-use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
 use hull_engine::{
     AttachOptions, CommitRequest, Engine, ListOptions, LogOptions, Output, RemoveOptions, WaitCondition,
@@ -9,7 +8,7 @@ use hull_types::Fault;
 use hull_wire::IdResponse;
 
 use super::{Answer, Call, archive, json, json_line, missing, no_content, pruned, shape};
-use crate::http::{Method, Reply, encode_frame};
+use crate::http::{Method, Reply, encode_lines};
 use crate::query::{Query, object, wrong};
 
 /// Answers what is below `/containers`.
@@ -39,7 +38,11 @@ async fn read(engine: &Engine, who: &str, verb: &str, call: &Call) -> Answer {
         "top" => json(200, &engine.top(who, query.get("ps_args").unwrap_or_default())?),
         "logs" => logs(engine, who, call).await,
         "stats" => stats(engine, who, call).await,
-        "changes" => json(200, &engine.changes(who)?),
+        "changes" => {
+            // COMPAT(docker 28): none is no list.
+            let changes = engine.changes(who)?;
+            json(200, &(!changes.is_empty()).then_some(changes))
+        }
         "export" => Ok(Reply::archive(engine.export(who)?)),
         other => missing::refuse(Method::Get, &["containers", who, other]),
     }
@@ -171,11 +174,7 @@ async fn logs(engine: &Engine, who: &str, call: &Call) -> Answer {
         return Err(Fault::invalid("Bad parameters: you must choose at least one stream"));
     }
     let Output { tty, frames } = engine.logs(who, options).await?;
-    let pieces = frames.map(move |frame| {
-        let mut bytes = BytesMut::with_capacity(hull_wire::FRAME_HEADER + frame.bytes.len());
-        encode_frame(&frame, tty, &mut bytes);
-        bytes.freeze()
-    });
+    let pieces = frames.map(move |frame| if tty { frame.bytes } else { encode_lines(&frame) });
     Ok(Reply::Stream { content_type: call.output_type(tty), pieces: pieces.boxed(), patient: true })
 }
 
