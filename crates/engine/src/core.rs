@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hull_launch::keeper::Handover;
 use hull_launch::plan::IdMaps;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub remembered: crate::why::Remembered,
     /// What was done when, in the latest starts.
     pub stories: crate::story::Stories,
+    /// Whether volumes are about to be synced.
+    pub settling: Arc<AtomicBool>,
     pub runtime: tokio::runtime::Handle,
 }
 

@@ -19,6 +19,7 @@ use crate::container::{Container, View};
 use crate::core::{Core, blocking};
 use crate::names;
 use crate::networks::links;
+use crate::volumes::settle_soon;
 
 /// Makes a container, or says why not; then nothing was made.
 pub(crate) async fn create(
@@ -201,6 +202,9 @@ fn make_volumes(core: &Core, admitted: &Admitted) -> Result<Vec<String>, Fault> 
                 return Err(error.into());
             }
         }
+    }
+    if !made.is_empty() {
+        settle_soon(core);
     }
     Ok(made)
 }

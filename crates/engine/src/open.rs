@@ -58,7 +58,7 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
     let inbox = news.clone();
     keeper.listen(move |item| inbox.deliver(item))?;
     let (durable, fleeting) = databases(&config.root, &config.run)?;
-    let parts = parts(&config.root, instance.clone(), config.pools)?;
+    let parts = parts(&config.root, instance.clone(), config.pools, durable.clone())?;
     let in_use = |network: &str| recover::runs_on(&[&durable, &fleeting], &boot, network);
     let settings = Current::new(config.settings);
     let networks = Networks::open(durable.clone(), &instance, &settings.now().networks, &in_use)?;
@@ -96,11 +96,13 @@ pub(crate) async fn open(config: EngineConfig) -> Result<Arc<Core>, Fault> {
         remembered,
         stories: crate::story::Stories::default(),
         janitor,
+        settling: Arc::default(),
         runtime: tokio::runtime::Handle::current(),
     });
     recover::recover(&core).await?;
     news.connect(&core);
     core.janitor.ask(Job::Refill);
+    crate::volumes::settle_soon(&core);
     Ok(core)
 }
 
@@ -119,14 +121,14 @@ fn images(root: &Path, db: Db, snapshots: hull_snapshot::Snapshots) -> Result<hu
     hull_image::Images::bounded(root, db, snapshots, bounds)
 }
 
-fn parts(root: &Path, instance: String, pools: bool) -> Result<Arc<Parts>, Fault> {
+fn parts(root: &Path, instance: String, pools: bool, durable: Db) -> Result<Arc<Parts>, Fault> {
     let snapshots = blocking(|| hull_snapshot::Snapshots::open(root))?.with_places(PLACES);
     snapshots.set_pool(if pools { POOLED } else { 0 });
     Ok(Arc::new(Parts {
         root: root.to_owned(),
         instance,
         snapshots: Arc::new(snapshots),
-        volumes: Arc::new(hull_volume::Volumes::open(root)?),
+        volumes: Arc::new(crate::volumes::open(root, durable)?),
         cgroups: Arc::new(hull_cgroup::Host::detect()?),
         netns: Arc::new(hull_network::Pool::new()),
         host: HostFacts::read()?,

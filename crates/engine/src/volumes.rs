@@ -4,9 +4,15 @@
 
 pub(crate) mod mounts;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use hull_launch::spec::Spec;
+use hull_records::Db;
 use hull_types::{ContainerId, Fault, Kind};
-use hull_volume::{NewVolume, Volume};
+use hull_volume::{NewVolume, Volume, Volumes};
 use hull_wire as wire;
 
 use crate::core::{Core, blocking};
@@ -15,6 +21,38 @@ use crate::prune::labels_match;
 
 /// docker's mark of a volume without a name of its own.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
+/// How long volumes wait to be synced: the next ones may come at once, and the disk is theirs.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// All volumes beneath the root. What cannot be kept or read of what was promised is named.
+pub(crate) fn open(root: &Path, durable: Db) -> Result<Volumes, Fault> {
+    let (volumes, failures, unread) = blocking(|| Volumes::open(root, durable))?;
+    for error in failures {
+        tracing::error!(%error, "a volume that was acknowledged could not be made again");
+    }
+    for aside in unread {
+        tracing::error!(table = %aside.table, key = %aside.key, why = %aside.why, "unreadable record set aside");
+    }
+    Ok(volumes)
+}
+
+/// Syncs, behind the answer, what was promised until then.
+pub(crate) fn settle_soon(core: &Core) {
+    let volumes = Arc::clone(&core.parts.volumes);
+    if !volumes.has_promises() || core.settling.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let settling = Arc::clone(&core.settling);
+    core.runtime.spawn(async move {
+        tokio::time::sleep(QUIET).await;
+        settling.store(false, Ordering::Release);
+        let settled = tokio::task::spawn_blocking(move || volumes.settle()).await;
+        if let Ok(Err(error)) = settled {
+            tracing::warn!(%error, "volumes not synced: the records say what there is until the next try");
+        }
+    });
+}
 
 /// `GET /volumes`.
 pub(crate) fn list(core: &Core, filters: &wire::Filters) -> Result<wire::VolumeList, Fault> {
@@ -79,6 +117,7 @@ pub(crate) fn create(core: &Core, request: &wire::VolumeCreateRequest) -> Result
         NewVolume { name: &name, anonymous: false, labels: &labels, options: &request.driver_opts, lasting: true };
     if blocking(|| core.parts.volumes.create(&wish)).map_err(|error| refuse(error.into()))? {
         core.events.volume("create", &name, Default::default());
+        settle_soon(core);
     }
     inspect(core, &name)
 }

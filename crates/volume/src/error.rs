@@ -85,6 +85,14 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// What was promised, or taken back, could not be written or read.
+    #[error("cannot write down what is known of volume `{name}`")]
+    Promise {
+        /// Which volume; empty if all.
+        name: String,
+        /// The database's answer.
+        source: Box<hull_records::Error>,
+    },
     /// The image's directory nests too deeply to be copied.
     #[error("cannot fill volume `{name}`: the image's directory nests more than {limit} levels")]
     Depth {
@@ -110,6 +118,7 @@ impl Error {
             | Self::Mount { .. } => Kind::Invalid,
             Self::Bounded => Kind::Unsupported,
             Self::Missing(_) => Kind::NotFound,
+            Self::Promise { source, .. } => source.kind(),
             Self::Bind { .. } | Self::Io { .. } | Self::Store { .. } => Kind::Internal,
         }
     }

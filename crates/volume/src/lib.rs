@@ -8,7 +8,7 @@
 //! <root>/volumes/.new-…, .gone-…        on the way in and out; swept when the engine starts
 //! ```
 //!
-//! The directory is the record. Who uses a volume is derived from the containers' records by the
+//! The directory is the record; until its files are on the disk, a promise in state.db (`store/promise.rs`). Who uses a volume is derived from the containers' records by the
 //! engine and stored nowhere. Knows no images: a source of content is a directory fd.
 #![forbid(unsafe_code)]
 

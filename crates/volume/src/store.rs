@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hull_mount::MountFd;
+use hull_records::{Db, SetAside};
 use hull_types::{ContainerId, Timestamp};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,10 @@ use crate::options::{Content, FileSystem, Shown, content};
 use crate::{Result, check_name};
 
 mod fill;
+mod promise;
 
 pub use fill::Filling;
+use promise::Promises;
 
 /// What is known about a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +53,7 @@ pub struct NewVolume<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// docker's driver options: what it shows.
     pub options: &'a BTreeMap<String, String>,
-    /// On the disk when it is acknowledged; else it survives a killed process, not a power cut.
+    /// It survives a power cut once it is acknowledged, else a killed process only.
     pub lasting: bool,
 }
 
@@ -64,21 +67,25 @@ const BOUND: &str = "bound";
 #[derive(Debug)]
 pub struct Volumes {
     directory: PathBuf,
+    promises: Promises,
     /// Held by whoever is about to use volumes, and alone by who removes what is not used.
     uses: RwLock<()>,
     mounted: Mounted,
 }
 
 impl Volumes {
-    /// Opens `<root>/volumes`, makes it if needed, and sweeps what a crash left half-made.
+    /// Opens `<root>/volumes`, makes it if needed, sweeps what a crash left half-made, and makes what was promised in `db`. Promises that
+    /// could not be kept or read come beside it.
     ///
     /// # Errors
-    /// [`Error::Store`].
-    pub fn open(root: &Path) -> Result<Self> {
+    /// [`Error::Store`], [`Error::Promise`].
+    pub fn open(root: &Path, db: Db) -> Result<(Self, Vec<Error>, Vec<SetAside>)> {
         let directory = root.join("volumes");
-        let store = Self { directory, uses: RwLock::default(), mounted: Mounted::default() };
+        let promises = Promises::new(db);
+        let store = Self { directory, promises, uses: RwLock::default(), mounted: Mounted::default() };
         store.prepare().map_err(|source| Error::Store { path: store.directory.display().to_string(), source })?;
-        Ok(store)
+        let (failures, unread) = store.keep_promises()?;
+        Ok((store, failures, unread))
     }
 
     fn prepare(&self) -> io::Result<()> {
@@ -106,7 +113,7 @@ impl Volumes {
     /// Makes a volume unless one of this name exists; tells whether it was made.
     ///
     /// # Errors
-    /// [`Error::Name`], [`Error::Io`].
+    /// [`Error::Name`], [`Error::Io`], [`Error::Promise`].
     pub fn create(&self, wish: &NewVolume<'_>) -> Result<bool> {
         let NewVolume { name, lasting, .. } = *wish;
         check_name(name)?;
@@ -119,24 +126,26 @@ impl Volumes {
         if self.directory.join(name).is_dir() {
             return Ok(false);
         }
+        let (labels, options) = (wish.labels.clone(), wish.options.clone());
+        let volume = Volume { name: name.to_owned(), created: now(), anonymous: wish.anonymous, labels, options };
+        if lasting { self.create_promised(&volume) } else { self.build_and_publish(&volume) }
+    }
+
+    /// Runs `make` with a hidden name, and removes what is left there.
+    fn fresh(&self, make: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<bool> {
         let fresh = self.directory.join(format!(".new-{}", ContainerId::new_random()));
-        let made = build(&fresh, wish).and_then(|()| self.publish(&fresh, name, lasting));
+        let made = make(&fresh);
         if !matches!(made, Ok(true)) {
             // Best effort: `open` sweeps what is left.
             let _ = fs::remove_dir_all(&fresh);
         }
-        made.map_err(|source| failed("make the directory", name, source))
+        made
     }
 
     /// Another request may have made the same volume meanwhile: then that one stands.
-    fn publish(&self, fresh: &Path, name: &str, lasting: bool) -> io::Result<bool> {
+    fn publish(&self, fresh: &Path, name: &str) -> io::Result<bool> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
-        let target = self.directory.join(name);
-        match renameat_with(CWD, fresh, CWD, &target, RenameFlags::NOREPLACE) {
-            Ok(()) if lasting => File::open(&self.directory)?.sync_all().map(|()| true).inspect_err(|_| {
-                // Not acknowledged, so not there: `create` removes it under its hidden name.
-                _ = fs::rename(&target, fresh);
-            }),
+        match renameat_with(CWD, fresh, CWD, self.directory.join(name), RenameFlags::NOREPLACE) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::EXIST) => Ok(false),
             Err(error) => Err(error.into()),
@@ -306,45 +315,37 @@ impl Volumes {
     /// [`Error::Missing`], [`Error::Io`].
     pub fn remove(&self, name: &str) -> Result<()> {
         check_name(name)?;
-        let gone = self.directory.join(format!(".gone-{}", ContainerId::new_random()));
-        match fs::rename(self.directory.join(name), &gone) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Missing(name.to_owned()));
-            }
-            renamed => renamed.map_err(|source| failed("move the directory", name, source))?,
-        }
+        let (place, gone) =
+            (self.directory.join(name), self.directory.join(format!(".gone-{}", ContainerId::new_random())));
+        let hide = || match fs::rename(&place, &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Missing(name.to_owned())),
+            renamed => renamed.map_err(|source| failed("move the directory", name, source)),
+        };
+        // Not acknowledged, so still there.
+        self.withdraw(name, hide, || _ = fs::rename(&gone, &place))?;
         self.mounted.release_unless(name, || false);
         fs::remove_dir_all(&gone).map_err(|source| failed("remove the content", name, source))
     }
 }
 
 /// A whole volume under a name that nobody looks at.
-fn build(fresh: &Path, wish: &NewVolume<'_>) -> io::Result<()> {
-    let NewVolume { anonymous, lasting, .. } = *wish;
-    let (labels, options) = (wish.labels.clone(), wish.options.clone());
-    let volume = Volume { name: wish.name.to_owned(), created: now(), anonymous, labels, options };
+fn build(fresh: &Path, volume: &Volume) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().mode(0o701).create(fresh)?;
     fs::DirBuilder::new().mode(0o755).create(fresh.join("_data"))?;
     // Whatever the engine's umask is.
     fs::set_permissions(fresh.join("_data"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let text = serde_json::to_vec(&volume)?;
-    if anonymous {
-        File::create(fresh.join(BOUND))?;
-    }
-    if !wish.options.is_empty() {
-        let file = File::create(fresh.join(DEVICE))?;
-        if lasting {
-            file.sync_all()?;
+    write_files(fresh, volume)
+}
+
+/// What says what it is, the description last.
+fn write_files(directory: &Path, volume: &Volume) -> io::Result<()> {
+    for (file, wanted) in [(BOUND, volume.anonymous), (DEVICE, !volume.options.is_empty())] {
+        if wanted {
+            File::create(directory.join(file))?;
         }
     }
-    let mut file = File::create(fresh.join("volume.json"))?;
-    io::Write::write_all(&mut file, &text)?;
-    if lasting {
-        file.sync_all()?;
-        File::open(fresh)?.sync_all()?;
-    }
-    Ok(())
+    fs::write(directory.join("volume.json"), serde_json::to_vec(volume)?)
 }
 
 fn not_mounted<'a>(name: &'a str, wish: &'a FileSystem) -> impl FnOnce(hull_sys::Error) -> Error + 'a {

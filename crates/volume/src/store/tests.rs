@@ -9,8 +9,23 @@ use crate::copy;
 
 fn store() -> (tempfile::TempDir, Volumes) {
     let root = tempfile::tempdir().unwrap();
-    let volumes = Volumes::open(root.path()).unwrap();
+    let volumes = reopened(root.path());
     (root, volumes)
+}
+
+/// The same directory, with a state of its own: the other one is still open.
+fn again(root: &Path) {
+    Volumes::open(root, Db::open(root.join("other.db")).unwrap()).unwrap();
+    for file in ["other.db", "other.db-wal"] {
+        let _ = fs::remove_file(root.join(file));
+    }
+}
+
+/// As the next engine opens it; the former one's is to be dropped before.
+fn reopened(root: &Path) -> Volumes {
+    let (volumes, failures, unread) = Volumes::open(root, Db::open(root.join("state.db")).unwrap()).unwrap();
+    assert!(failures.is_empty() && unread.is_empty(), "{failures:?} {unread:?}");
+    volumes
 }
 
 fn none() -> BTreeMap<String, String> {
@@ -157,12 +172,12 @@ fn a_filling_that_was_cut_short_is_forgotten_until_it_was_whole_and_then_goes_on
         }
     };
     stage(false);
-    Volumes::open(root.path()).unwrap();
+    again(root.path());
     assert_eq!((names(&home), names(&home.join("_data"))), (vec!["_data".into(), "volume.json".into()], vec![]));
     stage(true);
     // A container that ran meanwhile has a file of its own there.
     fs::write(home.join("_data/half"), "mine").unwrap();
-    Volumes::open(root.path()).unwrap();
+    again(root.path());
     assert_eq!((names(&home), names(&home.join("_data"))), {
         (vec!["_data".into(), "volume.json".into()], vec!["half".into(), "other".into()])
     });
@@ -193,7 +208,9 @@ fn leftovers_are_swept_and_damaged_ones_are_named() {
     volumes.create(&wish("bad1", false, &none())).unwrap();
     fs::write(root.path().join("volumes/bad1/volume.json"), "{").unwrap();
     fs::create_dir(root.path().join("volumes/.new-1")).unwrap();
-    let volumes = Volumes::open(root.path()).unwrap();
+    volumes.settle().unwrap();
+    drop(volumes);
+    let volumes = reopened(root.path());
     let (good, bad) = volumes.list().unwrap();
     assert_eq!((good.len(), bad.len()), (1, 1));
     assert!(bad[0].to_string().contains("bad1"));
@@ -223,4 +240,38 @@ fn a_volume_can_show_a_directory_of_the_host_and_leaves_it_when_it_goes() {
     assert!(volumes.may_be_filled("data", None).unwrap());
     assert!(fill_at(&volumes, "data", &image, None).unwrap());
     assert_eq!(names(&place), ["file", "link", "sub"]);
+}
+
+/// A power cut may take what was not synced: all of a directory, or what is in its files.
+#[test]
+fn what_was_promised_is_made_again() {
+    let (root, volumes) = store();
+    let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    volumes.create(&wish("settled", false, &labels)).unwrap();
+    volumes.settle().unwrap();
+    for name in ["lost", "torn", "whole", "removed"] {
+        volumes.create(&wish(name, false, &labels)).unwrap();
+        assert!(volumes.has_promises());
+    }
+    let created = volumes.inspect("lost").unwrap().created;
+    fs::write(volumes.mountpoint("torn").join("file"), "mine").unwrap();
+    volumes.remove("removed").unwrap();
+    drop(volumes);
+    let place = root.path().join("volumes");
+    fs::remove_dir_all(place.join("lost")).unwrap();
+    fs::write(place.join("torn/volume.json"), "").unwrap();
+    let volumes = reopened(root.path());
+    let names: Vec<String> = volumes.list().unwrap().0.into_iter().map(|volume| volume.name).collect();
+    assert_eq!(names, ["lost", "settled", "torn", "whole"]);
+    let lost = volumes.inspect("lost").unwrap();
+    assert_eq!((lost.labels, lost.created), (labels.clone(), created));
+    assert_eq!(fs::read_to_string(volumes.mountpoint("torn").join("file")).unwrap(), "mine");
+    assert_eq!(volumes.inspect("torn").unwrap().labels, labels);
+    // Once the files are on the disk they alone say what there is.
+    volumes.settle().unwrap();
+    assert!(!volumes.has_promises());
+    drop(volumes);
+    fs::remove_dir_all(place.join("lost")).unwrap();
+    let names: Vec<String> = reopened(root.path()).list().unwrap().0.into_iter().map(|volume| volume.name).collect();
+    assert_eq!(names, ["settled", "torn", "whole"]);
 }

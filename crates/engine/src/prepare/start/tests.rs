@@ -66,7 +66,9 @@ fn parts(root: &Path) -> Parts {
         root: root.to_owned(),
         instance: format!("hull-test-{}", ContainerId::new_random().short()),
         snapshots: Arc::new(hull_snapshot::Snapshots::open(root).unwrap()),
-        volumes: Arc::new(hull_volume::Volumes::open(root).unwrap()),
+        volumes: Arc::new(
+            hull_volume::Volumes::open(root, hull_records::Db::open(root.join("state.db")).unwrap()).unwrap().0,
+        ),
         cgroups: Arc::new(hull_cgroup::Host::detect().unwrap()),
         netns: Arc::new(hull_network::Pool::new()),
         host: HostFacts::read().unwrap(),
