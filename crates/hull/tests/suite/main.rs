@@ -17,6 +17,7 @@ mod cli_parity;
 mod confinement;
 mod contexts;
 mod copy;
+mod copy_hostile;
 mod costs;
 mod docker_cli;
 mod dockerd;
