@@ -1,7 +1,8 @@
 //! [`Watch`]: a socket before the engine's that compares every answer which passes with docker's description.
 //!
-//! It understands HTTP/1.1 as docker's clients speak it: one request after the other, bodies with a length or in chunks. What becomes a
-//! stream of bytes (101, raw streams) is passed on without a look.
+//! It understands HTTP/1.1 as docker's clients speak it: one request after the other, bodies with a length or in chunks; no client of the
+//! tests waits to be told to go on. A stream of documents is looked at document by document. What becomes a stream of bytes (after a
+//! request to upgrade, or an answer without a length) is passed on without a look.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -55,12 +56,37 @@ impl Watch {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.found.clone(), seen.operations.iter().cloned().collect())
     }
+
+    /// Every answer was as described, and those of at least this many operations were looked at.
+    #[track_caller]
+    pub fn is_content(&self, least: usize) {
+        let (found, operations) = self.seen();
+        assert_eq!(found, Vec::<String>::new());
+        assert!(operations.len() >= least, "{} operations: {operations:?}", operations.len());
+    }
 }
 
 type Io<T> = std::io::Result<T>;
 
 fn serve(client: UnixStream, engine: &Path, notes: &Mutex<Seen>) -> Io<()> {
     let server = UnixStream::connect(engine)?;
+    let ends = (client.try_clone()?, server.try_clone()?);
+    let (near, far) = (client.try_clone()?, server.try_clone()?);
+    // A client that leaves while nothing comes is to be missed by the engine.
+    let waiting = thread::spawn(move || {
+        let mut near = [rustix::event::PollFd::new(&near, rustix::event::PollFlags::empty())];
+        while rustix::event::poll(&mut near, None).is_err() {}
+        let _ = far.shutdown(std::net::Shutdown::Both);
+    });
+    let relayed = relay(client, server, notes);
+    for end in [ends.0, ends.1] {
+        let _ = end.shutdown(std::net::Shutdown::Both);
+    }
+    let _ = waiting.join();
+    relayed
+}
+
+fn relay(client: UnixStream, server: UnixStream, notes: &Mutex<Seen>) -> Io<()> {
     let (mut from_client, mut from_server) = (BufReader::new(client.try_clone()?), BufReader::new(server.try_clone()?));
     let (mut to_client, mut to_server) = (client, server);
     loop {
@@ -69,12 +95,18 @@ fn serve(client: UnixStream, engine: &Path, notes: &Mutex<Seen>) -> Io<()> {
         if request.value("upgrade").is_some() {
             return splice(from_client, from_server, to_client, to_server);
         }
-        request.body(&mut from_client, &mut to_server)?;
+        request.body(&mut from_client, &mut to_server, &mut Vec::new())?;
         let answer = Head::read(&mut from_server)?;
         to_client.write_all(&answer.bytes)?;
         let without = request.word(0) == "HEAD" || matches!(answer.word(1), "204" | "304");
-        let body = if without { Vec::new() } else { answer.body(&mut from_server, &mut to_client)? };
+        if !without && answer.is_endless() {
+            return splice(from_client, from_server, to_client, to_server);
+        }
+        let mut body = Vec::new();
+        let passed = if without { Ok(()) } else { answer.body(&mut from_server, &mut to_client, &mut body) };
+        // Streams have no end of their own.
         look(&request, &answer, &body, notes);
+        passed?;
     }
 }
 
@@ -102,14 +134,19 @@ fn look(request: &Head, answer: &Head, body: &[u8], notes: &Mutex<Seen>) {
     };
     let status = answer.word(1).parse::<u16>().unwrap_or(0);
     let json = answer.value("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    // Streams of documents are several.
-    let Some(document) = serde_json::from_slice::<Value>(body).ok().filter(|_| json) else { return };
+    if !json {
+        return;
+    }
     let mut seen = notes.lock().unwrap_or_else(PoisonError::into_inner);
-    if status >= 400 {
-        seen.found.extend(complaints_of_refusal(&document));
-    } else if let Some(operation) = operation_of(request.word(0), path) {
-        seen.operations.insert(operation.to_owned());
-        seen.found.extend(complaints(operation, &document));
+    // A client may leave a stream in the middle of a document; each of a sequence begins with RS (RFC 7464).
+    let body: Vec<u8> = body.iter().copied().filter(|byte| *byte != 0x1e).collect();
+    for document in serde_json::Deserializer::from_slice(&body).into_iter::<Value>().map_while(Result::ok) {
+        if status >= 400 {
+            seen.found.extend(complaints_of_refusal(&document).iter().map(|found| format!("{target}: {found}")));
+        } else if let Some(operation) = operation_of(request.word(0), path) {
+            seen.operations.insert(operation.to_owned());
+            seen.found.extend(complaints(operation, &document));
+        }
     }
 }
 
@@ -138,18 +175,21 @@ impl Head {
         self.text().lines().next().and_then(|line| line.split(' ').nth(at)).unwrap_or_default()
     }
 
+    /// Whether the body of an answer lasts as long as the connection.
+    fn is_endless(&self) -> bool {
+        self.value("content-length").is_none() && self.value("transfer-encoding").is_none()
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         let pairs = self.text().lines().filter_map(|line| line.split_once(':'));
         pairs.map(|(key, value)| (key, value.trim())).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|pair| pair.1)
     }
 
-    /// Passes the body on piece by piece; the document in it.
-    fn body(&self, from: &mut impl BufRead, to: &mut UnixStream) -> Io<Vec<u8>> {
-        let mut document = Vec::new();
+    /// Passes the body on piece by piece, and keeps what is in it.
+    fn body(&self, from: &mut impl BufRead, to: &mut UnixStream, document: &mut Vec<u8>) -> Io<()> {
         if self.value("transfer-encoding").is_none() {
             let length = self.value("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-            pass(from, to, length, &mut document)?;
-            return Ok(document);
+            return pass(from, to, length, document);
         }
         loop {
             let mut line = Vec::new();
@@ -158,10 +198,10 @@ impl Head {
             let text = String::from_utf8_lossy(&line);
             let length = u64::from_str_radix(text.split(';').next().unwrap_or_default().trim(), 16);
             let length = length.map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
-            pass(from, to, length, &mut document)?;
+            pass(from, to, length, document)?;
             pass(from, to, 2, &mut Vec::new())?;
             if length == 0 {
-                return Ok(document);
+                return Ok(());
             }
         }
     }

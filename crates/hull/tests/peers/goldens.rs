@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hull_testkit::{Host, Registry, RegistrySettings, busybox_tar, run};
+use hull_testkit::{Host, Registry, RegistrySettings, Watch, busybox_tar, run};
 
 use crate::docker::{Docker, oracle};
 use crate::words::{Runtime, Words};
@@ -41,12 +41,15 @@ impl Stage for Docker {
 
 struct Hull {
     host: Host,
+    /// What the commands speak to.
+    watch: Watch,
     registry: Option<Registry>,
 }
 
 impl Stage for Hull {
     fn shell(&self) -> Command {
         let mut command = self.host.inside("sh");
+        command.env("DOCKER_HOST", self.watch.address());
         let old = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}/usr/bin:{old}:/usr/sbin:/sbin", oracle().display()));
         command
@@ -152,7 +155,7 @@ fn hull_answers_as_recorded(name: &str, registry: bool) {
     }
     let host = Host::new();
     let registry = registry.then(|| host.registry(&RegistrySettings::default()));
-    let stage = Hull { host, registry };
+    let stage = Hull { watch: host.watch(), host, registry };
     let blocks = blocks(&fs::read_to_string(transcript(name)).expect("the transcript"));
     let played = play(&stage, &blocks);
     drop(stage.registry);
@@ -169,6 +172,7 @@ fn hull_answers_as_recorded(name: &str, registry: bool) {
         let _ = write!(differences, "$ {}\n--- expected\n{}--- said\n{said}", block.command, block.expected());
     }
     assert!(differences.is_empty(), "{differences}");
+    stage.watch.is_content(3);
 }
 
 /// What is different on purpose is said to users.

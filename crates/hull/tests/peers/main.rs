@@ -11,6 +11,7 @@ mod contexts;
 mod docker;
 mod goldens;
 mod networks;
+mod operators;
 mod podman;
 mod stack;
 mod words;

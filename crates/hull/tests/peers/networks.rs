@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use hull_testkit::{Host, Out, eventually, run};
+use hull_testkit::{Host, Out, Watch, eventually, run};
 
 const STACK: &str = r#"
 name: nets
@@ -29,18 +29,21 @@ networks:
     ipam: {config: [{subnet: 10.88.0.0/24}]}
 "#;
 
-struct Client(Host);
+/// What it speaks to stands between it and the engine.
+struct Client(Host, Watch);
 
 impl Client {
     fn new() -> Self {
-        Self(Host::new())
+        let host = Host::new();
+        let watch = host.watch();
+        Self(host, watch)
     }
 
     fn try_to(&self, program: &str, words: &[&str]) -> Out {
         let program = crate::docker::oracle().join(program);
         assert!(program.is_file(), "{} is missing: `cargo xtask oracle fetch` brings it", program.display());
         let mut command = self.0.command(program.to_str().expect("UTF-8"));
-        run(command.args(words), b"")
+        run(command.env("DOCKER_HOST", self.1.address()).args(words), b"")
     }
 
     #[track_caller]
@@ -100,6 +103,7 @@ fn compose_networks_reach_each_other_by_service_name() {
     assert_eq!(shown, "true 2");
     client.compose("down");
     assert_eq!(client.docker(&["network", "ls", "-q", "--filter", "type=custom"]), "");
+    client.1.is_content(6);
 }
 
 #[test]
@@ -143,4 +147,5 @@ fn the_docker_client_makes_and_uses_networks() {
     client.docker(&["rm", "-f", "web", "peer"]);
     let pruned = client.docker(&["network", "prune", "-f"]);
     assert!(pruned.contains("lan") && pruned.contains("inner"), "{pruned}");
+    client.1.is_content(6);
 }

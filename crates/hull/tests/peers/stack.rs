@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hull_testkit::{Host, Out, eventually, hull_binary, kill9, run, within};
+use hull_testkit::{Host, Out, Watch, eventually, hull_binary, kill9, run, within};
 
 const COMPOSE: &str = include_str!("stack/compose.yaml");
 const KILLS: usize = 50;
@@ -21,6 +21,8 @@ pub(crate) fn fetched(path: &str) -> PathBuf {
 
 struct Stack {
     host: Host,
+    /// What Compose speaks to.
+    watch: Watch,
     program: PathBuf,
 }
 
@@ -34,12 +36,17 @@ impl Stack {
         }
         std::fs::write(host.path().join("compose.yaml"), COMPOSE).expect("write");
         let program = crate::docker::oracle().join("usr/libexec/docker/cli-plugins/docker-compose");
-        Self { host, program }
+        Self { watch: host.watch(), host, program }
     }
 
     fn try_to(&self, words: &[&str]) -> Out {
         let mut command = self.host.command(self.program.to_str().expect("UTF-8"));
-        command.arg("-f").arg(self.host.path().join("compose.yaml")).args(["--progress", "quiet"]).args(words);
+        command
+            .env("DOCKER_HOST", self.watch.address())
+            .arg("-f")
+            .arg(self.host.path().join("compose.yaml"))
+            .args(["--progress", "quiet"])
+            .args(words);
         run(&mut command, b"")
     }
 
@@ -78,6 +85,7 @@ impl Stack {
 
     #[track_caller]
     fn is_gone(&self) {
+        self.watch.is_content(10);
         for words in [&["ps", "-aq"][..], &["volume", "ls", "-q"], &["network", "ls", "-q", "--filter", "type=custom"]]
         {
             assert_eq!(self.host.hull(words).ok(), "", "{words:?}");

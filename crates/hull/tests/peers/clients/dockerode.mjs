@@ -23,6 +23,8 @@ const [said, complained] = [text(out), text(err)];
 const host = { AutoRemove: false, NetworkMode: "none" };
 const [result, ran] = await docker.run("busybox", ["sh", "-c", "echo out; echo err >&2; exit 3"], [out, err], { Tty: false, HostConfig: host });
 assert.equal(result.StatusCode, 3);
+// Another connection than that of the code brings them.
+for (const end = Date.now() + 60000; (!said() || !complained()) && Date.now() < end; ) await new Promise((go) => setTimeout(go, 10));
 assert.deepEqual([said(), complained()], ["out\n", "err\n"]);
 await ran.remove();
 
