@@ -340,15 +340,19 @@ fn lives(host: &Host, name: &str, life: &Life) -> bool {
             Life::Created => state["Status"] == "created",
             Life::Began => state["Status"] == "created" || state["Status"] == "exited",
             Life::Ended(code) => state["Status"] == "exited" && state["ExitCode"] == *code,
-            Life::Runs => state["Status"] == "running",
+            // What the record says of the run before the cut has no process.
+            Life::Runs => state["Status"] == "running" && state["Pid"] != 0,
         }
     };
     // That a run has ended with the power is noticed in a moment; a start waits for a busy disk as long as it takes.
     let deadline = Instant::now() + 6 * patience();
-    while !fits() && Instant::now() < deadline {
+    loop {
+        let is = fits();
+        if is || Instant::now() > deadline {
+            return is;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
-    fits()
 }
 
 /// Whether everything that is visible beneath the root is whole.
