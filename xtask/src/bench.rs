@@ -6,6 +6,7 @@
 mod aims;
 mod api;
 mod client;
+mod explain;
 mod image;
 mod memory;
 mod net;
@@ -37,6 +38,7 @@ pub fn run(args: &[String]) -> Result<()> {
         Some("net") => net::run(&binary, &mut figures)?,
         Some("image") => image::run(&binary, &mut figures)?,
         Some("api") => api::run(&binary, &mut figures)?,
+        Some("explain") => explain::run(&binary, args.get(1).map(String::as_str), &mut figures)?,
         Some("size") => memory::size(&binary, &mut figures)?,
         None => {
             start::run(&binary, &mut figures)?;
@@ -44,7 +46,7 @@ pub fn run(args: &[String]) -> Result<()> {
             memory::run(&binary, &mut figures)?;
             memory::size(&binary, &mut figures)?;
         }
-        Some(other) => bail!("unknown benchmark `{other}`: start, oci, net, image, api, memory or size"),
+        Some(other) => bail!("unknown benchmark `{other}`: start, oci, net, image, api, explain, memory or size"),
     }
     figures.print();
     Ok(())

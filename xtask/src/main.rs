@@ -37,7 +37,7 @@ cargo xtask <command>
                     requests made up from docker's description of the API, to an engine in namespaces of its own
   check             fmt, clippy, layers, docs, licences, spelling
   layers            only the layering of the crates
-  bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, memory, size)
+  bench [NAME]      hull beside floor, crun, runc, bwrap, docker, podman (NAME: start, oci, net, image, api, explain, memory, size)
   oracle start|stop Docker 28 from Debian in a namespace of its own, to ask and to measure beside (fetch: only unpack it;
                     peers: Debian unstable's crun and runc, for the benchmarks)
   clients           fetch what the tests use as clients (PyPI, npm), as services (Debian's nginx, redis, PostgreSQL) and as firewalls

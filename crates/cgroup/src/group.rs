@@ -83,6 +83,12 @@ impl Cgroup {
         Ok(Self { host, parent, id: id.to_owned(), trees, ahead: Ahead::default() })
     }
 
+    /// One that nobody has made, with the directories that [`Cgroup::create`] would make.
+    pub(crate) fn to_come(host: Host, parent: Arc<Parent>, id: &str, limits: &Limits) -> Result<Self, Error> {
+        let trees = trees_of(&parent, limits)?;
+        Ok(Self { host, parent, id: id.to_owned(), trees, ahead: Ahead::default() })
+    }
+
     pub(crate) fn adopt(host: Host, parent: Arc<Parent>, id: &str, limits: &Limits) -> Result<Self, Error> {
         let group = Self::open(host, parent, id)?;
         group.parent.hand_down(&optional_controllers(limits))?;
@@ -155,12 +161,19 @@ impl Cgroup {
 
     /// The parent's directory in the tree that carries a controller, if the group is in that tree.
     pub(crate) fn tree(&self, controller: &'static str) -> Result<(&Dir, usize), Error> {
-        let index = self
-            .parent
-            .index_of(controller)
-            .filter(|index| self.trees.contains(index))
-            .ok_or(Error::NoController { controller })?;
-        Ok((self.parent.dir(index)?, index))
+        let index = self.index(controller)?;
+        let missing = || Error::Missing { path: self.parent.place(index) };
+        Ok((self.parent.existing(index)?.ok_or_else(missing)?, index))
+    }
+
+    fn index(&self, controller: &'static str) -> Result<usize, Error> {
+        let index = self.parent.index_of(controller).filter(|index| self.trees.contains(index));
+        index.ok_or(Error::NoController { controller })
+    }
+
+    /// Its directory in the hierarchy of a controller, whole path.
+    pub(crate) fn place(&self, controller: &'static str) -> Result<PathBuf, Error> {
+        Ok(self.parent.place(self.index(controller)?).join(&self.id))
     }
 
     /// A file of the group, relative to the parent's directory.
@@ -190,13 +203,7 @@ impl Cgroup {
     fn make(&mut self, limits: &Limits) -> Result<(), Error> {
         self.parent.hand_down(&optional_controllers(limits))?;
         let parent = self.parent.clone();
-        let mut trees = parent.base();
-        for controller in optional_controllers(limits) {
-            let index = parent.index_of(controller);
-            trees.push(index.ok_or(Error::NoController { controller })?);
-        }
-        trees.sort_unstable();
-        trees.dedup();
+        let trees = trees_of(&parent, limits)?;
         let base = parent.base();
         let mut spare = take_spare(&parent, limits);
         let mut tasks = spare.as_mut().map(|spare| std::mem::take(&mut spare.tasks)).unwrap_or_default();
@@ -303,6 +310,18 @@ fn take_spare(parent: &Parent, limits: &Limits) -> Option<Spare> {
     let best = spares.iter().position(|spare| spare.rules == limits.devices);
     let at = best.or_else(|| spares.iter().position(fit))?;
     Some(spares.swap_remove(at))
+}
+
+/// The trees in which a group with these limits is made.
+fn trees_of(parent: &Parent, limits: &Limits) -> Result<Vec<usize>, Error> {
+    let mut trees = parent.base();
+    for controller in optional_controllers(limits) {
+        let index = parent.index_of(controller);
+        trees.push(index.ok_or(Error::NoController { controller })?);
+    }
+    trees.sort_unstable();
+    trees.dedup();
+    Ok(trees)
 }
 
 /// The controllers that only some containers use.

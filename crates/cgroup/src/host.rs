@@ -182,6 +182,13 @@ impl Host {
         Cgroup::open(self.clone(), self.parent(parent)?, id)
     }
 
+    /// One that is not there, as [`Host::create`] would make it: for telling. What it is asked for that the kernel would have to
+    /// tell is [`Error::Missing`].
+    pub fn to_come(&self, parent: &str, id: &str, limits: &Limits) -> Result<Cgroup, Error> {
+        check_id(id)?;
+        Cgroup::to_come(self.clone(), self.parent(parent)?, id, limits)
+    }
+
     /// The ids below a parent, in any hierarchy, sorted.
     pub fn list(&self, parent: &str) -> Result<Vec<String>, Error> {
         let parent = self.parent(parent)?;

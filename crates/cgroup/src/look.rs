@@ -115,8 +115,7 @@ impl Cgroup {
     /// rules.
     pub fn beginning(&self, limits: &Limits) -> Result<Vec<Beginning>, Error> {
         let mut all: Vec<Beginning> = if self.is_v2() {
-            let (dir, _) = self.tree("")?;
-            vec![Beginning { directory: dir.at(self.id()), ..Beginning::default() }]
+            vec![Beginning { directory: self.place("")?, ..Beginning::default() }]
         } else {
             let places = self.hierarchies().map(|one| Beginning {
                 directory: one.mountpoint.join(self.below_root()),
@@ -127,8 +126,7 @@ impl Cgroup {
         };
         let writes = if self.is_v2() { self.v2_writes(limits, true) } else { self.v1_writes(limits, true)? };
         for write in writes {
-            let (dir, _) = self.tree(write.controller)?;
-            let directory = dir.at(self.id());
+            let directory = self.place(write.controller)?;
             let values = write.values.into_iter().map(|value| (write.file.clone(), value));
             if let Some(place) = all.iter_mut().find(|place| place.directory == directory) {
                 place.writes.extend(values);

@@ -192,6 +192,11 @@ impl Parent {
         Ok(self.dirs[index].get())
     }
 
+    /// Its directory in a tree, whole path, whether it is there or not.
+    pub fn place(&self, index: usize) -> PathBuf {
+        self.root(index).at(&self.name)
+    }
+
     fn root(&self, index: usize) -> &Dir {
         match &*self.roots {
             Roots::V2 { base, .. } => base,

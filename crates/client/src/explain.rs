@@ -18,7 +18,7 @@ impl Client {
         self.call(Request::new("GET", &["hull", "containers", who, "start"]))?.json()
     }
 
-    /// A running container as a shell script that makes another one like it.
+    /// A container as a shell script that makes another one like it.
     pub fn container_by_hand(&self, who: &str) -> Result<ByHand, Error> {
         self.call(Request::new("GET", &["hull", "containers", who, "by-hand"]))?.json()
     }

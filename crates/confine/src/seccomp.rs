@@ -30,3 +30,4 @@ mod verdict;
 pub use cache::Cache;
 pub use compile::{Program, Target, compile};
 pub use profile::{Action, Arch, Kernel, Profile};
+pub use syscalls::syscall_name;

@@ -101,6 +101,13 @@ impl Core {
         Ok(self.parts.cgroups.open(&self.cgroup_parent(&definition.spec), definition.id.as_str())?)
     }
 
+    /// The cgroup of a container that does not run, as its start would make it.
+    pub fn cgroup_to_come(&self, view: &View) -> Result<hull_cgroup::Cgroup, Fault> {
+        let definition = &view.definition;
+        let (spec, id) = (&definition.spec, definition.id.as_str());
+        Ok(self.parts.cgroups.to_come(&self.cgroup_parent(spec), id, &spec.limits)?)
+    }
+
     /// Writes rows of a container, on the disk when this returns unless it is ephemeral.
     pub fn write(
         &self,
@@ -142,7 +149,9 @@ impl Core {
     pub fn userns(&self, maps: &IdMaps) -> Result<OwnedFd, Fault> {
         self.keeper.userns(maps).map_err(|error| match error {
             LaunchError::Keeper(error) => error.into(),
-            LaunchError::Step(failure) => Fault::internal("the user namespace could not be made").cause(failure.call),
+            LaunchError::Step(failure, _) => {
+                Fault::internal("the user namespace could not be made").cause(failure.call)
+            }
         })
     }
 }

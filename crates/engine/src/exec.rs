@@ -213,7 +213,7 @@ async fn launch_exec(
     let launched = core.keeper.launch(prepared.plan, &fds, Vec::new()).await;
     drop(fds);
     let launched = launched.map_err(|(error, plan)| match error {
-        LaunchError::Step(failure) => launch::explain(&plan, &failure),
+        LaunchError::Step(failure, _) => launch::explain(&plan, &failure),
         LaunchError::Keeper(error) => error.into(),
     })?;
     let output = match (&launched.master, pipes) {

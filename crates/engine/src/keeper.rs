@@ -32,7 +32,7 @@ struct Pending {
 /// What the keeper answered.
 pub(crate) enum Outcome {
     Done { reply: Reply, fds: Vec<OwnedFd>, warnings: Vec<Failure> },
-    Failed { failure: Failure },
+    Failed { failure: Failure, times: Times },
     Gone,
 }
 
@@ -50,8 +50,8 @@ pub(crate) struct Launched {
 
 /// Why nothing was launched.
 pub(crate) enum LaunchError {
-    /// A step failed.
-    Step(Failure),
+    /// A step failed; when the child came how far until then.
+    Step(Failure, Times),
     /// The keeper is gone, or does not speak as it should.
     Keeper(Error),
 }
@@ -146,7 +146,7 @@ impl Keeper {
                 }
             }
             Outcome::Done { .. } => Err((LaunchError::Keeper(confused("another answer than asked")), plan(request))),
-            Outcome::Failed { failure } => Err((LaunchError::Step(failure), plan(request))),
+            Outcome::Failed { failure, times } => Err((LaunchError::Step(failure, times), plan(request))),
             Outcome::Gone => Err((LaunchError::Keeper(closed()), plan(request))),
         }
     }
@@ -159,7 +159,7 @@ impl Keeper {
             Outcome::Done { mut fds, .. } => {
                 fds.pop().ok_or_else(|| LaunchError::Keeper(confused("a user namespace without a descriptor")))
             }
-            Outcome::Failed { failure } => Err(LaunchError::Step(failure)),
+            Outcome::Failed { failure, times } => Err(LaunchError::Step(failure, times)),
             Outcome::Gone => Err(LaunchError::Keeper(closed())),
         }
     }
@@ -273,7 +273,7 @@ impl Keeper {
         // Nobody: whoever asked was cancelled. Its descriptors close here.
         let Some(Pending { answer, warnings }) = self.lock().remove(&seq) else { return };
         let _ = answer.send(match reply {
-            Reply::Failed { failure, .. } => Outcome::Failed { failure },
+            Reply::Failed { failure, times, .. } => Outcome::Failed { failure, times },
             reply => Outcome::Done { reply, fds, warnings },
         });
     }

@@ -32,6 +32,7 @@ use hull_types::{ContainerId, Fault};
 
 use crate::story::Laps;
 
+pub(crate) use etc::texts as etc_texts;
 pub(crate) use identity::resolve as resolve_user;
 pub(crate) use peer::{maps_of, root_of};
 pub(crate) use room::in_room;

@@ -2,7 +2,7 @@
 //! (`CLOCK_REALTIME`).
 //!
 //! Every start is timed: a look at the clock is no system call. The stories of the latest starts are kept in memory, also
-//! of containers that are gone.
+//! of containers that are gone, and of starts that failed: those end with the step that did.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -27,26 +27,44 @@ const KEEPER: &str = "keeper";
 const CHILD: &str = "child";
 
 /// What the engine does itself: each lap ends where the next begins.
-#[derive(Debug)]
-pub struct Laps {
-    begun: Timestamp,
-    laps: Vec<(&'static str, Timestamp)>,
-}
+#[derive(Debug, Default)]
+pub struct Laps(Vec<(&'static str, Timestamp)>);
 
 impl Laps {
-    /// The first lap begins.
-    pub fn begin() -> Self {
-        Self { begun: Timestamp::now(), laps: Vec::with_capacity(16) }
+    /// From now on this is done.
+    pub fn next(&mut self, what: &'static str) {
+        self.0.push((what, Timestamp::now()));
+    }
+}
+
+/// A start under way, as far as it has come.
+#[derive(Default)]
+pub(crate) struct Attempt {
+    pub laps: Laps,
+    /// What keeper and child did, and what follows.
+    launch: Vec<Step>,
+}
+
+impl Attempt {
+    /// The command runs; what is left is the engine's.
+    pub fn launched(&mut self, plan: &LaunchPlan, times: &Times) {
+        self.launch = launched(plan, times);
+        let heard = times.begun.saturating_add(times.heard);
+        self.launch.push(Step {
+            at: heard,
+            by: ENGINE,
+            part: "process",
+            what: "hear of it, and follow its output".into(),
+        });
     }
 
-    /// The lap in which this was done ends.
-    pub fn lap(&mut self, what: &'static str) {
-        self.laps.push((what, Timestamp::now()));
-    }
-
-    /// The keeper has the plan, by its own account.
-    pub fn handed_over(&mut self, times: &Times) {
-        self.laps.push(("hand the plan and its descriptors to the keeper", Timestamp::from_nanos(times.begun)));
+    /// The last step that has a time failed: the child's, or if it has none, the clone.
+    pub fn stopped(&mut self, plan: &LaunchPlan, mut times: Times) {
+        if times.begun == 0 {
+            times.begun = Timestamp::now().nanos();
+        }
+        self.launch = launched(plan, &times);
+        self.launch.truncate(times.child.len() + 1);
     }
 }
 
@@ -65,6 +83,8 @@ struct Story {
     image: String,
     steps: Vec<Step>,
     end: i64,
+    /// Why the last step failed; empty if it did not.
+    error: String,
 }
 
 /// The latest starts, the newest last.
@@ -72,19 +92,18 @@ struct Story {
 pub(crate) struct Stories(Mutex<VecDeque<Arc<Story>>>);
 
 impl Stories {
-    /// Keeps what a start was: what the engine did before the keeper had the plan, the launch, and the rest.
-    pub fn keep(&self, view: &View, before: &Laps, launch: (&LaunchPlan, &Times)) {
+    /// Keeps what a start was, now that it has ended so.
+    pub fn keep(&self, view: &View, attempt: Attempt, failed: Option<&Fault>) {
         let definition = &view.definition;
-        let mut steps = laps(before);
-        steps.extend(launched(launch.0, launch.1));
-        let heard = launch.1.begun.saturating_add(launch.1.heard);
-        steps.push(Step { at: heard, by: ENGINE, part: "process", what: "hear of it, and follow its output".into() });
+        let mut steps = laps(&attempt.laps);
+        steps.extend(attempt.launch);
         let story = Story {
             id: definition.id.to_string(),
             name: view.name().to_string(),
             image: definition.config.image.clone(),
             steps,
             end: Timestamp::now().nanos(),
+            error: failed.map(ToString::to_string).unwrap_or_default(),
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() == KEPT {
@@ -122,14 +141,13 @@ pub(crate) fn story(core: &Core, who: &str) -> Result<wire::StartStory, Fault> {
 }
 
 fn laps(of: &Laps) -> Vec<Step> {
-    let begins = std::iter::once(of.begun).chain(of.laps.iter().map(|(_, end)| *end));
-    let step = |((what, _), at): (&(&'static str, Timestamp), Timestamp)| Step {
+    let step = |(what, at): &(&'static str, Timestamp)| Step {
         at: at.nanos(),
         by: ENGINE,
         part: "prepare",
         what: (*what).into(),
     };
-    of.laps.iter().zip(begins).map(step).collect()
+    of.0.iter().map(step).collect()
 }
 
 /// The keeper's part and the child's. A step that the child could not time begins when the one before it does.
@@ -163,14 +181,19 @@ fn told(story: &Story) -> wire::StartStory {
         by: step.by.to_owned(),
         part: step.part.to_owned(),
         what: step.what.clone().into_owned(),
+        failed: false,
     };
-    let steps: Vec<_> = story.steps.iter().zip(ends).map(step).collect();
+    let mut steps: Vec<_> = story.steps.iter().zip(ends).map(step).collect();
+    if let Some(last) = steps.last_mut() {
+        last.failed = !story.error.is_empty();
+    }
     wire::StartStory {
         id: story.id.clone(),
         name: story.name.clone(),
         image: story.image.clone(),
         began: Timestamp::from_nanos(begun),
         took: story.end.saturating_sub(begun).max(0),
+        error: story.error.clone(),
         steps,
     }
 }
@@ -199,5 +222,19 @@ mod tests {
         let plan = plan(vec![Planned::Session, Planned::NoNewPrivileges, Planned::PivotRoot]);
         let steps = launched(&plan, &Times { begun: 0, child: vec![1, 2], heard: 9 });
         assert_eq!(steps.last().unwrap().what, "3 more steps");
+    }
+
+    #[test]
+    fn a_launch_that_stopped_ends_with_what_failed() {
+        let plan = plan(vec![Planned::Session, Planned::NoNewPrivileges, Planned::PivotRoot]);
+        let stopped = |child: Vec<i64>| {
+            let mut attempt = Attempt::default();
+            attempt.stopped(&plan, Times { begun: 7, child, heard: 9 });
+            attempt.launch.into_iter().map(|step| step.what.into_owned()).collect::<Vec<_>>()
+        };
+        let (all, second, clone) = (stopped(vec![1, 2, 3, 4, 5]), stopped(vec![1, 2, 3]), stopped(Vec::new()));
+        assert!(all[5].starts_with("execve"), "{all:?}");
+        assert_eq!(second, all[..4]);
+        assert_eq!(clone, all[..1]);
     }
 }

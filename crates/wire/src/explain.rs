@@ -37,24 +37,27 @@ wire! {
     }
 
     /// `GET /hull/containers/{id}/start`: what was done when in a container's latest start. `Took` is in nanoseconds, from
-    /// the engine's first step to the last before whoever asked is answered.
+    /// the engine's first step to the last before whoever asked is answered. `Error` is empty unless the start failed; then
+    /// the last step did.
     struct StartStory {
         id: String,
         name: String,
         image: String,
         began: hull_types::Timestamp,
         took: i64,
+        error: String,
         steps: Vec<StartStep>,
     }
 
     /// A step of a start. `At` is when it began, counted from the start's beginning, `Took` how long it took; both in
-    /// nanoseconds. `By` is `engine`, `keeper` or `child`.
+    /// nanoseconds. `By` is `engine`, `keeper` or `child`. `Failed`: it is what the start failed at.
     struct StartStep {
         at: i64,
         took: i64,
         by: String,
         part: String,
         what: String,
+        failed: bool,
     }
 
     /// `GET /hull/containers/{id}/by-hand`: a container as a script of bash, and what differs in what that makes.
@@ -100,7 +103,8 @@ wire! {
         size: u32,
     }
 
-    /// A namespace. `Standing` is `private`, `host`, `engine` (hull's own, where hull itself runs in a container) or `shared`; `With` are the other containers in it; `Enter` is a command.
+    /// A namespace. `Standing` is `private`, `host`, `engine` (hull's own, where hull itself runs in a container) or `shared`; `With` are the other containers in it; `Enter` is a command, if there is one: nobody enters the
+    /// user namespace that he stands in.
     struct ExplainedNamespace {
         kind: String,
         flag: String,
@@ -146,9 +150,10 @@ wire! {
         read_only: Vec<String>,
     }
 
-    /// A layer, lowest first. `Id` is its chain id; `Step` made it.
+    /// A layer, lowest first. `Id` is its chain id, `Digest` that of its files, as the image names it; `Step` made it.
     struct ExplainedLayer {
         id: String,
+        omit digest: String,
         size: i64,
         step: String,
     }

@@ -56,6 +56,8 @@ const AIMS: &[Aim] = &[
     aim("names: answers per second", "answers", AtLeast(20_000.0, "")),
     aim("names: 99th percentile with 32 in flight", "answers p99", AtMost(1.0, "ms")),
     aim("API calls other than start, 500 containers: 99th percentile of the worst", "calls p99", AtMost(5.0, "ms")),
+    aim("`hull explain` of a container", "explain", AtMost(30.0, "ms")),
+    aim("`hull explain` of one of 500 that run", "explain of 500", AtMost(30.0, "ms")),
     aim("the engine with 500 containers that have ended", "500 ended", AtMost(40.0, "MiB PSS")),
     aim("events: changes a second, each told to a reader", "events", AtLeast(1000.0, "")),
     aim("events that the reader was not told", "events lost", AtMost(0.0, "")),

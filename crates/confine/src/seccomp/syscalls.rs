@@ -20,6 +20,11 @@ pub(super) fn number(arch: Arch, name: &str) -> Option<u32> {
     Some(table[at].1)
 }
 
+/// The name of a system call of this architecture, by its number.
+pub fn syscall_name(arch: Arch, number: u32) -> Option<&'static str> {
+    numbers(arch).iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
+}
+
 fn numbers(arch: Arch) -> &'static [(&'static str, u32)] {
     match arch {
         Arch::X86_64 => x86_64::NUMBERS,
@@ -57,6 +62,8 @@ mod tests {
         for (arch, name, expected) in table {
             assert_eq!(number(arch, name), Some(expected), "{arch:?} {name}");
         }
+        assert_eq!(syscall_name(Arch::X86_64, 83), Some("mkdir"));
+        assert_eq!(syscall_name(Arch::X86_64, 99_999), None);
         assert_eq!(number(Arch::Aarch64, "open"), None);
     }
 }

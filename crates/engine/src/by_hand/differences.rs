@@ -1,6 +1,7 @@
 //! What a script cannot do, or does in another way.
 
 use hull_launch::spec::{Idmap, MountKind, SeccompWish};
+use hull_network::Net;
 
 use super::Subject;
 use super::network::other_port;
@@ -40,7 +41,11 @@ pub(super) fn of(subject: &Subject<'_>) -> Vec<String> {
     );
     let mapped = |kind: &MountKind| matches!(kind, MountKind::Bind { idmap, .. } | MountKind::Volume { idmap, .. } if *idmap != Idmap::None);
     tell(spec.mounts.iter().any(|mount| mapped(&mount.kind)), "mounts: owners of bound files are not mapped");
-    let endpoints = &subject.view.state.given.endpoints;
+    tell(
+        matches!(subject.view.definition.base, Base::Layers(_)),
+        "files: it begins with those of the image; what the container itself has changed is not there",
+    );
+    let endpoints = &subject.given.endpoints;
     tell(
         endpoints.iter().any(|endpoint| !endpoint.names.is_empty()),
         "names: nobody answers for the names of other containers",
@@ -49,7 +54,10 @@ pub(super) fn of(subject: &Subject<'_>) -> Vec<String> {
         endpoints.iter().any(|endpoint| endpoint.pinned),
         "network: hull lets a container speak on its bridge in its own name alone",
     );
-    tell(endpoints.len() > subject.places.len(), "network: its networks on a link of the host are left out");
+    tell(
+        endpoints.len() > subject.places.len(),
+        "network: a link of the host that the container has for itself alone (macvlan, passthru) is left out",
+    );
     tell(
         subject.places.iter().any(|place| place.network.has_large_segments()),
         "network: hull's wires take up to 512 KiB of TCP in one piece where nothing leaves a network; these take 64",
@@ -60,11 +68,14 @@ pub(super) fn of(subject: &Subject<'_>) -> Vec<String> {
         }
     }
     for place in &subject.places {
-        let new: Vec<String> = place.stands_in.iter().map(ToString::to_string).collect();
         let name = clean(&place.network.name);
-        all.push(format!("addresses: {} stands in for the subnet of the network {name}", new.join(" and ")));
+        let new = |nets: &[Net]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        all.push(match place.bridged() {
+            true => format!("addresses: {} stands in for the subnet of the network {name}", new(&place.stands_in)),
+            false => format!("addresses: {} on the network {name} stands in for the container's own", new(&place.own)),
+        });
     }
-    for port in &subject.view.state.given.ports {
+    for port in &subject.given.ports {
         all.push(format!("ports: {} of this machine stands in for {}", other_port(port.host), port.host));
     }
     all

@@ -6,6 +6,7 @@ use hull_confine::caps::CapSet;
 use hull_confine::rlimits::Rlimit;
 use hull_launch::plan::{Attrs, LaunchPlan, Node, Slot, Step, Target};
 
+use super::outside::{under, whole};
 use super::shell::{Lines, beneath, quote};
 use crate::prepare::by_hand::{Thing, Told};
 
@@ -185,6 +186,9 @@ fn attach(told: &Told, mount: Slot, target: &Target, (attrs, then): (&Attrs, &[A
         Some(Thing::Path(path, recursive)) => {
             let at = place(target, out);
             let option = if *recursive { "--rbind" } else { "--bind" };
+            if !path.exists() {
+                out.run(format!("mkdir -p {}", quote(&path.to_string_lossy())));
+            }
             out.run(format!("mount {option} {} {at}", quote(&path.to_string_lossy())));
             at
         }
@@ -193,9 +197,14 @@ fn attach(told: &Told, mount: Slot, target: &Target, (attrs, then): (&Attrs, &[A
             out.run(format!("mount --bind \"$W/{name}\" {at}"));
             at
         }
-        Some(Thing::Layers(..)) => {
+        Some(Thing::Layers(layers, below)) => {
             let at = place(target, out);
-            out.run(format!("mount --bind \"$W/image-{}\" {at}", mount.0));
+            let several = layers.len() > 1 && told.maps.is_none();
+            if several {
+                out.run(format!("(cd \"$W\" && {})", whole(usize::from(mount.0), layers.len())));
+            }
+            let below = if several { under(below) } else { String::new() };
+            out.run(format!("mount --bind \"$W/image-{}\"{below} {at}", mount.0));
             at
         }
         _ => return,

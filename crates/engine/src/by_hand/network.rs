@@ -1,23 +1,49 @@
-//! The network of a script: a bridge, a wire and a table of its own beside the engine's, in a subnet that nobody has.
+//! The network of a script: a bridge, a wire and a table of its own beside the engine's, in a subnet that nobody has; or a link
+//! of its own on that of the host on which the network stands, with an address that nobody has.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hull_network::ports::Published;
-use hull_network::{Definition, Endpoint, Net};
+use hull_network::{Definition, Driver, Endpoint, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net, ipam};
 
 use super::shell::{Lines, clean, quote};
 
-/// One network, and the subnet that stands in for each of its own.
+/// One network.
 pub(super) struct Place {
     pub network: Arc<Definition>,
     pub endpoint: Endpoint,
+    /// Of a bridge: the subnet that stands in for each of its own.
     pub stands_in: Vec<Net>,
+    /// Of a link of the host: the addresses that stand in for the container's.
+    pub own: Vec<Net>,
 }
 
 impl Place {
+    /// It is a bridge.
+    pub fn bridged(&self) -> bool {
+        self.network.driver.upper().is_none()
+    }
+
+    /// Its hardware address: on a link of the host no two can have the same.
+    fn mac(&self) -> Option<Mac> {
+        let first = self.own.iter().find_map(|net| match net.address {
+            IpAddr::V4(address) => Some(ipam::mac(address)),
+            IpAddr::V6(_) => None,
+        });
+        match self.bridged() {
+            true => Some(self.endpoint.mac),
+            false => first.filter(|_| self.network.driver.own_mac()),
+        }
+    }
+
     /// The address in the subnet that stands in, as far from its beginning as the other.
     pub fn moved(&self, address: IpAddr) -> Net {
+        let same = |net: &&Net| net.address.is_ipv4() == address.is_ipv4();
+        let is_its = || self.endpoint.addresses.iter().any(|net| net.address == address);
+        if let Some(own) = self.own.iter().find(same).filter(|_| is_its()) {
+            return *own;
+        }
         let pair = self.network.subnets.iter().zip(&self.stands_in).find(|(subnet, _)| subnet.net.contains(address));
         match pair {
             Some((subnet, new)) => Net { address: moved(address, subnet.net, *new), prefix: new.prefix },
@@ -60,12 +86,58 @@ pub(super) fn other_port(port: u16) -> u16 {
 pub(super) fn lines(tag: &str, places: &[Place], ports: &[Published]) -> String {
     let mut out = Lines::default();
     for (number, place) in places.iter().enumerate() {
-        wire(&mut out, &format!("{tag}-{number}"), place);
+        match place.network.driver {
+            Driver::Bridge => wire(&mut out, &format!("{tag}-{number}"), place),
+            driver => upper(&mut out, driver, place),
+        }
+        inside(&mut out, place);
     }
-    rules(&mut out, tag, places, ports);
+    if places.iter().any(Place::bridged) {
+        rules(&mut out, tag, places, ports);
+    }
     out.0
 }
 
+/// A link on that of the host: macvlan or ipvlan.
+fn upper(out: &mut Lines, driver: Driver, place: &Place) {
+    let Place { network, endpoint, .. } = place;
+    let kind = match driver {
+        Driver::Macvlan(mode) => {
+            let mode = match mode {
+                MacvlanMode::Private => "private",
+                MacvlanMode::Vepa => "vepa",
+                MacvlanMode::Bridge => "bridge",
+                MacvlanMode::Passthru => "passthru",
+            };
+            format!("macvlan mode {mode}")
+        }
+        Driver::Ipvlan(mode, flag) => {
+            let mode = match mode {
+                IpvlanMode::L2 => "l2",
+                IpvlanMode::L3 => "l3",
+                IpvlanMode::L3s => "l3s",
+            };
+            let flag = match flag {
+                IpvlanFlag::Bridge => "bridge",
+                IpvlanFlag::Private => "private",
+                IpvlanFlag::Vepa => "vepa",
+            };
+            format!("ipvlan mode {mode} {flag}")
+        }
+        Driver::Bridge => return,
+    };
+    out.say(&format!(
+        "The network {}: a link of its own on one of this machine, as if it were plugged in beside it. There is no bridge, and \
+         this machine's rules for ports do not meet its packets.",
+        clean(&network.name)
+    ));
+    let mtu = network.mtu.map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+    let mac = place.mac().map(|mac| format!(" address {mac}")).unwrap_or_default();
+    let (parent, link) = (quote(&network.link), quote(&endpoint.name));
+    out.run(format!("ip link add link {parent} name {link}{mac}{mtu} netns \"$holder\" type {kind}"));
+}
+
+/// A bridge, and a wire to it.
 fn wire(out: &mut Lines, bridge: &str, place: &Place) {
     let Place { network, endpoint, .. } = place;
     let link = quote(&endpoint.name);
@@ -82,6 +154,9 @@ fn wire(out: &mut Lines, bridge: &str, place: &Place) {
     out.run(format!("ip link set {bridge} up"));
     if !network.internal {
         out.run("echo 1 > /proc/sys/net/ipv4/ip_forward    # this machine passes packets on; it stays so");
+        if network.subnets.iter().any(|subnet| subnet.gateway.is_ipv6()) {
+            out.run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+        }
     }
     out.run(format!("echo 1 > /proc/sys/net/ipv4/conf/{bridge}/route_localnet    # 127.0.0.1:PORT may lead there"));
     out.say(
@@ -93,12 +168,22 @@ fn wire(out: &mut Lines, bridge: &str, place: &Place) {
         endpoint.mac
     ));
     out.run(format!("ip link set {bridge}p master {bridge} up"));
+}
+
+/// The end inside: its addresses, its settings, its routes.
+fn inside(out: &mut Lines, place: &Place) {
+    let Place { network, endpoint, .. } = place;
+    let link = quote(&endpoint.name);
     let v6 = endpoint.address(false).is_some();
     let (setting, value) = if v6 { ("accept_ra", 0) } else { ("disable_ipv6", 1) };
     out.run(format!("within sh -c 'echo {value} > /proc/sys/net/ipv6/conf/\"$1\"/{setting}' sh {link} || true"));
     for address in &endpoint.addresses {
         let more = if address.address.is_ipv4() { "" } else { " nodad" };
         out.run(format!("within ip addr add {} dev {link}{more}", place.moved(address.address)));
+    }
+    for net in &endpoint.link_local {
+        let more = if net.address.is_ipv4() { "" } else { " nodad" };
+        out.run(format!("within ip addr add {net} dev {link}{more}"));
     }
     for (path, value) in &endpoint.sysctls {
         out.run(format!(
@@ -109,11 +194,13 @@ fn wire(out: &mut Lines, bridge: &str, place: &Place) {
     }
     out.run(format!("within ip link set {link} up"));
     let leads = endpoint.gateway && !network.internal;
+    let routed = matches!(network.driver, Driver::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
     for subnet in network.subnets.iter().filter(|_| leads) {
         let gateway = place.moved(subnet.gateway).address;
         if endpoint.address(gateway.is_ipv4()).is_some() {
             let family = if gateway.is_ipv4() { "" } else { "-6 " };
-            out.run(format!("within ip {family}route add default via {gateway} dev {link}"));
+            let via = if routed { String::new() } else { format!(" via {gateway}") };
+            out.run(format!("within ip {family}route add default{via} dev {link}"));
         }
     }
 }
@@ -132,16 +219,16 @@ fn rules(out: &mut Lines, tag: &str, places: &[Place], ports: &[Published]) {
         rules.iter().for_each(|rule| table.run(format!("        {rule}")));
         table.run("    }");
     };
-    let bridges: Vec<String> = (0..places.len()).map(|number| format!("{tag}-{number}")).collect();
-    let raw = bridges.iter().map(|bridge| format!("iifname \"{bridge}\" ip daddr 127.0.0.0/8 drop"));
+    let bridges = bridges(tag, places);
+    let raw = bridges.iter().map(|(_, bridge)| format!("iifname \"{bridge}\" ip daddr 127.0.0.0/8 drop"));
     chain(&mut table, "raw { type filter hook prerouting priority -300;", &raw.collect::<Vec<_>>());
-    let main = places.iter().find(|place| place.endpoint.gateway).or(places.first());
+    let main = places.iter().find(|place| place.endpoint.gateway).or(places.first()).filter(|place| place.bridged());
     let leads: Vec<String> = ports.iter().filter_map(|port| main.and_then(|main| lead(main, port))).collect();
     let foreign = "iifname != \"lo\" ip daddr 127.0.0.0/8 return".to_owned();
     chain(&mut table, "pre { type nat hook prerouting priority -100;", &[&[foreign], &leads[..]].concat());
     chain(&mut table, "out { type nat hook output priority -100;", &leads);
     let (mut post, mut forward) = (Vec::new(), Vec::new());
-    for (place, bridge) in places.iter().zip(&bridges) {
+    for (place, bridge) in &bridges {
         for net in &place.stands_in {
             let family = if net.address.is_ipv4() { "ip" } else { "ip6" };
             if place.network.masquerade && !place.network.internal {
@@ -168,6 +255,12 @@ fn rules(out: &mut Lines, tag: &str, places: &[Place], ports: &[Published]) {
     out.run("nft -f - <<'RULES'");
     out.run(table.0.trim_end());
     out.run("RULES");
+}
+
+/// Those networks that are bridges, and what each is called.
+pub(super) fn bridges<'a>(tag: &str, places: &'a [Place]) -> Vec<(&'a Place, String)> {
+    let named = places.iter().enumerate().map(|(number, place)| (place, format!("{tag}-{number}")));
+    named.filter(|(place, _)| place.bridged()).collect()
 }
 
 /// `ip` or `ip6`, and the container's address behind a port.

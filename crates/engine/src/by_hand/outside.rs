@@ -1,9 +1,8 @@
 //! The first half of a script: what is made outside, before there is a process to put into it; and what is taken away after.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hull_launch::plan::{IdRange, Namespaces, Step};
-use hull_types::Fault;
 
 use super::shell::{Lines, clean, end_of, quote};
 use super::{Subject, inside, network};
@@ -11,22 +10,22 @@ use crate::container::record::Base;
 use crate::prepare::by_hand::Thing;
 
 /// The whole script.
-pub(super) fn script(of: &Subject<'_>, differences: &[String]) -> Result<String, Fault> {
+pub(super) fn script(of: &Subject<'_>, differences: &[String]) -> String {
     let mut out = Lines::default();
     let tag = format!("bh{}", &of.view.definition.id.as_str()[..8]);
     head(of, differences, &mut out);
     groups(of, &mut out);
     holder(of, &tag, &mut out);
-    files(of, &mut out)?;
+    files(of, &mut out);
     enter(of, &mut out);
-    Ok(out.0)
+    out.0
 }
 
 fn head(of: &Subject<'_>, differences: &[String], out: &mut Lines) {
     let definition = &of.view.definition;
     out.run("#!/bin/bash");
     out.run(format!(
-        "# {} by hand: what hull did to start it, in ordinary commands and in the same order.",
+        "# {} by hand: what hull does to start it, in ordinary commands and in the same order.",
         definition.name
     ));
     out.run("# Run it as root, on the machine it was made on. When its command ends, it takes away what it made.");
@@ -66,7 +65,8 @@ fn groups(of: &Subject<'_>, out: &mut Lines) {
     );
     out.run(format!("groups=({})", places.join(" ")));
     out.run("holder=");
-    out.run(leave(&format!("bh{}", &of.view.definition.id.as_str()[..8]), of.places.len()));
+    let tag = format!("bh{}", &of.view.definition.id.as_str()[..8]);
+    out.run(leave(&tag, &network::bridges(&tag, &of.places)));
     out.run("mkdir \"${groups[@]}\"");
     for (group, place) in of.told.groups.iter().zip(&places) {
         if group.inherits_cpus {
@@ -78,7 +78,7 @@ fn groups(of: &Subject<'_>, out: &mut Lines) {
     }
 }
 
-fn leave(tag: &str, networks: usize) -> String {
+fn leave(tag: &str, bridges: &[(&network::Place, String)]) -> String {
     let mut lines = vec![
         "leave() {".to_owned(),
         "    set +e".to_owned(),
@@ -91,9 +91,9 @@ fn leave(tag: &str, networks: usize) -> String {
         "        while [ -d \"$group\" ] && ! rmdir \"$group\"; do sleep 0.1; done".to_owned(),
         "    done".to_owned(),
     ];
-    if networks > 0 {
+    if !bridges.is_empty() {
         lines.push(format!("    nft delete table inet {tag}"));
-        lines.extend((0..networks).map(|number| format!("    ip link delete {tag}-{number}")));
+        lines.extend(bridges.iter().map(|(_, bridge)| format!("    ip link delete {bridge}")));
     }
     lines.extend(["    rm -rf --one-file-system \"$W\"".to_owned(), "} 2> /dev/null".to_owned()]);
     lines.extend(["trap leave EXIT".to_owned(), "trap 'exit 143' TERM INT HUP".to_owned()]);
@@ -132,12 +132,12 @@ fn holder(of: &Subject<'_>, tag: &str, out: &mut Lines) {
         out.run("within ip link set lo up");
     }
     if !of.places.is_empty() {
-        out.run(network::lines(tag, &of.places, &of.view.state.given.ports).trim_end());
+        out.run(network::lines(tag, &of.places, &of.given.ports).trim_end());
     }
 }
 
 /// The files: layers by short names, and what hull writes into `/etc`.
-fn files(of: &Subject<'_>, out: &mut Lines) -> Result<(), Fault> {
+fn files(of: &Subject<'_>, out: &mut Lines) {
     let definition = &of.view.definition;
     out.say(
         "The layers of the image, lowest first, under short names: they are listed in one option of a mount. What the \
@@ -158,37 +158,60 @@ fn files(of: &Subject<'_>, out: &mut Lines) -> Result<(), Fault> {
         shifted(of, out);
     }
     out.say("Names and addresses, for the files in /etc.");
-    let directory = of.core.container_dir(&definition.id);
-    for name in ["hosts", "hostname", "resolv.conf"] {
-        let text = written(of, &directory, name);
-        let lines: Vec<String> = text.lines().map(quote).collect();
+    for (name, text) in &of.texts {
+        let lines: Vec<String> = text.lines().map(|line| quote(&moved(of, line))).collect();
         out.run(format!("printf '%s\\n' {} > \"$W/{name}\"", lines.join(" ")));
     }
-    for (number, thing) in of.told.things.iter().enumerate() {
-        let Thing::Layers(chain, below) = thing else { continue };
-        let paths = chain.iter().map(|layer| of.core.parts.snapshots.layer_path(layer).join(below));
-        let [only] = &paths.collect::<Vec<_>>()[..] else {
-            return Err(Fault::invalid("a mount of an image with more than one layer cannot be made by hand"));
-        };
-        out.run(format!("ln -s {} \"$W/image-{number}\"", quote(&only.to_string_lossy())));
-    }
-    Ok(())
+    images(of, out);
 }
 
-/// A file as hull wrote it, with the addresses that stand in for its own.
-fn written(of: &Subject<'_>, directory: &Path, name: &str) -> String {
-    let directory = match &of.view.definition.spec.namespaces.net {
-        hull_launch::spec::NamespaceWish::Container(id) if name != "hostname" => directory.with_file_name(id),
-        _ => directory.to_owned(),
-    };
-    let text = std::fs::read_to_string(directory.join(name)).unwrap_or_default();
-    let line = |line: &str| {
-        let Some((address, names)) = line.split_once('\t') else { return line.to_owned() };
-        let Ok(address) = address.parse() else { return line.to_owned() };
-        let own = of.places.iter().find(|place| place.endpoint.addresses.iter().any(|net| net.address == address));
-        own.map_or_else(|| line.to_owned(), |place| format!("{}\t{names}", place.moved(address).address))
-    };
-    text.lines().map(|one| line(one) + "\n").collect()
+/// Images that are mounted: one layer as it lies there, several become one in a mount. A user namespace could not read all of
+/// that, so there they are copied.
+fn images(of: &Subject<'_>, out: &mut Lines) {
+    for (number, thing) in of.told.things.iter().enumerate() {
+        let Thing::Layers(chain, below) = thing else { continue };
+        let paths = chain.iter().map(|layer| of.core.parts.snapshots.layer_path(layer));
+        let paths: Vec<PathBuf> = paths.collect();
+        if let [only] = &paths[..] {
+            out.run(format!("ln -s {} \"$W/image-{number}\"", quote(&only.join(below).to_string_lossy())));
+            continue;
+        }
+        out.say("An image that is mounted, of several layers.");
+        for (layer, path) in paths.iter().enumerate() {
+            out.run(format!("ln -s {} \"$W/layers/{number}-{layer}\"", quote(&path.to_string_lossy())));
+        }
+        out.run(format!("mkdir \"$W/image-{number}\""));
+        if of.told.maps.is_some() {
+            out.run(format!(
+                "(cd \"$W\" && unshare --mount sh -c '{} && cp -a image-{number} copy-{number}')",
+                whole(number, chain.len())
+            ));
+            out.run(format!("rmdir \"$W/image-{number}\""));
+            out.run(format!("ln -s \"$W/copy-{number}\"{} \"$W/image-{number}\"", under(below)));
+        }
+    }
+}
+
+/// What follows a directory in a word of the shell, for a path beneath it.
+pub(super) fn under(below: &Path) -> String {
+    match below.to_string_lossy().trim_start_matches('/') {
+        "" => String::new(),
+        below => format!("/{}", quote(below)),
+    }
+}
+
+/// The mount of an image's layers, said in `$W`.
+pub(super) fn whole(number: usize, layers: usize) -> String {
+    let lower: Vec<String> = (0..layers).rev().map(|layer| format!("layers/{number}-{layer}")).collect();
+    format!("mount -t overlay -o lowerdir={} overlay image-{number}", lower.join(":"))
+}
+
+/// A line of a file that hull writes, with the address that stands in for the container's own.
+fn moved(of: &Subject<'_>, line: &str) -> String {
+    let Some((address, names)) = line.split_once('\t') else { return line.to_owned() };
+    let Ok(address) = address.parse() else { return line.to_owned() };
+    let own = of.places.iter().find(|place| place.endpoint.addresses.iter().any(|net| net.address == address));
+    own.map_or_else(|| line.to_owned(), |place| format!("{}\t{names}", place.moved(address).address))
 }
 
 /// In a user namespace root is somebody else outside: a copy of the files whose owners are moved as far.
@@ -262,7 +285,8 @@ fn enter(of: &Subject<'_>, out: &mut Lines) {
     }
     let mut unshare: Vec<String> = names(made).map(|name| format!("--{name}")).collect();
     unshare.extend(options);
-    if plan.clone.join_pid.is_none() {
+    // A time namespace begins with the next child, as one of process ids does.
+    if plan.clone.join_pid.is_none() || made.contains(Namespaces::TIME) {
         unshare.push("--fork --kill-child".to_owned());
     }
     let enter = if joined.is_empty() { String::new() } else { format!("nsenter {} \\\n        ", joined.join(" ")) };

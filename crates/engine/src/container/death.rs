@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
 use hull_cgroup::{Cgroup, What};
+use hull_confine::seccomp::{Arch, syscall_name};
 use hull_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub(crate) struct Death {
     pub sent: Option<Sent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom: Option<Oom>,
+    /// The number on the host of one that its seccomp filter ended, by which the kernel's log tells more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<i32>,
 }
 
 /// A signal that hull sent.
@@ -66,6 +70,17 @@ impl Oom {
 
 /// What the kernel's log says of its latest choice in the cgroup of this name.
 fn victim(id: &str) -> Option<String> {
+    choice(&kernel_log()?, id)
+}
+
+/// The system call for which the kernel ended a process of this number, by its audit record, which may come a moment later
+/// than the end. Blocks.
+pub(crate) fn denied(pid: i32) -> Option<String> {
+    call(&kernel_log()?, pid)
+}
+
+/// The records of the kernel's log, the oldest first.
+fn kernel_log() -> Option<Vec<String>> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits();
     let mut log = File::options().read(true).custom_flags(i32::try_from(flags).ok()?).open("/dev/kmsg").ok()?;
     let mut record = vec![0; RECORD];
@@ -79,7 +94,22 @@ fn victim(id: &str) -> Option<String> {
             Err(_) => break,
         }
     }
-    choice(&lines, id)
+    Some(lines)
+}
+
+/// `audit: type=1326 … pid=7 comm="mkdir" … sig=31 arch=c000003e syscall=83 …`: `AUDIT_SECCOMP`.
+fn call(lines: &[String], pid: i32) -> Option<String> {
+    let line = lines.iter().rfind(|line| line.contains("type=1326 ") && line.contains(&format!(" pid={pid} ")))?;
+    let word = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
+    // Source: <linux/audit.h>, AUDIT_ARCH_*.
+    let arch = match word("arch=")? {
+        "c000003e" => Arch::X86_64,
+        "40000003" => Arch::X86,
+        "c00000b7" => Arch::Aarch64,
+        "40000028" => Arch::Arm,
+        _ => return None,
+    };
+    Some(syscall_name(arch, word("syscall=")?.parse().ok()?)?.to_owned())
 }
 
 /// The line `oom-kill:…task_memcg=/…/ID,task=…,pid=…`, then `…Killed process PID (name) …`.
@@ -114,5 +144,19 @@ mod tests {
         assert_eq!(choice(&lines, "aa").as_deref(), Some("7 (x) total-vm:1kB, anon-rss:1kB"));
         assert_eq!(choice(&lines, "bb").as_deref(), Some("9 (tail) total-vm:90kB, anon-rss:64kB"));
         assert_eq!(choice(&lines, "cc"), None);
+    }
+
+    #[test]
+    fn the_call_that_was_denied_is_found_by_the_number_of_the_process() {
+        let record = |pid: i32, arch: &str, number: u32| {
+            let who = format!("auid=4294967295 uid=0 gid=0 ses=4294967295 pid={pid} comm=\"x\" exe=\"/bin/x\"");
+            format!(
+                "5,9,1,-;audit: type=1326 audit(1.2:3): {who} sig=31 arch={arch} syscall={number} compat=0 code=0x80000000\n"
+            )
+        };
+        let lines =
+            [record(7, "c000003e", 83), record(8, "c00000b7", 34), record(7, "40000003", 39), record(9, "0", 1)];
+        let found = [7, 8, 9, 70].map(|pid| call(&lines, pid));
+        assert_eq!(found, [Some("mkdir".into()), Some("mkdirat".into()), None, None]);
     }
 }

@@ -18,6 +18,9 @@ use crate::core::blocking;
 use crate::janitor::Job;
 use crate::why::Coming;
 
+/// What a seccomp filter sends.
+const SIGSYS: i32 = 31;
+
 /// docker's code for a run whose end nobody saw.
 pub(crate) const UNKNOWN_EXIT: i64 = 255;
 
@@ -68,8 +71,9 @@ impl Task {
         let mut death = Death { started: state.started, sent: self.sent.take(), ..Death::default() };
         state.pid = 0;
         match ending {
-            Ending::Known(ExitRecord { status, at_ns, .. }) => {
+            Ending::Known(ExitRecord { status, at_ns, pid, .. }) => {
                 (death.signal, death.dumped) = hull_sys::process::ended_by(*status).unwrap_or_default();
+                death.denied = (death.signal == SIGSYS).then_some(*pid);
                 state.exit_code = i64::from(hull_sys::process::exit_code(*status));
                 state.finished = Timestamp::from_nanos(*at_ns);
             }

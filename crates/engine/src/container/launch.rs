@@ -18,7 +18,7 @@ use crate::keeper::LaunchError;
 use crate::networks::links;
 use crate::networks::names::{Held, Who};
 use crate::prepare::{self, StartInput};
-use crate::story::Laps;
+use crate::story::Attempt;
 
 impl Task {
     /// Prepares and launches; the outcome as an input.
@@ -28,14 +28,20 @@ impl Task {
         }
         self.trouble = None;
         let _files = Arc::clone(&self.container.files).lock_owned().await;
-        match self.try_launch().await {
-            Ok(()) => Input::Launched,
+        let mut attempt = Attempt::default();
+        let launched = self.try_launch(&mut attempt).await;
+        self.core.stories.keep(&self.container.view(), attempt, launched.as_ref().err());
+        match launched {
+            Ok(()) => {
+                self.core.janitor.ask(Job::Refill);
+                Input::Launched
+            }
             Err(fault) => self.launch_failed(fault),
         }
     }
 
-    async fn try_launch(&mut self) -> Result<(), Fault> {
-        let mut laps = Laps::begin();
+    async fn try_launch(&mut self, attempt: &mut Attempt) -> Result<(), Fault> {
+        attempt.laps.next("open its streams");
         let definition = self.definition.clone();
         let config = &definition.config;
         let size = *self.container.terminal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -43,9 +49,8 @@ impl Task {
         let core = self.core.clone();
         let linked = links::apply(&core, &definition)?;
         let spec = linked.as_ref().unwrap_or(&definition.spec);
-        laps.lap("open its streams");
+        attempt.laps.next("lease its addresses and ports");
         self.lease()?;
-        laps.lap("lease its addresses and ports");
         let prepare = || {
             prepare::start(
                 &core.parts,
@@ -63,7 +68,7 @@ impl Task {
                     gateway: &core.networks.host_gateway(),
                     ready: &|| core.networks.ready(definition.id),
                     wire: &|netns| core.networks.wire(definition.id, netns),
-                    laps: &mut laps,
+                    laps: &mut attempt.laps,
                     peers: &*core,
                     userns: &|maps| core.userns(maps),
                 },
@@ -76,6 +81,7 @@ impl Task {
         } else {
             blocking(prepare)
         }?;
+        attempt.laps.next("gather what the keeper shall hold");
         for warning in &prepared.warnings {
             tracing::warn!(container = %definition.name, "{warning}");
         }
@@ -83,14 +89,19 @@ impl Task {
         for (name, fd) in core.networks.name_sockets(definition.id) {
             hold.push((name.to_owned(), prepared.push(fd)));
         }
-        laps.lap("gather what the keeper shall hold");
+        attempt.laps.next("hand the plan and its descriptors to the keeper");
         let launched = core.keeper.launch(prepared.plan, &prepared.fds, hold).await;
         // ORDER: the child's ends close here, or the log would never see their end.
         drop(prepared.fds);
         let launched = launched.map_err(|(error, plan)| match error {
-            LaunchError::Step(failure) => explain(&plan, &failure),
+            LaunchError::Step(failure, times) => {
+                let fault = explain(&plan, &failure);
+                attempt.stopped(&plan, times);
+                fault
+            }
             LaunchError::Keeper(error) => error.into(),
         })?;
+        attempt.launched(&launched.plan, &launched.times);
         for failure in &launched.warnings {
             tracing::warn!(container = %definition.name, call = %failure.call, errno = failure.errno, "not applied");
         }
@@ -111,9 +122,6 @@ impl Task {
         }
         self.began();
         links::follow(&core, &definition, &self.state.given.endpoints);
-        laps.handed_over(&launched.times);
-        core.stories.keep(&self.container.view(), &laps, (&launched.plan, &launched.times));
-        core.janitor.ask(Job::Refill);
         Ok(())
     }
 

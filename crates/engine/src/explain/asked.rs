@@ -19,7 +19,7 @@ pub(super) fn explain(core: &Core, view: &View, syscalls: &[String]) -> Result<w
         status: view.state.phase.status().into(),
         process: wire::ExplainedProcess { facts: process::facts(view, process::Now::default()), ..Default::default() },
         namespaces: namespaces::asked_for(view),
-        limits: wire::ExplainedLimits { limits: limits::asked_for(&view.definition.spec.limits), ..Default::default() },
+        limits: wire::ExplainedLimits { limits: limits::asked_for(core, view), ..Default::default() },
         root_filesystem: root(core, view),
         confinement: rights(core, view, syscalls)?,
         network: network(view),

@@ -1,10 +1,12 @@
 //! The cgroup: each limit as asked, as written, and how much of it is used.
 
-use hull_cgroup::{Limit, Limits, What};
+use hull_cgroup::{Cgroup, Limit, Limits, What};
 use hull_types::Fault;
 use hull_wire as wire;
 
 use super::{Subject, fact};
+use crate::container::View;
+use crate::core::Core;
 
 pub(super) fn explain(of: &Subject<'_>) -> Result<wire::ExplainedLimits, Fault> {
     let group = of.core.cgroup(of.view)?;
@@ -14,15 +16,16 @@ pub(super) fn explain(of: &Subject<'_>) -> Result<wire::ExplainedLimits, Fault> 
         .into_iter()
         .map(|(controllers, path)| wire::ExplainedGroup { controllers, path: path.to_string_lossy().into_owned() });
     let pressure = group.pressure()?;
+    let limits = group.look()?.into_iter().map(|limit| one(asked, limit));
     Ok(wire::ExplainedLimits {
         groups: groups.collect(),
-        limits: group.look()?.into_iter().map(|limit| one(asked, limit)).collect(),
+        limits: limits.chain(others(&group, asked, true)).collect(),
         pressure: pressure.into_iter().map(|(what, text)| fact(what, text.trim(), "", "")).collect(),
     })
 }
 
 /// Of a container that does not run.
-pub(super) fn asked_for(limits: &Limits) -> Vec<wire::ExplainedLimit> {
+pub(super) fn asked_for(core: &Core, view: &View) -> Vec<wire::ExplainedLimit> {
     const ALL: [What; 8] = [
         What::Memory,
         What::Swap,
@@ -33,11 +36,55 @@ pub(super) fn asked_for(limits: &Limits) -> Vec<wire::ExplainedLimit> {
         What::Cpus,
         What::Pids,
     ];
+    let limits = &view.definition.spec.limits;
     let one = |what| {
         let (name, by, asked) = asked(limits, what);
         wire::ExplainedLimit { name: name.into(), by: by.into(), asked, ..Default::default() }
     };
-    ALL.into_iter().map(one).filter(|limit| !limit.asked.is_empty()).collect()
+    let known = ALL.into_iter().map(one).filter(|limit| !limit.asked.is_empty());
+    let others = core.cgroup_to_come(view).map(|group| others(&group, limits, false)).unwrap_or_default();
+    known.chain(others).collect()
+}
+
+/// Limits that only few ask for, by the beginning of their file's name: those are told if they were.
+const RARE: [(&str, &str); 12] = [
+    ("cpuset.mems", "--cpuset-mems"),
+    ("memory.swappiness", "--memory-swappiness"),
+    ("memory.oom_control", "--oom-kill-disable"),
+    ("cpu.rt_", "--cpu-rt-runtime, --cpu-rt-period"),
+    ("hugetlb.", "--annotation hull.hugetlb"),
+    ("blkio.throttle.read_bps", "--device-read-bps"),
+    ("blkio.throttle.write_bps", "--device-write-bps"),
+    ("blkio.throttle.read_iops", "--device-read-iops"),
+    ("blkio.throttle.write_iops", "--device-write-iops"),
+    ("blkio.", "--blkio-weight, --blkio-weight-device"),
+    ("io.max", "--device-read-bps and its kin"),
+    ("io.", "--blkio-weight, --blkio-weight-device"),
+];
+
+/// What was asked for of [`RARE`]; `made`: the cgroup is there and is read.
+fn others(group: &Cgroup, asked: &Limits, made: bool) -> Vec<wire::ExplainedLimit> {
+    let mut found: Vec<wire::ExplainedLimit> = Vec::new();
+    for place in group.beginning(asked).unwrap_or_default() {
+        for (name, value) in place.writes {
+            let Some((_, by)) = RARE.iter().find(|(beginning, _)| name.starts_with(beginning)) else { continue };
+            if let Some(one) = found.iter_mut().find(|one| one.name == name) {
+                one.asked = format!("{}; {value}", one.asked);
+                continue;
+            }
+            let file = place.directory.join(&name);
+            let text = if made { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+            found.push(wire::ExplainedLimit {
+                name,
+                asked: value,
+                by: (*by).into(),
+                file: if made { file.to_string_lossy().into_owned() } else { String::new() },
+                written: text.trim().replace('\n', "; "),
+                ..Default::default()
+            });
+        }
+    }
+    found
 }
 
 fn one(limits: &Limits, limit: Limit) -> wire::ExplainedLimit {

@@ -59,7 +59,11 @@ fn namespace(of: &Subject<'_>, sort: &Sort, others: &[(String, i32)]) -> wire::E
         with,
         by: cause(sort, &asked),
         asked,
-        enter: format!("nsenter --target {} {}", of.pid, sort.option),
+        // Nobody enters the user namespace that he stands in.
+        enter: match (sort.name, standing) {
+            ("user", "host" | "engine") => String::new(),
+            _ => format!("nsenter --target {} {}", of.pid, sort.option),
+        },
     }
 }
 

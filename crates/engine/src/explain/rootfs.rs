@@ -52,9 +52,10 @@ pub(super) fn layers(core: &Core, view: &View) -> Vec<wire::ExplainedLayer> {
     let definition = &view.definition;
     let Base::Layers(chain) = &definition.base else {
         let step = "this machine's own root file system".to_owned();
-        return vec![wire::ExplainedLayer { id: "hull/host".into(), size: 0, step }];
+        return vec![wire::ExplainedLayer { id: "hull/host".into(), step, ..Default::default() }];
     };
     let image = definition.image.parse().ok().and_then(|id| core.images.get(&id));
+    let digests = image.as_ref().map_or_else(Vec::new, |image| image.config.rootfs.diff_ids.clone());
     let steps: Vec<String> = image.map_or_else(Vec::new, |image| {
         image.config.history.iter().filter(|step| !step.empty_layer).map(|step| step.created_by.clone()).collect()
     });
@@ -62,6 +63,7 @@ pub(super) fn layers(core: &Core, view: &View) -> Vec<wire::ExplainedLayer> {
         let size = core.parts.snapshots.layer(id).ok().flatten().map_or(0, |layer| layer.size);
         wire::ExplainedLayer {
             id: id.to_string(),
+            digest: digests.get(number).map(ToString::to_string).unwrap_or_default(),
             size: i64::try_from(size).unwrap_or(i64::MAX),
             step: steps.get(number).cloned().unwrap_or_default(),
         }

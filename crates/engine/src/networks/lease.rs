@@ -1,15 +1,15 @@
 //! Addresses and ports of a container that starts: chosen and kept here, made elsewhere.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hull_network::ports::{Protocol, Published, Reserved, reserve};
-use hull_network::{Definition, Driver, Endpoint, Net, ipam};
+use hull_network::{Definition, Driver, Endpoint, Net, Subnet, ipam};
 use hull_types::Fault;
 
 use super::names::{self, Service, Who};
-use super::{EndpointWish, Ends, Given, Networks, Plan, plan, random_id};
+use super::{EndpointWish, Ends, Given, Inner, Networks, Plan, plan, random_id};
 use crate::core::blocking;
 
 impl Networks {
@@ -56,6 +56,43 @@ impl Networks {
         Ok(Given { endpoints, ports, joining: None })
     }
 
+    /// What a container would be given if it started now: for telling, nothing is kept for it. A port that may be any is that
+    /// of the container.
+    pub fn imagine(&self, who: &Who<'_>, plan: &Plan) -> Result<Given, Fault> {
+        let gateway = self.gateway(plan);
+        let mut endpoints = Vec::new();
+        let mut links: Vec<String> = plan.endpoints.iter().filter_map(|w| w.link_name().map(str::to_owned)).collect();
+        for (index, wish) in plan.endpoints.iter().enumerate() {
+            let network = self.find(&wish.network)?;
+            let link = link_name(&network, wish, &links);
+            let addresses = self.lock().choose(&network, Some(wish))?;
+            let (gateway, names, pinned) = (index == gateway, names::on(&network, who, wish), self.is_pinned(who));
+            endpoints.push(Endpoint { gateway, names, pinned, ..made(&network, wish, &link, addresses)? });
+            links.push(link);
+        }
+        let mut ports = Vec::new();
+        if let Some((main, network)) = self.publishing(&endpoints)? {
+            let every =
+                |v4: bool| -> IpAddr { if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() } };
+            let settings = self.settings.as_ref().map_err(Clone::clone)?;
+            for wish in &plan.ports {
+                let host = if wish.host.0 == 0 { wish.port } else { wish.host.0 };
+                let addresses = match wish.address.or(network.publish_on).or(settings.publish_on) {
+                    Some(address) => vec![address],
+                    None => [true, false].into_iter().filter(|v4| main.address(*v4).is_some()).map(every).collect(),
+                };
+                let (protocol, port) = (wish.protocol, wish.port);
+                ports.extend(addresses.into_iter().map(|address| Published { protocol, port, address, host }));
+            }
+        }
+        Ok(Given { endpoints, ports, joining: None })
+    }
+
+    /// Addresses of a network that nobody has now, one of each family.
+    pub fn spare(&self, network: &Definition) -> Result<Vec<Net>, Fault> {
+        self.lock().choose(network, None)
+    }
+
     /// Whether a container's wires speak in its own name alone: nothing in its network can change its addresses.
     pub(super) fn is_pinned(&self, who: &Who<'_>) -> bool {
         who.speaks_for_itself() && !self.lock().outspoken.contains(&who.id)
@@ -88,39 +125,15 @@ impl Networks {
 
     pub(super) fn endpoint(&self, network: &Definition, wish: &EndpointWish, name: &str) -> Result<Endpoint, Fault> {
         let mut inner = self.lock();
-        let in_use: BTreeSet<IpAddr> = inner.addresses(&network.id).collect();
-        let mut addresses = Vec::new();
-        for subnet in &network.subnets {
-            let v4 = subnet.net.address.is_ipv4();
-            let wished = if v4 { wish.ipv4.map(IpAddr::V4) } else { wish.ipv6.map(IpAddr::V6) };
-            let address = match wished {
-                Some(address) => ipam::check_address(subnet, &in_use, address).map(|()| address)?,
-                None => {
-                    let key = (network.id.clone(), v4);
-                    let address = ipam::free_address(subnet, &in_use, inner.last.get(&key).copied())?;
-                    inner.last.insert(key, address);
-                    address
-                }
-            };
-            addresses.push(Net { address, prefix: subnet.net.prefix });
+        let addresses = inner.choose(network, Some(wish))?;
+        for Net { address, .. } in &addresses {
+            let v4 = address.is_ipv4();
+            if !(if v4 { wish.ipv4.is_some() } else { wish.ipv6.is_some() }) {
+                inner.last.insert((network.id.clone(), v4), *address);
+            }
         }
-        let id = random_id()?;
-        let IpAddr::V4(first) = addresses[0].address else {
-            return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
-        };
-        Ok(Endpoint {
-            network: network.id.clone(),
-            name: name.to_owned(),
-            link: format!("veth{}", &id[..8]),
-            mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
-            addresses,
-            gateway: false,
-            names: Vec::new(),
-            sysctls: plan::sysctls(&wish.driver_opts, name)?,
-            link_local: wish.link_local(),
-            pinned: false,
-            id,
-        })
+        drop(inner);
+        made(network, wish, name, addresses)
     }
 
     pub(super) fn keep_ports(&self, plan: &Plan, endpoints: &[Endpoint]) -> Result<Vec<Reserved>, Fault> {
@@ -185,4 +198,42 @@ pub(super) fn link_name(network: &Definition, wish: &EndpointWish, given: &[Stri
     let number = |name: &String| name.strip_prefix(prefix).and_then(|number| number.parse::<u32>().ok());
     let next = given.iter().filter_map(number).max().map_or(0, |highest| highest.saturating_add(1));
     format!("{prefix}{next}")
+}
+
+impl Inner {
+    /// An address of each family: that which is wished for, else one that nobody has.
+    fn choose(&self, network: &Definition, wish: Option<&EndpointWish>) -> Result<Vec<Net>, Fault> {
+        let in_use: BTreeSet<IpAddr> = self.addresses(&network.id).collect();
+        let one = |subnet: &Subnet| {
+            let v4 = subnet.net.address.is_ipv4();
+            let wished = |wish: &EndpointWish| if v4 { wish.ipv4.map(IpAddr::V4) } else { wish.ipv6.map(IpAddr::V6) };
+            let address = match wish.and_then(wished) {
+                Some(address) => ipam::check_address(subnet, &in_use, address).map(|()| address)?,
+                None => ipam::free_address(subnet, &in_use, self.last.get(&(network.id.clone(), v4)).copied())?,
+            };
+            Ok(Net { address, prefix: subnet.net.prefix })
+        };
+        network.subnets.iter().map(one).collect()
+    }
+}
+
+/// An end of a container of this name, with these addresses.
+fn made(network: &Definition, wish: &EndpointWish, name: &str, addresses: Vec<Net>) -> Result<Endpoint, Fault> {
+    let id = random_id()?;
+    let Some(IpAddr::V4(first)) = addresses.first().map(|net| net.address) else {
+        return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
+    };
+    Ok(Endpoint {
+        network: network.id.clone(),
+        name: name.to_owned(),
+        link: format!("veth{}", &id[..8]),
+        mac: wish.mac.unwrap_or_else(|| ipam::mac(first)),
+        addresses,
+        gateway: false,
+        names: Vec::new(),
+        sysctls: plan::sysctls(&wish.driver_opts, name)?,
+        link_local: wish.link_local(),
+        pinned: false,
+        id,
+    })
 }

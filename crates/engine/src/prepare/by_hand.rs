@@ -1,8 +1,9 @@
-//! The facts of a start once more, of a container that runs, with a [`Thing`] in the place of each descriptor: what the launch
-//! plan is compiled from to be told and not to be walked. Opens nothing for long, makes nothing.
+//! The facts of a start once more, with a [`Thing`] in the place of each descriptor: what the launch plan is compiled from to be
+//! told and not to be walked. Of a container that runs they are read from it, else they are those of a start to come. Opens
+//! nothing for long, makes nothing.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hull_cgroup::{Beginning, Cgroup, Version};
@@ -12,7 +13,7 @@ use hull_launch::spec::{MountKind, MountWish, NamespaceWish, Shm, Spec, Userns};
 use hull_types::{ContainerId, Digest, Fault};
 
 use super::fds::Fds;
-use super::{Parts, cgroup, devices, identity, mounts, peer};
+use super::{Parts, cgroup, devices, files, identity, mounts, peer};
 
 /// What a descriptor of the plan stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,24 +48,26 @@ pub(crate) struct Told {
     pub maps: Option<IdMaps>,
 }
 
-/// A container that runs.
-pub(crate) struct Running<'a> {
+/// A container.
+pub(crate) struct Of<'a> {
     pub id: &'a ContainerId,
     pub spec: &'a Spec,
-    /// PID 1 on the host.
-    pub pid: i32,
+    /// What its root file system stands on.
+    pub base: &'a hull_snapshot::Base,
+    /// PID 1 on the host, if it runs.
+    pub pid: Option<i32>,
     pub group: &'a Cgroup,
     /// PID 1 of a running container.
     pub peer: &'a dyn Fn(&str) -> Option<i32>,
 }
 
 /// Gathers and compiles.
-pub(crate) fn tell(parts: &Parts, of: &Running<'_>) -> Result<Told, Fault> {
+pub(crate) fn tell(parts: &Parts, of: &Of<'_>) -> Result<Told, Fault> {
     let spec = of.spec;
     let mut things = Things::default();
-    let root = peer::root_of(of.pid)?;
+    let root = root(parts, of)?;
     let user = things.user(of)?;
-    let maps = user.is_some().then(|| peer::maps_of(of.pid)).transpose()?;
+    let maps = maps(parts, of)?;
     let joined = things.joined(of, user)?;
     let shm = things.shm(of)?;
     let own = things.not_owned(of, user.is_some());
@@ -73,7 +76,8 @@ pub(crate) fn tell(parts: &Parts, of: &Running<'_>) -> Result<Told, Fault> {
     for node in granted.nodes.iter_mut().filter(|_| user.is_some()) {
         node.bind = Some(things.add(Thing::Path(devices::host_path(spec, &node.path), false)));
     }
-    let of_host = parts.cgroups.mountpoint().filter(|_| shares_cgroups(of));
+    let shares = shares_cgroups(of)?;
+    let of_host = parts.cgroups.mountpoint().filter(|_| shares);
     let of_host = of_host.map(|path| things.add(Thing::Path(path.to_owned(), false)));
     let etc = [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")];
     let none = things.add(Thing::Unseen);
@@ -102,9 +106,46 @@ pub(crate) fn tell(parts: &Parts, of: &Running<'_>) -> Result<Told, Fault> {
     Ok(Told { plan, things: things.0, groups, v2, maps: maps.filter(|_| user == Some(true)) })
 }
 
-fn shares_cgroups(of: &Running<'_>) -> bool {
+/// Where its users and directories are looked up: its root, or what will be below it.
+fn root(parts: &Parts, of: &Of<'_>) -> Result<OwnedFd, Fault> {
+    use hull_snapshot::Base;
+    match (of.pid, of.base) {
+        (Some(pid), _) => peer::root_of(pid),
+        (None, Base::Layers(layers)) => Ok(parts.snapshots.view(layers, None)?.into_fd()),
+        (None, Base::Host) => files::open_host(Path::new("/")),
+    }
+}
+
+/// The maps of the user namespace that it stands in, or will: a range that is free now, if it has none yet.
+fn maps(parts: &Parts, of: &Of<'_>) -> Result<Option<IdMaps>, Fault> {
+    let maps = match (&of.spec.namespaces.user, of.pid) {
+        (Userns::Host, _) => return Ok(None),
+        (_, Some(pid)) => peer::maps_of(pid)?,
+        (Userns::Container(id), None) => peer::maps_of(joined(of, id)?)?,
+        (Userns::Maps(maps), None) => maps.clone(),
+        (Userns::Auto { size }, None) => {
+            parts.ranges.of(&parts.root.join("containers"), of.id.as_str(), *size, true)?
+        }
+    };
+    Ok(Some(maps))
+}
+
+fn shares_cgroups(of: &Of<'_>) -> Result<bool, Fault> {
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/cgroup")).ok();
-    of.spec.namespaces.cgroup != NamespaceWish::New && namespace(&of.pid.to_string()) == namespace("self")
+    Ok(match &of.spec.namespaces.cgroup {
+        NamespaceWish::New => false,
+        NamespaceWish::Host => true,
+        NamespaceWish::Container(id) => namespace(&joined(of, id)?.to_string()) == namespace("self"),
+    })
+}
+
+/// PID 1 of a container whose namespaces it joins.
+fn joined(of: &Of<'_>, id: &str) -> Result<i32, Fault> {
+    (of.peer)(id).ok_or_else(|| {
+        let short = &id[..12.min(id.len())];
+        Fault::conflict(format!("container {short} whose namespaces it joins does not run"))
+            .hint(format!("start it first: `hull start {short}`"))
+    })
 }
 
 #[derive(Default)]
@@ -124,7 +165,7 @@ impl Things {
     }
 
     /// Whether there is a user namespace other than the engine's, and whether it is the container's own.
-    fn user(&self, of: &Running<'_>) -> Result<Option<bool>, Fault> {
+    fn user(&self, of: &Of<'_>) -> Result<Option<bool>, Fault> {
         Ok(match &of.spec.namespaces.user {
             Userns::Host => None,
             Userns::Auto { .. } | Userns::Maps(_) => Some(true),
@@ -132,14 +173,12 @@ impl Things {
         })
     }
 
-    fn process(&mut self, of: &Running<'_>, id: &str) -> Result<Slot, Fault> {
-        let pid = (of.peer)(id).ok_or_else(|| {
-            Fault::conflict(format!("container {} whose namespaces it joined has ended", &id[..12.min(id.len())]))
-        })?;
+    fn process(&mut self, of: &Of<'_>, id: &str) -> Result<Slot, Fault> {
+        let pid = joined(of, id)?;
         Ok(self.add(Thing::Process(pid)))
     }
 
-    fn joined(&mut self, of: &Running<'_>, user: Option<bool>) -> Result<Joined, Fault> {
+    fn joined(&mut self, of: &Of<'_>, user: Option<bool>) -> Result<Joined, Fault> {
         let wish = &of.spec.namespaces;
         let mut joined = Joined::default();
         for (wish, place) in [
@@ -165,7 +204,7 @@ impl Things {
         Ok(joined)
     }
 
-    fn shm(&mut self, of: &Running<'_>) -> Result<Option<Slot>, Fault> {
+    fn shm(&mut self, of: &Of<'_>) -> Result<Option<Slot>, Fault> {
         if of.spec.shm != Shm::Shared {
             return Ok(None);
         }
@@ -175,7 +214,7 @@ impl Things {
         })))
     }
 
-    fn not_owned(&mut self, of: &Running<'_>, user: bool) -> NotOwned {
+    fn not_owned(&mut self, of: &Of<'_>, user: bool) -> NotOwned {
         let wish = &of.spec.namespaces;
         let mut own = NotOwned { mqueue: Mqueue::New, sysfs: None, procfs: None };
         if !user {
@@ -195,7 +234,11 @@ impl Things {
 
     fn mount(&mut self, parts: &Parts, root: impl AsFd, wish: &MountWish) -> Result<MountFact, Fault> {
         let (thing, directory) = match &wish.kind {
-            MountKind::Bind { source, recursive, .. } => (Thing::Path(source.clone(), *recursive), source.is_dir()),
+            MountKind::Bind { source, recursive, create, .. } => {
+                // One that is missing becomes a directory.
+                let directory = source.is_dir() || (*create && !source.exists());
+                (Thing::Path(source.clone(), *recursive), directory)
+            }
             MountKind::Volume { name, subpath, .. } => volume(parts, name, subpath.as_deref())?,
             MountKind::Image { layers, subpath, .. } => {
                 (Thing::Layers(layers.clone(), subpath.clone().unwrap_or_default()), true)

@@ -45,9 +45,7 @@ pub(super) fn gather(
             (theirs.join("hosts"), theirs.join("resolv.conf"))
         }
         _ => {
-            let mut hosts = hosts(input.spec, input.gateway)?;
-            let resolv = resolv_conf(input.spec, input.endpoints)?;
-            hosts.push_str(&own_addresses(input.spec, input.endpoints));
+            let (hosts, resolv) = texts(input.spec, input.endpoints, input.gateway)?;
             (write(&own, "hosts", &hosts, user)?, write(&own, "resolv.conf", &resolv, user)?)
         }
     };
@@ -58,6 +56,12 @@ pub(super) fn gather(
         all.push(EtcFile { path: path.into(), mount: fds.push(mount.into_fd())? });
     }
     Ok(all)
+}
+
+/// What `hosts` and `resolv.conf` of a container with a network of its own say.
+pub(crate) fn texts(spec: &Spec, endpoints: &[Endpoint], gateway: &[IpAddr]) -> Result<(String, String), Fault> {
+    let hosts = hosts(spec, gateway)? + &own_addresses(spec, endpoints);
+    Ok((hosts, resolv_conf(spec, endpoints)?))
 }
 
 /// Has the files of a running container follow its networks: its addresses in `hosts`, and in `resolv.conf` the

@@ -23,31 +23,32 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
     let spec = input.spec;
     let mut fds = Fds::default();
     let mut found = Found::default();
+    input.laps.next("gather the namespaces");
     let spaces = namespaces::gather(parts, &input, &mut found, &mut fds)?;
-    input.laps.lap("gather the namespaces");
     let user = spaces.user.as_ref();
+    input.laps.next("put the root file system together from its layers");
     let root = parts.snapshots.prepare(&hull_snapshot::Rootfs {
         base: &input.rootfs.base,
         slot: &input.rootfs.slot,
         ephemeral: input.rootfs.ephemeral,
         userns: user.map(|user| &user.fd),
     })?;
-    input.laps.lap("put the root file system together from its layers");
+    input.laps.next("find its user");
     let who = identity::resolve(root.mount.as_fd(), &spec.process)?;
-    input.laps.lap("find its user");
+    input.laps.next("open what is mounted");
     let mounts = mounts::gather(parts, &input, root.mount.as_fd(), user, &mut fds)?;
-    input.laps.lap("open what is mounted");
+    input.laps.next("write hosts, hostname and resolv.conf");
     let etc = etc::gather(parts, &input, user, &mut fds)?;
-    input.laps.lap("write hosts, hostname and resolv.conf");
+    input.laps.next("gather its devices");
     let granted = devices::gather(spec, user.is_some(), &mut fds)?;
-    input.laps.lap("gather its devices");
+    input.laps.next("take the compiled seccomp filter");
     let seccomp = filter(parts, &spec.process)?;
-    input.laps.lap("take the compiled seccomp filter");
+    input.laps.next("make its cgroup, and set its limits");
     let host_cgroups = cgroup::of_host(parts, &input, &mut found, &mut fds)?;
     let (root, streams) = (fds.push(root.mount.into_fd())?, fds.streams(input.io)?);
     // ORDER: last, since it is all that has a global name and would have to be undone.
     let group = cgroup::create(parts, input.id, spec, &granted)?;
-    input.laps.lap("make its cgroup, and set its limits");
+    input.laps.next("compile the plan");
     let compiled = cgroup::join(&group, &mut fds).and_then(|join| {
         let facts = Facts {
             key: input.id.to_string(),
@@ -71,7 +72,6 @@ pub fn start(parts: &Parts, input: StartInput<'_>) -> Result<Prepared, Fault> {
         };
         Ok(compile::compile(spec, &facts)?)
     });
-    input.laps.lap("compile the plan");
     match compiled {
         Ok(compiled) => Ok(Prepared { plan: compiled.plan, fds: fds.into_vec(), warnings: Vec::new() }),
         Err(fault) => Err(undo(&group, fault)),

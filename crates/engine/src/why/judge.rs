@@ -8,8 +8,18 @@ use crate::container::View;
 use crate::container::death::{Death, Oom};
 use crate::container::step::Phase;
 
-/// The paragraph, the hint and the evidence. `binds`: owners of bind mounts that the last lines complain of.
-pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<ExplainedFact>) -> wire::Postmortem {
+/// What was found beside the record.
+pub(super) struct Seen {
+    /// The last output.
+    pub lines: Vec<String>,
+    /// Owners of bind mounts that it complains of.
+    pub binds: Vec<ExplainedFact>,
+    /// The system call that the seccomp filter answered with death; empty where the kernel does not tell.
+    pub denied: String,
+}
+
+/// The paragraph, the hint and the evidence.
+pub(super) fn judge(view: &View, now: Timestamp, seen: Seen) -> wire::Postmortem {
     let (definition, state) = (&view.definition, &view.state);
     let name = format!("`{}`", definition.name);
     let death = state.death.as_deref();
@@ -18,7 +28,7 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
             (format!("{name} is running; no end is known of it."), String::new())
         }
         (Phase::Running | Phase::Paused | Phase::Stopping(_), Some(death)) => {
-            let (why, hint) = ended(&name, view, death, &lines);
+            let (why, hint) = ended(&name, view, death, &seen);
             (format!("{name} is running again since {}. Before: {why}", span(state.started, now)), hint)
         }
         (Phase::Created | Phase::Starting, _) if state.error.is_empty() => {
@@ -28,16 +38,16 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
             (format!("{name} did not start: {}.", state.error.trim_end_matches('.').replace('\n', "; ")), String::new())
         }
         (_, None) => (format!("{name} ended by itself, with success (exit code 0)."), String::new()),
-        (_, Some(death)) => ended(&name, view, death, &lines),
+        (_, Some(death)) => ended(&name, view, death, &seen),
     };
-    let hint = match (hint.is_empty(), binds.is_empty()) {
+    let hint = match (hint.is_empty(), seen.binds.is_empty()) {
         (true, false) => {
             "let the user of the container own the directory, or map its ids (`--userns auto`, idmap)".to_owned()
         }
         _ => hint,
     };
     let mut evidence = evidence(view, death);
-    evidence.extend(binds);
+    evidence.extend(seen.binds);
     wire::Postmortem {
         id: definition.id.to_string(),
         name: definition.name.to_string(),
@@ -48,12 +58,12 @@ pub(super) fn judge(view: &View, now: Timestamp, lines: Vec<String>, binds: Vec<
         why: format!("{why}{}", decision(view)),
         hint,
         evidence,
-        last_lines: lines,
+        last_lines: seen.lines,
     }
 }
 
 /// How a run ended, and what to do.
-fn ended(name: &str, view: &View, death: &Death, lines: &[String]) -> (String, String) {
+fn ended(name: &str, view: &View, death: &Death, seen: &Seen) -> (String, String) {
     let code = death.code;
     if !death.unseen.is_empty() {
         let why = death.unseen.trim_start_matches("exit code unknown: ");
@@ -72,7 +82,7 @@ fn ended(name: &str, view: &View, death: &Death, lines: &[String]) -> (String, S
             ),
             String::new(),
         ),
-        (0, _) => itself(name, view, (code, lines)),
+        (0, _) => itself(name, view, (code, &seen.lines)),
         (number, Some(sent)) if sent.signal == number => {
             let hint = if sent.why.contains("had not ended") {
                 "its PID 1 does not end on that signal: handle it, run it with `--init`, or name another with `--stop-signal`"
@@ -84,7 +94,7 @@ fn ended(name: &str, view: &View, death: &Death, lines: &[String]) -> (String, S
                 hint.into(),
             )
         }
-        (number, _) => foreign(name, number, death),
+        (number, _) => foreign(name, number, death, &seen.denied),
     }
 }
 
@@ -151,10 +161,14 @@ fn missing_library(lines: &[String]) -> Option<&str> {
 }
 
 /// A signal that hull did not send.
-fn foreign(name: &str, number: i32, death: &Death) -> (String, String) {
+fn foreign(name: &str, number: i32, death: &Death, denied: &str) -> (String, String) {
+    let call = match denied {
+        "" => "it made a system call that its seccomp filter answers with death".to_owned(),
+        call => format!("it made the system call `{call}`, which its seccomp filter answers with death"),
+    };
     let (whence, hint) = match number {
         31 => (
-            "it made a system call that its seccomp filter answers with death",
+            call.as_str(),
             "`hull explain --syscall NAME` tells the filter's verdict while it runs; `--security-opt seccomp=FILE` changes it",
         ),
         4 | 7 | 8 | 11 => ("the kernel ended it for a fault of its program", ""),

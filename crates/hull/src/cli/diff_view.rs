@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use hull_types::Fault;
 use hull_wire::Explanation;
+use serde_json::json;
 
 use super::context::Context;
-use super::explain::colour;
 use super::explain::paint::Paint;
+use super::explain::{clean, colour};
 use super::failure::Outcome;
 use super::io;
 use super::parse::Spoken;
@@ -19,6 +20,9 @@ pub(crate) struct DiffView {
     /// Also show what is the same
     #[arg(short, long)]
     all: bool,
+    /// Print the differences as a JSON document
+    #[arg(long)]
+    json: bool,
     #[arg(value_name = "CONTAINER", hide = true)]
     one: String,
     #[arg(value_name = "CONTAINER", hide = true)]
@@ -39,10 +43,24 @@ impl Spoken for DiffView {
                 return Err(Fault::conflict(format!("container {} is not running: it has no boundary", of.name)).into());
             }
         }
+        let rows = rows(&one, &other, self.all);
+        if self.json {
+            return super::explain::document(&json!({ "Names": [one.name, other.name], "Facts": rows }));
+        }
         let brush = Paint::new(colour(&std::io::stdout()));
-        let shown: String = page(&one, &other, self.all).lines().map(|line| painted(brush, line)).collect();
+        let shown: String = page((&one.name, &other.name), &rows).lines().map(|line| painted(brush, line)).collect();
         io::print(&shown).map(|()| 0)
     }
+}
+
+/// A fact of both: `Values` in the order of the containers, `–` where one has none.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    part: &'static str,
+    name: String,
+    values: [String; 2],
+    differ: bool,
 }
 
 /// A heading, something that differs, or something else.
@@ -62,27 +80,33 @@ type Facts = BTreeMap<(u8, String), String>;
 
 const PARTS: [&str; 6] = ["process", "namespaces", "limits", "root file system", "confinement", "network"];
 
-fn page(one: &Explanation, other: &Explanation, all: bool) -> String {
+/// Part by part; what is the same too, if `all` is wanted.
+fn rows(one: &Explanation, other: &Explanation, all: bool) -> Vec<Row> {
     let (left, right) = (facts(one), facts(other));
     let keys: std::collections::BTreeSet<&(u8, String)> = left.keys().chain(right.keys()).collect();
-    let mut text = String::new();
-    let value = |facts: &Facts, key| facts.get(key).cloned().unwrap_or_else(|| "–".to_owned());
-    for (part, heading) in PARTS.iter().enumerate() {
-        let rows = keys.iter().filter(|key| usize::from(key.0) == part).filter_map(|key| {
-            let (left, right) = (value(&left, key), value(&right, key));
-            let mark = if left == right { " " } else { "≠" };
-            (all || left != right).then(|| format!("  {mark}\t{}\t{left}\t{right}\n", key.1))
-        });
-        let rows: String = rows.collect();
-        if !rows.is_empty() {
-            text.push_str(&format!("{heading}\t\t\t\n{rows}"));
+    let value = |facts: &Facts, key: &(u8, String)| facts.get(key).cloned().unwrap_or_else(|| "–".to_owned());
+    let row = |key: &(u8, String)| {
+        let values = [value(&left, key), value(&right, key)];
+        let differ = values[0] != values[1];
+        Row { part: PARTS[usize::from(key.0)], name: key.1.clone(), values, differ }
+    };
+    keys.into_iter().map(row).filter(|row| all || row.differ).collect()
+}
+
+fn page((one, other): (&str, &str), rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return format!("{one} and {other} have the same boundary\n");
+    }
+    let mut text = format!(" \t\t{one}\t{other}\n");
+    for part in rows.chunk_by(|a, b| a.part == b.part) {
+        text.push_str(&format!("{}\t\t\t\n", part[0].part));
+        for Row { name, values: [left, right], differ, .. } in part {
+            let mark = if *differ { "≠" } else { " " };
+            let cells = [name, left, right].map(|cell| clean(cell));
+            text.push_str(&format!("  {mark}\t{}\n", cells.join("\t")));
         }
     }
-    if text.is_empty() {
-        return format!("{} and {} have the same boundary\n", one.name, other.name);
-    }
-    let clean: String = text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect();
-    layout_with(&format!(" \t\t{}\t{}\n{clean}", one.name, other.name), 4)
+    layout_with(&text, 4)
 }
 
 /// What a boundary is made of. What is each container's own in any case (process ids, inodes, addresses) and what changes

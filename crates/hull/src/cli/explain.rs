@@ -59,7 +59,8 @@ impl Spoken for Explain {
     }
 }
 
-fn document(of: &impl serde::Serialize) -> Outcome {
+/// Prints it.
+pub(super) fn document(of: &impl serde::Serialize) -> Outcome {
     let text =
         serde_json::to_string_pretty(of).map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
     io::say(text).map(|()| 0)
@@ -72,6 +73,6 @@ pub(super) fn colour(stream: &impl IsTerminal) -> bool {
 }
 
 /// What a container chose itself moves no cursor.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -8,6 +8,8 @@ use hull_wire::{ContainerSummary, PortSummary};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::explain::paint::Paint;
+use super::explain::{colour, document};
 use super::failure::Outcome;
 use super::filters::filters;
 use super::io;
@@ -71,6 +73,9 @@ pub(crate) struct Ps {
     /// Show each container's processes as a tree
     #[arg(long, conflicts_with_all = ["format", "quiet", "size"])]
     tree: bool,
+    /// With --tree: print a JSON document
+    #[arg(long, requires = "tree")]
+    json: bool,
 }
 
 impl Spoken for Ps {
@@ -88,10 +93,12 @@ impl Spoken for Ps {
             size,
             filters: filters(&self.filter)?,
         };
-        let mut client = context.client()?;
+        let client = context.client()?;
         let list = client.containers(&options).map_err(Fault::from)?;
         if self.tree {
-            return io::print(&tree::tree(&mut client, &list)?).map(|()| 0);
+            let all = tree::gather(&client, &list);
+            let brush = Paint::new(colour(&std::io::stdout()));
+            return if self.json { document(&all) } else { io::print(&tree::page(&all, brush)).map(|()| 0) };
         }
         if self.quiet && format.is_empty() {
             let lines = list.iter().map(|item| format!("{}\n", self.id(item)));

@@ -82,9 +82,10 @@ impl Spoken for Run {
         let started = Cell::default();
         let session =
             Session { client: &client, id: &id, tty, streams, forward: self.sig_proxy, started: &started, run: &self };
-        let code = session.foreground(&signals, escape)?;
-        self.tell(&client, &id, Asked { create, start: started.get() })?;
-        Ok(code)
+        let outcome = session.foreground(&signals, escape);
+        let told = self.tell(&client, &id, Asked { create, start: started.get() });
+        let code = outcome?;
+        told.map(|()| code)
     }
 }
 
@@ -102,10 +103,13 @@ impl Run {
         let begun = Instant::now();
         let id = creation::create(client, &self.flags, request).map_err(Failure::of_run)?;
         let create = begun.elapsed();
-        start_once(client, &id).map_err(|error| Failure::of_run(error.into()))?;
-        let start = begun.elapsed().saturating_sub(create);
-        io::say(&id)?;
-        self.tell(client, &id, Asked { create, start }).map(|()| 0)
+        let started = start_once(client, &id).map_err(|error| Failure::of_run(error.into()));
+        let asked = Asked { create, start: begun.elapsed().saturating_sub(create) };
+        if started.is_ok() {
+            io::say(&id)?;
+        }
+        let told = self.tell(client, &id, asked);
+        started.and(told).map(|()| 0)
     }
 
     /// The story of the start, if it is wanted.

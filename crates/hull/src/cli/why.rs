@@ -4,8 +4,8 @@ use hull_types::Fault;
 use hull_wire::Postmortem;
 
 use super::context::Context;
-use super::explain::colour;
 use super::explain::paint::Paint;
+use super::explain::{clean, colour, document};
 use super::failure::Outcome;
 use super::io;
 use super::parse::Spoken;
@@ -29,16 +29,13 @@ impl Spoken for Why {
     fn run(self, context: &Context) -> Outcome {
         let found = context.client()?.container_postmortem(&self.container).map_err(Fault::from)?;
         if self.json {
-            let text = serde_json::to_string_pretty(&found)
-                .map_err(|error| Fault::internal("cannot print the answer").cause(error))?;
-            return io::say(text).map(|()| 0);
+            return document(&found);
         }
         io::print(&page(&found, Paint::new(colour(&std::io::stdout())))).map(|()| 0)
     }
 }
 
 fn page(found: &Postmortem, brush: Paint) -> String {
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
     let mut text = format!("{}\n", clean(&found.why));
     if !found.hint.is_empty() {
         text.push_str(&format!("  {}\n", brush.hint(&format!("hint: {}", clean(&found.hint)))));

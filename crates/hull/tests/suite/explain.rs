@@ -133,6 +133,39 @@ fn limits_are_told_as_asked_as_written_and_as_used() {
 }
 
 #[test]
+fn what_happened_at_a_limit_is_counted() {
+    let host = Host::new();
+    let hungry = "tail /dev/zero; while :; do :; done";
+    host.hull(&[
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--memory",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "--cpus",
+        "0.2",
+        "busybox",
+        "sh",
+        "-c",
+        hungry,
+    ])
+    .ok();
+    let count = |limit: &str, event: &str| {
+        let limits = explain(&host, &["one"])["Limits"].take();
+        let event = named(list(named(list(&limits, "Limits"), "Name", limit), "Events"), "Name", event).clone();
+        event["Now"].as_str().expect("a number").parse::<u64>().expect("a number")
+    };
+    hull_testkit::eventually("its command is killed", || count("memory", "oom_kill") == 1);
+    hull_testkit::eventually("it waits for its share", || count("cpu quota", "nr_throttled") > 0);
+    let page = host.hull(&["explain", "one"]).ok();
+    assert!(page.contains("oom_kill 1") && page.contains("nr_throttled "), "{page}");
+    host.assert_clean();
+}
+
+#[test]
 fn each_mount_has_its_cause_and_changes_are_told() {
     let host = Host::new();
     let source = host.path().join("a b");

@@ -42,8 +42,13 @@ fn lsns_sees_the_same_namespaces() {
     host.sleeper(&["--name", "two", "--ipc", "host", "--cgroupns", "host"]);
     for name in ["one", "two"] {
         let pid = host.pid(name).to_string();
-        let seen = run(Command::new("lsns").args(["-n", "-r", "-o", "TYPE,NS", "-p", &pid]), b"").ok();
-        let seen: BTreeSet<String> = seen.lines().map(str::to_owned).collect();
+        let mut seen = BTreeSet::new();
+        // It looks at all processes of the machine, and gives up when one of them ends meanwhile.
+        eventually("lsns has seen all", || {
+            let out = run(Command::new("lsns").args(["-n", "-r", "-o", "TYPE,NS", "-p", &pid]), b"");
+            seen = out.stdout.lines().map(str::to_owned).collect();
+            out.code == 0
+        });
         let all = explain(&host, name)["Namespaces"].take();
         let all = all.as_array().expect("a list").iter();
         let all: BTreeSet<String> =
@@ -311,7 +316,9 @@ fn of_a_container_that_does_not_run_it_is_told_what_was_asked() {
 fn colours_are_for_terminals() {
     let host = Host::new();
     host.hull(&["run", "-d", "--name", "one", "busybox", "sh", "-c", "sleep 1000; : \u{1b}[2J"]).ok();
+    host.sleeper(&["--name", "two", "--uts", "host"]);
     host.hull(&["run", "--name", "ended", "busybox", "sh", "-c", "echo out; exit 3"]);
+    host.hull(&["run", "--name", "unborn", "busybox", "nosuchcommand"]);
     let binary = hull_testkit::hull_binary();
     let on_terminal = |words: &str, name: &str, value: &str| {
         let line = format!("{} {words}", binary.display());
@@ -320,7 +327,11 @@ fn colours_are_for_terminals() {
     for (words, expected) in [
         ("explain one", &["\u{1b}[1mnamespaces\u{1b}[0m", "\u{1b}[32mprivate\u{1b}[0m", "\u{1b}[2m← "][..]),
         ("explain --syscall mount one", &["\u{1b}[31mrefused:\u{1b}[0m"]),
+        ("explain --start one", &["\u{1b}[1mone\u{1b}[0m", "\u{1b}[1mwhere the time went\u{1b}[0m"]),
+        ("explain --start unborn", &["this failed\u{1b}[0m"]),
         ("why ended", &["\u{1b}[1mits last output:\u{1b}[0m"]),
+        ("diff-view one two", &["\u{1b}[1mnamespaces", "\u{1b}[33m  ≠"]),
+        ("ps --tree", &["\u{1b}[1mone\u{1b}[0m (", "\u{1b}[2m└─ \u{1b}[0m"]),
     ] {
         let shown = on_terminal(words, "TERM", "xterm");
         expected.iter().for_each(|piece| assert!(shown.contains(piece), "{words}: {piece:?}: {shown:?}"));
@@ -329,8 +340,16 @@ fn colours_are_for_terminals() {
             let plain = on_terminal(words, name, value);
             assert!(!plain.contains('\u{1b}'), "{name}: {plain:?}");
         }
+        // And neither in a pipe nor in a document.
         let words: Vec<&str> = words.split(' ').collect();
         assert!(!host.hull(&words).ok().contains('\u{1b}'));
+        let document = host.hull(&[&words[..1], &["--json"], &words[1..]].concat()).ok();
+        assert!(serde_json::from_str::<Value>(&document).is_ok() && !document.contains('\u{1b}'), "{document}");
     }
+    let trees: Value = serde_json::from_str(&host.hull(&["ps", "--tree", "--json"]).ok()).expect("JSON");
+    assert_eq!(at(&trees, "Name", "one")["Processes"][0]["Pid"], host.pid("one"));
+    let apart: Value = serde_json::from_str(&host.hull(&["diff-view", "--json", "one", "two"]).ok()).expect("JSON");
+    let uts = at(&apart["Facts"], "Name", "uts");
+    assert_eq!((&uts["Values"][0], &uts["Differ"]), (&"private".into(), &true.into()));
     host.assert_clean();
 }

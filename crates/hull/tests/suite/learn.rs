@@ -73,13 +73,15 @@ fn chapter(name: &str) {
         command.args([
             "-t",
             &host.engine_pid().to_string(),
+            // The host of a chapter is the engine's: its mounts are those that the engine sees.
+            "-m",
             "-n",
             "--",
             "sh",
             "-c",
-            &format!("{} 2>&1", group(&step.command)),
+            &format!("cd {}; {} 2>&1", host.path().display(), group(&step.command)),
         ]);
-        command.env("PATH", &search).current_dir(host.path());
+        command.env("PATH", &search);
         let out = run(&mut command, b"");
         let lines: Vec<&str> = out.stdout.lines().map(str::trim_end).collect();
         let shown: Vec<String> = step.shown;

@@ -125,6 +125,61 @@ fn run_tells_the_story_beside_the_output_and_keeps_the_exit_code() {
     host.assert_clean();
 }
 
+/// The story of a start that failed: its last step, which did, and why.
+#[track_caller]
+fn failed(host: &Host, who: &str) -> (String, String, String) {
+    let story = story(host, who);
+    let (last, before) = steps(&story).split_last().expect("steps");
+    assert!(last["Failed"] == true && before.iter().all(|step| step["Failed"] == false), "{story:#}");
+    let mut end = 0;
+    for step in steps(&story) {
+        assert_eq!(number(step, "At"), end, "{story:#}");
+        end += number(step, "Took");
+    }
+    assert_eq!(end, number(&story, "Took"));
+    let text = |of: &Value, key: &str| of[key].as_str().expect("text").to_owned();
+    (text(last, "By"), text(last, "What"), text(&story, "Error"))
+}
+
+#[test]
+fn a_start_that_failed_is_told_until_the_step_that_did() {
+    let host = Host::new();
+    let gone = host.path().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    let bind = format!("type=bind,source={},target=/data", gone.display());
+    for (name, flags, command) in [
+        ("missing", &[][..], "nosuchcommand"),
+        ("placeless", &["-w", "/bin/busybox"], "true"),
+        ("unset", &["--sysctl", "net.ipv4.ip_default_ttl=999999"], "true"),
+        ("sourceless", &["--mount", &bind], "true"),
+    ] {
+        host.hull(&[&["create", "--name", name], flags, &["busybox", command]].concat()).ok();
+    }
+    std::fs::remove_dir(&gone).unwrap();
+    for (name, by, what, why) in [
+        ("missing", "child", "execve", "nosuchcommand"),
+        ("placeless", "child", "change to `/bin/busybox`", "/bin/busybox"),
+        ("unset", "child", "set the sysctl `net/ipv4/ip_default_ttl` to `999999`", "ip_default_ttl"),
+        ("sourceless", "engine", "open what is mounted", "gone"),
+    ] {
+        assert_ne!(host.hull(&["start", name]).code, 0, "{name}");
+        let (last, step, error) = failed(&host, name);
+        assert!(last == by && step.starts_with(what) && error.contains(why), "{name}: {last} {step}: {error}");
+        assert_eq!(error, host.inspect(name)["State"]["Error"], "{name}");
+    }
+    let page = host.hull(&["explain", "--start", "missing"]).ok();
+    assert!(page.contains(" of busybox: did not start, failed after ") && page.contains(": this failed\n"), "{page}");
+    // The next start is another story.
+    std::fs::create_dir(&gone).unwrap();
+    host.hull(&["start", "sourceless"]).ok();
+    let mended = story(&host, "sourceless");
+    assert!(mended["Error"] == "" && steps(&mended).iter().all(|step| step["Failed"] == false), "{mended:#}");
+    let ran = host.hull(&["run", "--rm", "--explain", "--name", "brief", "busybox", "nosuchcommand"]);
+    assert!(ran.code == 127 && ran.stderr.contains("where the time went"), "{}: {}", ran.code, ran.stderr);
+    assert_eq!(failed(&host, "brief").0, "child");
+    host.assert_clean();
+}
+
 #[test]
 fn an_engine_that_did_not_see_the_start_says_so() {
     let host = Host::new();

@@ -145,14 +145,39 @@ fn limits_filters_and_foreign_files_are_named() {
             hungry["Evidence"].as_array().unwrap().iter().any(|fact| fact["Name"] == "killed for memory"),
             "{hungry:#}"
         );
-        ran(&host, client, &name("filtered"), &["--security-opt", &seccomp], &["mkdir", "/new"]);
-        says(&host, &name("filtered"), &["SIGSYS", "seccomp filter"]);
+        // Where the kernel's log can be read, and has not forgotten it.
+        let log = hull_testkit::run(&mut Command::new("dmesg"), b"").stdout;
+        if log.lines().any(|line| line.contains("oom-kill:") && line.contains(hungry["Id"].as_str().unwrap())) {
+            says(&host, &name("hungry"), &["the kernel chose process ", " (tail) total-vm:"]);
+        }
+        let filtered = name("filtered");
+        let wait = ["sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exec mkdir /new"];
+        client(
+            &host,
+            &[&["run", "-d", "--name", &filtered, "--security-opt", &seccomp, "busybox"], &wait[..]].concat(),
+        )
+        .ok();
+        let pid = host.pid(&filtered);
+        host.hull(&["exec", &filtered, "touch", "/go"]).ok();
+        host.hull(&["wait", &filtered]).ok();
+        says(&host, &filtered, &["SIGSYS", "seccomp filter"]);
+        // Where the kernel keeps audit records, and has told by now, it names the call.
+        let log = hull_testkit::run(&mut Command::new("dmesg"), b"").stdout;
+        if log.lines().any(|line| line.contains("type=1326 ") && line.contains(&format!(" pid={pid} "))) {
+            says(&host, &filtered, &["it made the system call `mkdir"]);
+        }
         ran(&host, client, &name("closed"), &["--user", "1000", "-v", &bind], &["touch", "/data/x"]);
         let found = says(&host, &name("closed"), &["by itself", "exit code 1"]);
         let fact = found["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "bind mount /data");
         let now = fact.unwrap_or_else(|| panic!("{found:#}"))["Now"].as_str().unwrap().to_owned();
         assert!(now.contains("belongs to 0:0, mode 0700") && now.contains("ran as 1000"), "{now}");
     }
+    // Root of a user namespace is somebody else outside, and root outside is nobody inside. (docker's client knows no `auto`.)
+    ran(&host, Host::hull, "shut", &["--userns", "auto", "-v", &bind], &["touch", "/data/x"]);
+    let found = says(&host, "shut", &["by itself", "exit code 1"]);
+    let fact = found["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "bind mount /data");
+    let now = fact.unwrap_or_else(|| panic!("{found:#}"))["Now"].as_str().unwrap().to_owned();
+    assert!(now.contains("belongs to 0:0 (inside nobody:nobody)") && now.contains("ran as root (outside "), "{now}");
     host.assert_clean();
 }
 
@@ -164,13 +189,16 @@ fn health_checks_policies_and_removed_containers_are_told() {
     let sick = says(&host, "sick", &["SIGKILL", "its health check found it unhealthy"]);
     let last = sick["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "last health check").unwrap();
     assert!(last["Now"].as_str().unwrap().contains("no answer"), "{sick:#}");
-    host.hull(&["run", "-d", "--name", "again", "--restart", "on-failure:1", "busybox", "false"]).ok();
-    hull_testkit::eventually("the policy gives up", || {
-        why(&host, "again")["Why"].as_str().unwrap().contains("leaves it, after 1 restarts")
-    });
-    host.hull(&["run", "--rm", "--name", "brief", "busybox", "sh", "-c", "echo gone; exit 5"]);
-    let brief = says(&host, "brief", &["exit code 5"]);
-    assert_eq!((&brief["Removed"], &brief["LastLines"][0]), (&true.into(), &"gone".into()));
+    for (via, client) in CLIENTS {
+        let (again, brief) = (format!("again-{via}"), format!("brief-{via}"));
+        client(&host, &["run", "-d", "--name", &again, "--restart", "on-failure:1", "busybox", "false"]).ok();
+        hull_testkit::eventually("the policy gives up", || {
+            why(&host, &again)["Why"].as_str().unwrap().contains("leaves it, after 1 restarts")
+        });
+        client(&host, &["run", "--rm", "--name", &brief, "busybox", "sh", "-c", "echo gone; exit 5"]);
+        let found = says(&host, &brief, &["exit code 5"]);
+        assert_eq!((&found["Removed"], &found["LastLines"][0]), (&true.into(), &"gone".into()));
+    }
     host.sleeper(&["--name", "lives"]);
     says(&host, "lives", &["is running"]);
     host.hull(&["create", "--name", "fresh", "busybox", "true"]).ok();
@@ -179,6 +207,31 @@ fn health_checks_policies_and_removed_containers_are_told() {
     assert!(page.starts_with("`sick` was ended by SIGKILL") && page.contains("last health check"), "{page}");
     let nobody = host.hull(&["why", "nobody"]);
     assert!(nobody.code == 1 && nobody.stderr.contains("No such container: nobody"), "{}", nobody.stderr);
+    host.assert_clean();
+}
+
+#[test]
+fn an_engine_that_was_shut_down_is_named() {
+    let mut host = Host::new();
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    host.hull(&[
+        "run",
+        "-d",
+        "--name",
+        "obeys",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done",
+    ])
+    .ok();
+    host.hull(&["run", "-d", "--name", "deaf", "--stop-timeout", "1", "busybox", "sh", "-c", deaf]).ok();
+    host.ready("obeys");
+    host.ready("deaf");
+    host.shut_down();
+    host.boot(&hull_testkit::Settings::default());
+    says(&host, "obeys", &["after hull had sent SIGTERM", "the engine was shut down"]);
+    says(&host, "deaf", &["SIGKILL", "the engine was shut down, and 1 s after SIGTERM it had not ended"]);
     host.assert_clean();
 }
 

@@ -17,7 +17,7 @@ use super::exits::now_ns;
 use super::{Failure, Seq, Times};
 use crate::child::{self, CELL_EXEC, Heard, Report};
 use crate::cloning::Cloning;
-use crate::plan::{LaunchPlan, STEP_CLONE, Slot};
+use crate::plan::{LaunchPlan, STEP_CLONE, STEP_EXEC, Slot};
 
 /// Launches that can be under way at once.
 const LAUNCHES: usize = 1024;
@@ -62,7 +62,7 @@ pub(super) struct Pending {
 pub(super) enum Progress {
     Going,
     Launched(Times),
-    Failed(Failure),
+    Failed(Failure, Times),
 }
 
 impl Launcher {
@@ -141,9 +141,9 @@ impl Launcher {
         }
         let at = self.cells.get(pending.cell);
         let progress = match (pending.failure.take(), at, pending.status) {
-            (Some(failure), _, _) => Progress::Failed(failure),
-            (None, CELL_EXEC, _) => Progress::Launched(self.times(pending)),
-            (None, step, Some(status)) => Progress::Failed(killed(step, status)),
+            (Some(failure), _, _) => self.failed(pending, failure),
+            (None, CELL_EXEC, _) => Progress::Launched(self.times(pending, pending.stamps)),
+            (None, step, Some(status)) => self.failed(pending, killed(step, status)),
             // It died without a word; its status is about to come.
             (None, _, None) => return Progress::Going,
         };
@@ -151,9 +151,21 @@ impl Launcher {
         progress
     }
 
-    fn times(&self, pending: &Pending) -> Times {
+    /// Told with the times until then.
+    fn failed(&self, pending: &Pending, failure: Failure) -> Progress {
+        let reached = match failure.step {
+            STEP_EXEC => pending.stamps,
+            STEP_CLONE => 1,
+            step => pending.stamps.min(step as usize + 2),
+        };
+        Progress::Failed(failure, self.times(pending, reached))
+    }
+
+    /// The first `count` times of the child. One that an earlier child left ends them: this one did not come so far.
+    fn times(&self, pending: &Pending, count: usize) -> Times {
         let since = |time: i64| time.saturating_sub(pending.begun);
-        let child = self.cells.stamped(pending.cell, pending.stamps).into_iter();
+        let child = self.cells.stamped(pending.cell, count).into_iter();
+        let child = child.take_while(|time| *time == 0 || *time >= pending.begun);
         let child = child.map(|time| if time == 0 { Times::UNKNOWN } else { since(time) }).collect();
         Times { begun: pending.begun, child, heard: since(now_ns()) }
     }

@@ -85,6 +85,8 @@ pub enum Reply {
         seq: Seq,
         /// Why.
         failure: Failure,
+        /// Of a launch: how far it came when; the child's last time is that of what failed.
+        times: Times,
     },
     /// A step that was not required was refused by the kernel; the launch goes on.
     Warned {

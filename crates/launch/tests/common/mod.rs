@@ -114,7 +114,7 @@ impl Keeper {
                     let terminal = terminal.then(|| fds.next().unwrap());
                     return Ok(Launched { pid, pidfd, terminal, warnings });
                 }
-                Reply::Failed { seq, failure } if seq == wanted => return Err(failure),
+                Reply::Failed { seq, failure, .. } if seq == wanted => return Err(failure),
                 Reply::Warned { failure, .. } => warnings.push(failure),
                 Reply::Exited(record) => self.exits.push(record),
                 other => panic!("unexpected {other:?}"),

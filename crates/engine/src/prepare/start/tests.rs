@@ -93,7 +93,7 @@ fn attempt(spec: &Spec) -> (Result<Prepared, Fault>, Vec<String>) {
         spec,
         rootfs: Rootfs { base: hull_snapshot::Base::Host, slot: id.to_string(), ephemeral: true },
         io: Io::Streams { stdin: null(), stdout: null(), stderr: null() },
-        laps: &mut crate::story::Laps::begin(),
+        laps: &mut crate::story::Laps::default(),
         peers: &Nobody,
         userns: &|_| Err(Fault::internal("no keeper")),
     };

@@ -129,7 +129,8 @@ fn limits(of: &wire::ExplainedLimits) -> String {
 
 fn root(of: &wire::ExplainedRoot) -> String {
     let layers = of.layers.iter().map(|layer| {
-        let id: String = layer.id.trim_start_matches("sha256:").chars().take(12).collect();
+        let digest = if layer.digest.is_empty() { &layer.id } else { &layer.digest };
+        let id: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
         vec!["layer".to_owned(), id, ByteSize(layer.size).human(), layer.step.clone()]
     });
     let changed = vec![

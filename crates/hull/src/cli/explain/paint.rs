@@ -36,6 +36,16 @@ impl Paint {
         self.with("33", text)
     }
 
+    /// What only leads the eye.
+    pub fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    /// What went wrong.
+    pub fn wrong(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
     fn with(self, number: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{number}m{text}\x1b[0m") } else { text.to_owned() }
     }

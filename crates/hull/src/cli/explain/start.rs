@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use hull_client::Client;
 use hull_types::Fault;
-use hull_wire::StartStory;
+use hull_wire::{StartStep, StartStory};
 
 use super::clean;
+use super::paint::Paint;
 use crate::output::table::layout_with;
 
 /// Widest bar, in characters.
@@ -32,19 +33,30 @@ pub(crate) fn tell(client: &Client, id: &str, asked: Asked) -> Result<(), Fault>
 
 /// The whole page.
 pub(super) fn page(of: &StartStory, colour: bool) -> String {
-    let (on, off) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let brush = Paint::new(colour);
     let id: String = of.id.chars().take(12).collect();
     let (name, image, took) = (clean(&of.name), clean(&of.image), micros(of.took));
     let steps = of
         .steps
         .iter()
-        .map(|step| format!("{}\t{}\t{}\t{}\n", aligned(step.at), aligned(step.took), step.by, clean(&step.what)));
+        .map(|step| format!("{}\t{}\t{}\t{}\n", aligned(step.at), aligned(step.took), step.by, words(step)));
     let titles = "     at µs\t   took µs\tby\tstep\n".to_owned();
     let lines = layout_with(&std::iter::once(titles).chain(steps).collect::<String>(), 2);
-    format!(
-        "{on}{name}{off} ({id}) of {image}: started in {took} µs\n\n{lines}\n{on}where the time went{off}\n{}",
-        layout_with(&shares(of), 2)
-    )
+    let came = match of.error.as_str() {
+        "" => format!("started in {took} µs"),
+        error => format!("did not start, failed after {took} µs: {}", brush.wrong(&clean(error))),
+    };
+    // What failed is the last.
+    let lines = match lines.trim_end().rsplit_once('\n') {
+        Some((before, last)) if !of.error.is_empty() => format!("{before}\n{}\n", brush.wrong(last)),
+        _ => lines,
+    };
+    let (name, spent) = (brush.heading(&name), brush.heading("where the time went"));
+    format!("{name} ({id}) of {image}: {came}\n\n{lines}\n{spent}\n{}", layout_with(&shares(of), 2))
+}
+
+fn words(step: &StartStep) -> String {
+    if step.failed { format!("{}: this failed", clean(&step.what)) } else { clean(&step.what) }
 }
 
 /// The parts of the boundary, the longest first.
@@ -81,10 +93,9 @@ fn aligned(nanos: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_wire::StartStep;
 
     fn step(at: i64, took: i64, part: &str) -> StartStep {
-        StartStep { at, took, by: "child".into(), part: part.into(), what: "do\u{1b}it".into() }
+        StartStep { at, took, by: "child".into(), part: part.into(), what: "do\u{1b}it".into(), failed: false }
     }
 
     #[test]
@@ -98,5 +109,17 @@ mod tests {
         assert!(lines[0].starts_with("command") && lines[0].contains("7.0 ") && lines[0].contains(" 70 %"), "{shares}");
         assert!(lines[1].starts_with("mounts") && lines[1].contains("3.0 ") && lines[1].contains(" 30 %"), "{shares}");
         assert!(!page.contains('\u{1b}'), "what a container chose moves no cursor");
+    }
+
+    #[test]
+    fn what_failed_is_told_and_red() {
+        let steps = vec![step(0, 10, "mounts"), StartStep { failed: true, ..step(10, 10, "mounts") }];
+        let story =
+            StartStory { name: "web".into(), error: "no\u{1b} such thing".into(), steps, ..StartStory::default() };
+        let plain = page(&story, false);
+        assert!(plain.contains(": did not start, failed after 0.0 µs: no? such thing\n"), "{plain}");
+        assert!(plain.contains("do?it: this failed\n") && !plain.contains('\u{1b}'), "{plain}");
+        let red = page(&story, true);
+        assert!(red.contains("\u{1b}[31mno? such thing\u{1b}[0m") && red.contains("this failed\u{1b}[0m\n"), "{red}");
     }
 }

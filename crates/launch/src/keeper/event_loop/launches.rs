@@ -44,10 +44,10 @@ impl Keeper {
         match self.launcher.progress(&mut pending) {
             Progress::Going => _ = self.pending.insert(token, pending),
             Progress::Launched(times) => self.launched(pending, times),
-            Progress::Failed(failure) => {
+            Progress::Failed(failure, times) => {
                 _ = hull_sys::pidfd::send_signal(&pending.pidfd, 9);
                 if pending.generation == self.generation {
-                    self.reply(&Reply::Failed { seq: pending.seq, failure }, Vec::new());
+                    self.reply(&Reply::Failed { seq: pending.seq, failure, times }, Vec::new());
                 }
             }
         }

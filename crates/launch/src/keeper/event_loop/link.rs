@@ -10,7 +10,7 @@ use super::{Keeper, SIGTERM, TOKEN_ENGINE, log};
 use crate::keeper::engine;
 use crate::keeper::frame::{Descriptors, FrameError, Incoming};
 use crate::keeper::outbox::Outbox;
-use crate::keeper::{Failure, Reply, Seq};
+use crate::keeper::{Failure, Reply, Seq, Times};
 
 impl Keeper {
     pub(super) fn adopt_or_start_engine(&mut self) {
@@ -108,7 +108,7 @@ impl Keeper {
     pub(super) fn fail(&mut self, seq: Seq, step: u32, error: Error) {
         let (errno, call) = (error.errno.raw_os_error(), error.call);
         let failure = Failure { step, errno, call, file: None };
-        self.reply(&Reply::Failed { seq, failure }, Vec::new());
+        self.reply(&Reply::Failed { seq, failure, times: Times::default() }, Vec::new());
     }
 
     pub(super) fn flush(&mut self) {
