@@ -1,6 +1,7 @@
 //! Output frames: docker's multiplexed stream taken apart, as it arrives and without waiting for whole frames.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use hull_wire::{FRAME_HEADER, StdStream, parse_frame_header};
 
@@ -65,6 +66,8 @@ pub struct FrameReader<R> {
     end: usize,
     /// Absent for a raw stream: everything is standard output.
     demux: Option<Demux>,
+    /// A piece that is in the buffer and was not asked for yet.
+    held: Option<(StdStream, Range<usize>)>,
 }
 
 impl<R: Read> FrameReader<R> {
@@ -73,15 +76,19 @@ impl<R: Read> FrameReader<R> {
         let end = pending.len();
         let mut buffer = pending;
         buffer.resize(end.max(32 * 1024), 0);
-        Self { from, buffer, start: 0, end, demux: multiplexed.then(Demux::new) }
+        Self { from, buffer, start: 0, end, demux: multiplexed.then(Demux::new), held: None }
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece; `None` at the end. What has arrived of one stream is one piece, in however many frames: an engine sends a frame
+    /// for each line of a log.
     ///
     /// # Errors
     /// What reading says; [`io::ErrorKind::InvalidData`] if the stream is garbled.
     pub fn next_piece(&mut self) -> io::Result<Option<(StdStream, &[u8])>> {
-        loop {
+        let (stream, mut piece) = loop {
+            if let Some(held) = self.held.take() {
+                break held;
+            }
             if self.start == self.end {
                 self.end = self.from.read(&mut self.buffer)?;
                 self.start = 0;
@@ -89,16 +96,30 @@ impl<R: Read> FrameReader<R> {
                     return Ok(None);
                 }
             }
-            let mut input = &self.buffer[self.start..self.end];
-            let found = match &mut self.demux {
-                Some(demux) => demux.next(&mut input)?.map(|(stream, piece)| (stream, piece.len())),
-                None => Some((StdStream::Stdout, std::mem::take(&mut input).len())),
-            };
-            self.start = self.end - input.len();
-            if let Some((stream, length)) = found {
-                return Ok(Some((stream, &self.buffer[self.start - length..self.start])));
+            self.held = self.arrived()?;
+        };
+        while let Some((next, more)) = self.arrived()? {
+            if next != stream {
+                self.held = Some((next, more));
+                break;
             }
+            // Over the header between them, which nobody needs any more.
+            let end = piece.end + more.len();
+            self.buffer.copy_within(more, piece.end);
+            piece.end = end;
         }
+        Ok(Some((stream, &self.buffer[piece])))
+    }
+
+    /// Where in the buffer the next piece is, if any of it has arrived.
+    fn arrived(&mut self) -> io::Result<Option<(StdStream, Range<usize>)>> {
+        let mut input = &self.buffer[self.start..self.end];
+        let found = match &mut self.demux {
+            Some(demux) => demux.next(&mut input)?.map(|(stream, piece)| (stream, piece.len())),
+            None => Some((StdStream::Stdout, std::mem::take(&mut input).len())).filter(|(_, length)| *length > 0),
+        };
+        self.start = self.end - input.len();
+        Ok(found.map(|(stream, length)| (stream, self.start - length..self.start)))
     }
 }
 
@@ -144,5 +165,19 @@ mod tests {
         assert_eq!(raw.next_piece().unwrap(), Some((StdStream::Stdout, &b"ab"[..])));
         assert_eq!(raw.next_piece().unwrap(), Some((StdStream::Stdout, &b"cd"[..])));
         assert!(FrameReader::new(&[9_u8; 64][..], Vec::new(), true).next_piece().is_err());
+    }
+
+    #[test]
+    fn frames_that_came_together_are_one_piece_for_each_turn_of_the_streams() {
+        let frame =
+            |stream, text: &str| [&hull_wire::frame_header(stream, text.len() as u32)[..], text.as_bytes()].concat();
+        let (out, err) = (StdStream::Stdout, StdStream::Stderr);
+        let wire =
+            [frame(out, "a\n"), frame(out, "b\n"), frame(err, "c\n"), frame(out, "d\n"), frame(out, "e\n")].concat();
+        let mut reader = FrameReader::new(&wire[..], Vec::new(), true);
+        for expected in [(out, &b"a\nb\n"[..]), (err, b"c\n"), (out, b"d\ne\n")] {
+            assert_eq!(reader.next_piece().unwrap(), Some(expected));
+        }
+        assert_eq!(reader.next_piece().unwrap(), None);
     }
 }

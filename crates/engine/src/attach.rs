@@ -53,6 +53,7 @@ pub(crate) fn attach(core: &Arc<Core>, container: Arc<Container>, options: &Atta
 
 /// What is there, without waiting.
 fn backlog(mut reader: Reader) -> impl Iterator<Item = Chunk> {
+    reader.stop_here();
     std::iter::from_fn(move || reader.next_now())
 }
 

@@ -64,6 +64,9 @@ struct Part {
 impl Lines {
     /// Finds the place where the options begin.
     pub fn new(mut reader: Reader, options: LineOptions) -> Self {
+        if !options.follow {
+            reader.stop_here();
+        }
         let published = reader.published();
         let from = options.since.map_or(published.first, |since| first_since(&reader, &published, since));
         reader.go(Place { entry: from, done: 0 });

@@ -37,6 +37,8 @@ pub struct Reader {
     files: Arc<Files>,
     changes: watch::Receiver<Published>,
     place: Place,
+    /// Where it ends, if not with what is written.
+    limit: Option<Place>,
     runs_seen: u64,
     unpacked: Mutex<Unpacked>,
 }
@@ -58,6 +60,7 @@ impl Reader {
             files: Arc::clone(&spool.files),
             changes,
             place: Place { entry: first, done: 0 },
+            limit: None,
             runs_seen,
             unpacked: Mutex::default(),
         }
@@ -69,6 +72,11 @@ impl Reader {
 
     pub(crate) fn go(&mut self, place: Place) {
         self.place = place;
+    }
+
+    /// Reads what is there, and nothing that is written from now on: who writes faster than it is read has an end, too.
+    pub fn stop_here(&mut self) {
+        self.limit = Some(end_of(&self.published()));
     }
 
     /// Entry `number`, if it is kept.
@@ -91,6 +99,9 @@ impl Reader {
             // Not marked as seen: `next` must wake for whatever comes after its own look.
             let published = *self.changes.borrow();
             self.place = self.place.max(Place { entry: published.first, done: 0 });
+            if self.limit.is_some_and(|limit| self.place >= limit) {
+                return None;
+            }
             let Some(entry) = self.entry(&published, self.place.entry) else {
                 if self.place.entry >= published.count {
                     return None;
@@ -99,7 +110,9 @@ impl Reader {
                 self.place = Place { entry: self.place.entry + 1, done: 0 };
                 continue;
             };
-            let left = entry.len.saturating_sub(self.place.done);
+            // An entry may have grown since.
+            let len = self.limit.filter(|limit| limit.entry == self.place.entry).map_or(entry.len, |limit| limit.done);
+            let left = len.min(entry.len).saturating_sub(self.place.done);
             if left == 0 {
                 if self.place.entry + 1 >= published.count {
                     return None;

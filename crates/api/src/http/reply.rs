@@ -184,15 +184,16 @@ pub fn encode_frame(frame: &Frame, tty: bool, out: &mut BytesMut) {
 
 /// Each line in a frame of its own. COMPAT(docker 28): clients take a frame for a line.
 pub fn encode_lines(frame: &Frame) -> Bytes {
-    let mut ends: Vec<usize> = memchr::memchr_iter(b'\n', &frame.bytes).map(|at| at + 1).collect();
-    if ends.last() != Some(&frame.bytes.len()) {
-        ends.push(frame.bytes.len());
-    }
-    let mut out = BytesMut::with_capacity(hull_wire::FRAME_HEADER * ends.len() + frame.bytes.len());
+    let whole = frame.bytes.len();
+    let ends = memchr::memchr_iter(b'\n', &frame.bytes).map(|at| at + 1);
+    let mut out = Vec::with_capacity(hull_wire::FRAME_HEADER * (ends.clone().count() + 1) + whole);
     let mut begin = 0;
-    for end in ends {
-        encode_frame(&Frame { stream: frame.stream, bytes: frame.bytes.slice(begin..end) }, false, &mut out);
+    for end in ends.chain([whole]) {
+        if end > begin {
+            out.extend_from_slice(&hull_wire::frame_header(frame.stream, (end - begin) as u32));
+            out.extend_from_slice(&frame.bytes[begin..end]);
+        }
         begin = end;
     }
-    out.freeze()
+    out.into()
 }

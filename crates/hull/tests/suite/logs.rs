@@ -227,7 +227,8 @@ fn a_log_is_read_while_its_front_is_given_up() {
     assert!(numbers.windows(2).filter(|pair| pair[0] >= pair[1]).count() <= 1, "out of order");
     assert_eq!(host.hull(&["wait", "long"]).ok(), "0");
     let kept = host.hull(&["logs", "long"]).ok();
-    assert!(kept.ends_with("end") && kept.len() < 200_000 && kept.len() > 50_000, "{}", kept.len());
+    // What came together, up to a pipe's 64 KiB, is given up together.
+    assert!(kept.ends_with("end") && kept.len() < 200_000 && kept.len() > 30_000, "{}", kept.len());
     let tail = host.hull(&["logs", "--tail", "3", "long"]).ok();
     let wanted: Vec<&str> = kept.lines().rev().take(3).collect();
     assert_eq!(tail.lines().rev().collect::<Vec<_>>(), wanted);
