@@ -7,6 +7,7 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
 use super::run::finish_code;
+use super::why::tell_if_killed;
 use crate::session::escape::Escape;
 use crate::session::follow::Follow;
 use crate::session::signals;
@@ -73,7 +74,7 @@ impl Spoken for Attach {
         };
         let finish = follow.run(Some((link, waiting)));
         drop(raw);
-        finish_code(finish)
+        finish_code(finish).and_then(|code| tell_if_killed(&client, &inspect.id, code))
     }
 }
 

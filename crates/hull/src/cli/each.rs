@@ -10,11 +10,17 @@ const WIDTH: usize = 32;
 
 /// Does `action` for each name and prints the names that worked; 1 if any did not.
 pub(super) fn each(names: &[String], action: impl Fn(&str) -> Result<(), Fault> + Sync) -> Outcome {
+    each_there(names, |name| action(name).map(Some))
+}
+
+/// As [`each`]; of a name that there was nothing of (`None`) no more is said, and it is no failure.
+pub(super) fn each_there(names: &[String], action: impl Fn(&str) -> Result<Option<()>, Fault> + Sync) -> Outcome {
     let mut code = 0;
     for batch in names.chunks(WIDTH) {
         for (name, result) in batch.iter().zip(together(batch, &action)) {
             match result {
-                Ok(()) => io::say(name)?,
+                Ok(Some(())) => io::say(name)?,
+                Ok(None) => {}
                 Err(fault) => {
                     report(&fault);
                     code = 1;

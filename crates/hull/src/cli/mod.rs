@@ -146,13 +146,30 @@ fn call(context: &Context, path: &str, entries: &[Entry], word: &str, mut rest: 
             _ => {}
         }
     }
-    let word = parse::shortened(word);
+    let shown = parse::shortened(word);
     let summary = if word.starts_with('-') {
-        format!("unknown flag `{word}`")
+        format!("unknown flag `{shown}`")
     } else {
-        format!("unknown command `{path} {word}`")
+        format!("unknown command `{path} {shown}`")
     };
-    Err(Failure::usage(Fault::invalid(summary).hint(format!("see `{path} --help`"))))
+    let hint = match like(word, entries) {
+        Some(like) => format!("did you mean `{path} {like}`? `{path} --help` lists all commands"),
+        None => format!("see `{path} --help`"),
+    };
+    Err(Failure::usage(Fault::invalid(summary).hint(hint)))
+}
+
+/// The listed command that a mistyped word is most like, if it is like one.
+fn like(word: &str, entries: &[Entry]) -> Option<&'static str> {
+    let names = entries.iter().filter_map(|entry| match entry {
+        Entry::Verb(verb) => Some(verb.name),
+        Entry::Group { name, .. } => Some(*name),
+        Entry::Hidden(_) => None,
+    });
+    // One slip in a short word, some in a long one; two letters that changed places are one.
+    let most = 1 + word.len() / 5;
+    let slips = names.map(|name| (strsim::osa_distance(word, name), name)).filter(|(slips, _)| *slips <= most);
+    slips.min_by_key(|(slips, _)| *slips).map(|(_, name)| name)
 }
 
 /// Takes the flags before the verb.

@@ -4,7 +4,7 @@ use hull_client::RemoveOptions;
 use hull_types::{Fault, Kind};
 
 use super::context::Context;
-use super::each::each;
+use super::each::each_there;
 use super::failure::{Outcome, report};
 use super::parse::Spoken;
 
@@ -32,13 +32,13 @@ impl Spoken for Rm {
     fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let options = RemoveOptions { force: self.force, volumes: self.volumes, link: self.link };
-        each(&self.containers, |name| match client.container_remove(name, options) {
+        each_there(&self.containers, |name| match client.container_remove(name, options) {
             // COMPAT(docker 28): `rm -f` of what is not there is said, but is no failure
             Err(error) if self.force && error.kind() == Kind::NotFound => {
                 report(&error.into());
-                Ok(())
+                Ok(None)
             }
-            other => other.map_err(Fault::from),
+            other => other.map(Some).map_err(Fault::from),
         })
     }
 }

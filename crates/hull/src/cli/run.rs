@@ -17,6 +17,7 @@ use super::context::Context;
 use super::explain::start::{Asked, tell};
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
+use super::why::tell_if_killed;
 use super::{creation, io, quick};
 use crate::options::flags::ContainerFlags;
 use crate::options::request::{self, Streams};
@@ -85,7 +86,8 @@ impl Spoken for Run {
         let outcome = session.foreground(&signals, escape);
         let told = self.tell(&client, &id, Asked { create, start: started.get() });
         let code = outcome?;
-        told.map(|()| code)
+        told?;
+        tell_if_killed(&client, &id, code)
     }
 }
 

@@ -8,6 +8,7 @@ use super::each::each;
 use super::failure::{Failure, Outcome};
 use super::parse::Spoken;
 use super::run::finish_code;
+use super::why::tell_if_killed;
 use crate::session::escape::Escape;
 use crate::session::follow::Follow;
 use crate::session::signals;
@@ -110,6 +111,6 @@ impl Start {
         };
         let finish = follow.run(Some((link, waiting)));
         drop(raw);
-        finish_code(finish)
+        finish_code(finish).and_then(|code| tell_if_killed(client, &inspect.id, code))
     }
 }

@@ -1,12 +1,13 @@
 //! `hull why`: why a container ended, in one paragraph, and the evidence.
 
-use hull_types::Fault;
+use hull_client::Client;
+use hull_types::{Fault, Kind};
 use hull_wire::Postmortem;
 
 use super::context::Context;
 use super::explain::paint::Paint;
 use super::explain::{clean, colour, document};
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::io;
 use super::parse::Spoken;
 use crate::output::table::layout_with;
@@ -33,6 +34,20 @@ impl Spoken for Why {
         }
         io::print(&page(&found, Paint::new(colour(&std::io::stdout())))).map(|()| 0)
     }
+}
+
+/// The exit code of a container in the foreground; if SIGKILL or SIGSYS ended it, whoever waited for it is told why. The number says
+/// neither who sent the signal nor whether memory was short.
+pub(super) fn tell_if_killed(client: &Client, id: &str, code: u8) -> Outcome {
+    const KILLED: [u8; 2] = [128 + 9, 128 + 31];
+    if !KILLED.contains(&code) {
+        return Ok(code);
+    }
+    // What cannot be found out is not worth another complaint.
+    let Ok(found) = client.container_postmortem(id) else { return Ok(code) };
+    let fault = Fault::new(Kind::Internal, clean(&found.why));
+    let fault = if found.hint.is_empty() { fault } else { fault.hint(clean(&found.hint)) };
+    Err(Failure { code, fault: Some(fault) })
 }
 
 fn page(found: &Postmortem, brush: Paint) -> String {

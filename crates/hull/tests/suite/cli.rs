@@ -10,6 +10,14 @@ fn unknown_words_are_one_sentence() {
         assert_eq!(out.code, 125, "{args:?}: {}", out.stderr);
         assert!(out.stderr.starts_with("error: ") && out.stderr.lines().count() <= 4, "{args:?}: {}", out.stderr);
     }
+    for (typed, meant) in [
+        (&["rnu"][..], "did you mean `hull run`?"),
+        (&["container", "inspct"], "did you mean `hull container inspect`?"),
+        (&["zzz"], "see `hull --help`"),
+    ] {
+        let out = host.hull(typed);
+        assert!(out.code == 125 && out.stderr.contains(meant), "{typed:?}: {}", out.stderr);
+    }
 }
 
 #[test]

@@ -166,6 +166,15 @@ fn limits_filters_and_foreign_files_are_named() {
         if log.lines().any(|line| line.contains("type=1326 ") && line.contains(&format!(" pid={pid} "))) {
             says(&host, &filtered, &["it made the system call `mkdir"]);
         }
+        if via == "hull" {
+            // Whoever waits in the foreground is told at once, also of what is removed.
+            let flags = ["run", "--rm", "--memory", "16m", "--memory-swap", "16m", "busybox", "tail", "/dev/zero"];
+            let told = host.hull(&flags);
+            assert_eq!(told.code, 137, "{told:?}");
+            assert!(told.stderr.contains("for want of memory") && told.stderr.contains("hint:"), "{}", told.stderr);
+            let silent = host.hull(&["run", "--rm", "busybox", "sh", "-c", "exit 9"]);
+            assert_eq!((silent.code, silent.stderr.as_str()), (9, ""));
+        }
         ran(&host, client, &name("closed"), &["--user", "1000", "-v", &bind], &["touch", "/data/x"]);
         let found = says(&host, &name("closed"), &["by itself", "exit code 1"]);
         let fact = found["Evidence"].as_array().unwrap().iter().find(|fact| fact["Name"] == "bind mount /data");
