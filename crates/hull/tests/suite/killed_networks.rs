@@ -72,33 +72,25 @@ fn an_engine_that_is_killed_at_any_request_while_a_container_joins_or_leaves_is_
         assert_eq!(on_host(&host, &get("127.0.0.1", "8080")).ok(), "web", "{at}");
         expected
     };
-    let join = ["network", "connect", "two", "web"];
-    let joins = killed_at_each(
-        &host,
-        || (),
-        &join,
-        |done, at| {
-            let count = whole(at);
-            assert!(!done || count == 2, "{at}: acknowledged, and not there");
-            if count == 2 {
-                host.hull(&["network", "disconnect", "two", "web"]).ok();
-            }
-        },
-    );
+    // What was acknowledged is so; what is so is undone for the next try.
+    let killed = |words: &[&str], networks: usize, undo: &[&str]| {
+        killed_at_each(
+            &host,
+            || (),
+            words,
+            |done, at| {
+                let count = whole(at);
+                assert!(!done || count == networks, "{at}: acknowledged, and on {count} networks");
+                if count == networks {
+                    host.hull(undo).ok();
+                }
+            },
+        )
+    };
+    let (join, leave) = (["network", "connect", "two", "web"], ["network", "disconnect", "one", "web"]);
+    let joins = killed(&join, 2, &["network", "disconnect", "two", "web"]);
     host.hull(&join).ok();
-    let leave = ["network", "disconnect", "one", "web"];
-    let leaves = killed_at_each(
-        &host,
-        || (),
-        &leave,
-        |done, at| {
-            let count = whole(at);
-            assert!(!done || count == 1, "{at}: acknowledged, and still there");
-            if count == 1 {
-                host.hull(&["network", "connect", "one", "web"]).ok();
-            }
-        },
-    );
+    let leaves = killed(&leave, 1, &["network", "connect", "one", "web"]);
     assert!(joins > 7 && leaves > 7, "{joins} and {leaves} calls");
     clear(&host, &["web", "peer"]);
 }
