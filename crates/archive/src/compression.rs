@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read, Write};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::Error;
+use crate::frames::Frames;
 use crate::source::Source;
 use crate::window::{self, LARGEST, Large, USUAL};
 
@@ -45,7 +46,7 @@ pub struct Decompressor<R: Read> {
 enum Inner<B: BufRead> {
     Plain(B),
     Gzip(Box<MultiGzDecoder<B>>),
-    Zstd(Box<zstd::stream::read::Decoder<'static, B>>),
+    Zstd(Box<Frames<B>>),
 }
 
 impl<R: Read> Decompressor<R> {
@@ -79,11 +80,9 @@ impl<R: Read> Decompressor<R> {
             Compression::Plain => Inner::Plain(source),
             Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(source))),
             Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Error::Read)?;
                 // Later frames are bound by it, too.
                 let log = if large.is_some() { LARGEST } else { USUAL };
-                decoder.window_log_max(log).map_err(Error::Read)?;
-                Inner::Zstd(Box::new(decoder))
+                Inner::Zstd(Box::new(Frames::new(source, log).map_err(Error::Read)?))
             }
         };
         Ok(Self { inner, compression, _large: large })

@@ -10,6 +10,7 @@ mod compare;
 mod compression;
 mod error;
 mod extract;
+mod frames;
 mod hash;
 mod limits;
 mod pack;
