@@ -35,6 +35,8 @@ pub struct Request {
     pub head: Head,
     /// The body: whole, or as a reader if [`Service::takes_upload`] said so.
     pub body: Body,
+    /// The process that connected, if it can be seen from here.
+    pub peer: Option<i32>,
 }
 
 /// Answers requests.

@@ -2,6 +2,7 @@
 
 mod access;
 mod archive;
+mod command;
 mod confined;
 mod containers;
 mod exec;
@@ -50,6 +51,7 @@ pub(crate) struct Call {
     pub target: Target,
     pub head: Head,
     pub body: Body,
+    pub peer: Option<i32>,
 }
 
 impl Api {
@@ -66,8 +68,8 @@ impl Api {
     }
 
     async fn answer(&self, request: Request) -> Answer {
-        let Request { head, body } = request;
-        let mut call = Call { target: Target::parse(&head.target)?, head, body };
+        let Request { head, body, peer } = request;
+        let mut call = Call { target: Target::parse(&head.target)?, head, body, peer };
         let mut segments = std::mem::take(&mut call.target.segments);
         self.access.check(call.head.method, &segments.iter().map(String::as_str).collect::<Vec<_>>())?;
         if let Some(label) = &self.label {

@@ -37,6 +37,8 @@ pub(crate) struct Pace {
 pub(crate) struct Conn {
     pub stream: UnixStream,
     pub input: BytesMut,
+    /// The process at the other end, if it can be seen from here.
+    pub peer: Option<i32>,
 }
 
 /// Why there is no next request.
@@ -49,7 +51,8 @@ pub(crate) enum Stop {
 
 impl Conn {
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream, input: BytesMut::new() }
+        let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        Self { stream, input: BytesMut::new(), peer }
     }
 
     /// Reads once more; 0 is the end.

@@ -63,8 +63,9 @@ pub struct Head {
     pub(crate) keep_alive: bool,
     pub(crate) http_11: bool,
     pub(crate) expects_continue: bool,
-    /// The client is known to find what came together with an answer's head.
-    pub buffers: bool,
+    /// The client is docker's command line or hull's: it finds what came together with an answer's head, and its process
+    /// is one command.
+    pub command_line: bool,
 }
 
 /// Why a request cannot be answered by its handler.
@@ -129,7 +130,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         registry_auth: fields.registry_auth,
         upgrade: fields.upgrade,
         websocket_key: if fields.websocket_13 { fields.websocket_key } else { String::new() },
-        buffers: fields.buffers,
+        command_line: fields.command_line,
     };
     Ok(Some((head, used)))
 }
@@ -169,7 +170,7 @@ struct Fields {
     websocket_13: bool,
     accept: String,
     registry_auth: String,
-    buffers: bool,
+    command_line: bool,
 }
 
 impl Fields {
@@ -214,7 +215,7 @@ impl Fields {
         } else if is("accept") {
             self.accept = text();
         } else if is("user-agent") {
-            self.buffers = ["hull", "Docker-Client/"].iter().any(|known| text().starts_with(known));
+            self.command_line = ["hull", "Docker-Client/"].iter().any(|known| text().starts_with(known));
         } else if is("x-registry-auth") {
             self.registry_auth = text();
         }

@@ -142,7 +142,7 @@ async fn document(conn: &mut Conn, service: &impl Service, head: &Head) -> Resul
         }
         whole.put(piece);
     }
-    call(service, Request { head: head.clone(), body: Body::Whole(whole.freeze()) }).await
+    call(service, Request { head: head.clone(), body: Body::Whole(whole.freeze()), peer: conn.peer }).await
 }
 
 async fn call(service: &impl Service, request: Request) -> Result<Reply, HeadError> {
@@ -154,7 +154,7 @@ async fn upload(mut conn: Conn, service: &impl Service, head: &Head) {
     let mut decoder = Decoder::new(head.framing);
     let (sender, body) = Upload::channel();
     {
-        let request = Request { head: head.clone(), body: Body::Upload(body) };
+        let request = Request { head: head.clone(), body: Body::Upload(body), peer: conn.peer };
         let answering = async {
             let reply = call(service, request).await.unwrap_or_else(|error| service.refuse(&error));
             deliver_last(&conn.stream, service, head, reply).await;
@@ -210,7 +210,7 @@ async fn deliver(mut conn: Conn, service: &impl Service, head: &Head, reply: Rep
         }
         Reply::Hijack { content_type, attached } => {
             conn.send(reply::hijack_head(content_type, head, common).as_bytes()).await.ok()?;
-            if !head.buffers {
+            if !head.command_line {
                 hijack::head_was_read(&conn.stream).await;
             }
             hijack::pump(conn, attached.output, attached.input).await;
@@ -268,7 +268,7 @@ struct Writing {
 
 /// Writes pieces as they come; `None` if the client is gone first.
 async fn stream(conn: &mut Conn, pieces: BoxStream<'static, Bytes>, writing: Writing) -> Option<()> {
-    let Conn { stream, input } = conn;
+    let Conn { stream, input, .. } = conn;
     tokio::select! {
         biased;
         written = write_pieces(stream, pieces, writing) => written.ok(),
@@ -278,7 +278,7 @@ async fn stream(conn: &mut Conn, pieces: BoxStream<'static, Bytes>, writing: Wri
 
 /// Writes an archive; `None` if it broke off or the client is gone.
 async fn archive(conn: &mut Conn, mut pieces: Download, chunked: bool) -> Option<()> {
-    let Conn { stream, input } = conn;
+    let Conn { stream, input, .. } = conn;
     let writing = async {
         let mut out = BytesMut::new();
         while let Some(piece) = pieces.next().await {

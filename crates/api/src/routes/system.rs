@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hull_engine::Engine;
 
-use super::{Answer, Call, json, json_line, missing, shape, usage};
+use super::{Answer, Call, command, json, json_line, missing, shape, usage};
 use crate::http::{Method, Reply};
 
 /// What clients read from a ping besides the common headers: no BuildKit, no swarm.
@@ -37,7 +37,11 @@ const SEQUENCE: &str = "application/json-seq";
 
 fn events(engine: &Engine, call: &Call) -> Answer {
     let (query, version) = (&call.target.query, call.target.version);
-    let events = engine.events(query.moment("since")?, query.moment("until")?, query.filters()?)?;
+    let until = query.moment("until")?;
+    // With an end and no beginning they are all that are remembered.
+    let typed = || call.peer.filter(|_| call.head.command_line && until.is_none()).and_then(command::typed);
+    let since = query.moment("since")?.or_else(typed);
+    let events = engine.events(since, until, query.filters()?)?;
     let content_type = negotiated(&call.head.accept);
     let pieces = events.map(move |event| {
         let line = json_line(&shape::event(version, event));

@@ -1,8 +1,9 @@
 //! create, start, stop, kill, restart, rename, rm, wait, restart policies, events.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 
-use hull_testkit::{Host, eventually};
+use hull_testkit::{Host, eventually, hull_binary};
 use serde_json::Value;
 
 fn state(host: &Host, who: &str) -> String {
@@ -236,6 +237,33 @@ fn events_tell_the_life() {
     let format = ["--format", "{{.Action}} {{.Actor.Attributes.name}}"];
     let networks = host.hull(&[&["events"], &filter[..], &format].concat()).ok();
     assert_eq!(networks, "connect bridge\ndisconnect bridge");
+}
+
+/// The dev containers' CLI starts `docker events` and at once the container that it is to tell of.
+#[test]
+fn events_tell_what_happened_since_their_command_began() {
+    let host = Host::new();
+    let run = "run --rm --network none --name";
+    let events = "events --filter event=start --format {{.Actor.Attributes.name}}";
+    let first = |script: &str, meanwhile: &dyn Fn()| {
+        let file = host.path().join("told");
+        let out = File::create(&file).expect("a file");
+        let mut child =
+            host.command("sh").args(["-c", script, "sh"]).arg(hull_binary()).stdout(out).spawn().expect("sh");
+        eventually("an event is told", || {
+            meanwhile();
+            fs::read_to_string(&file).is_ok_and(|told| told.contains('\n'))
+        });
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        fs::read_to_string(&file).expect("read").lines().next().expect("a line").to_owned()
+    };
+    // One process from before the container's start on, which is the command in the end.
+    assert_eq!(first(&format!("\"$1\" {run} before busybox true; exec \"$1\" {events}"), &|| {}), "before");
+    // One that begins after a container's start hears of what comes. A process's beginning is told in hundredths of a second.
+    host.hull(&["run", "--rm", "--network", "none", "busybox", "sleep", "0.1"]).ok();
+    let next = || drop(host.hull(&["run", "--rm", "--network", "none", "--name", "new", "busybox", "true"]));
+    assert_eq!(first(&format!("exec \"$1\" {events}"), &next), "new");
 }
 
 #[test]
