@@ -25,8 +25,8 @@ pub struct Base {
 const RELEASE: &str = "bookworm";
 
 /// Packages in the guest.
-const PACKAGES: &str = "bsdutils,busybox-static,dbus,e2fsprogs,hostname,iproute2,iptables,kmod,mount,nftables,procps,python3,strace,\
-    systemd,util-linux,zstd";
+const PACKAGES: &str = "apparmor,bsdutils,busybox-static,dbus,e2fsprogs,hostname,iproute2,iptables,kmod,mount,nfs-kernel-server,nftables,procps,python3,\
+    strace,systemd,util-linux,zstd";
 
 /// What the kernel needs before it can mount the root, in the order of their dependencies.
 const MODULES: [&str; 6] =

@@ -290,6 +290,8 @@ fn propagate(attrs: &Attrs, at: &str, out: &mut Lines) {
 struct End {
     before: Vec<String>,
     setpriv: Vec<String>,
+    /// What is written for the next program to bear, in the kernel's words.
+    label: Option<String>,
     cwd: String,
 }
 
@@ -325,8 +327,7 @@ impl End {
             }
             Step::NoNewPrivileges => self.setpriv.push("--no-new-privs".to_owned()),
             Step::LsmLabel { apparmor, label } => {
-                let option = if *apparmor { "--apparmor-profile" } else { "--selinux-label" };
-                self.setpriv.push(format!("{option}={}", quote(label)));
+                self.label = Some(if *apparmor { format!("exec {label}") } else { label.clone() });
             }
             _ => {}
         }
@@ -346,6 +347,11 @@ impl End {
         );
         out.run("exec \"${bag[@]}\" /proc/self/cwd/setpriv \\");
         self.setpriv.iter().for_each(|option| out.run(format!("    {option} \\")));
+        if let Some(label) = &self.label {
+            // setpriv has options for it, and refuses them where /sys does not show the module.
+            let script = "printf %s \"$0\" > /proc/self/attr/exec && exec \"$@\"";
+            out.run(format!("    \"${{bag[@]}}\" /proc/self/cwd/sh -c {} {} \\", quote(script), quote(label)));
+        }
         out.run("    \"${bag[@]}\" /proc/self/cwd/env --ignore-environment \\");
         out.run(format!("    --chdir={} \\", quote(&self.cwd)));
         for one in &plan.exec.env {

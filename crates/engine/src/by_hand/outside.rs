@@ -43,7 +43,7 @@ fn head(of: &Subject<'_>, differences: &[String], out: &mut Lines) {
     out.run("chmod 711 \"$W\"");
     out.run("mkdir \"$W/bag\" \"$R\"");
     out.say("A bag of this machine's tools with the libraries that they need, for the time when its files are out of reach.");
-    out.run("tools=$(type -P umount prlimit setpriv env)");
+    out.run("tools=$(type -P umount prlimit setpriv sh env)");
     out.run("cp -L $(ldd $tools | grep -o '/[^ :]*' | sort -u) \"$W/bag\"");
 }
 

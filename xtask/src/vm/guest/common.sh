@@ -59,7 +59,7 @@ fi
 prepare() {
   heartbeat
   tr -d '\0' </dev/vdc | grep . >/run/done
-  modprobe -a overlay nf_tables veth bridge fuse 2>/dev/null
+  modprobe -a overlay nf_tables veth bridge fuse nfsd nfsv4 2>/dev/null
   [ ! -e /load/docker ] || ln -sf /load/docker /usr/local/bin/docker
   local name path
   while read -r name path; do

@@ -16,7 +16,8 @@ TTYPath=/dev/ttyS0
 TimeoutStartSec=infinity
 UNIT
 for unit in getty.target serial-getty@ttyS0.service systemd-networkd.service systemd-timesyncd.service \
-    systemd-journald-audit.socket systemd-journal-flush.service systemd-logind.service systemd-update-utmp.service; do
+    systemd-journald-audit.socket systemd-journal-flush.service systemd-logind.service systemd-update-utmp.service \
+    apparmor.service nfs-server.service nfs-client.target rpcbind.service rpcbind.socket; do
   ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 exec /lib/systemd/systemd --unit=hull-vm.service --show-status=no --log-target=null
