@@ -16,6 +16,8 @@ use crate::cli::failure::report;
 
 pub(crate) use engine::engine;
 
+const SIGHUP: i32 = 1;
+
 /// The words of the OCI runtime, if this is it: `hull oci …`, or called `hull-oci` or `runc`.
 pub(crate) fn oci<'a>(called: &std::ffi::OsStr, args: &'a [OsString]) -> Option<&'a [OsString]> {
     let name = std::path::Path::new(called).file_name();
@@ -86,6 +88,8 @@ fn group_named(wanted: &str) -> Option<u32> {
 
 /// `hull keeper`: never returns unless its arguments are wrong.
 pub(crate) fn keeper(args: &[OsString]) -> u8 {
+    // ORDER: first. The keeper passes SIGHUP on; until it can, one waits, over both of its `execve`s.
+    hull_sys::signals::block(&[SIGHUP]);
     match Places::parse(args) {
         Ok(places) => {
             // The program that replaces it has no environment but its state: it stands where this one does. This fails

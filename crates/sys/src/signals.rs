@@ -87,10 +87,31 @@ pub fn default_actions() {
     }
 }
 
+/// Blocks these signals in the calling thread, in threads that it makes afterwards, and in the program that replaces it.
+pub fn block(signals: &[i32]) {
+    change_mask(libc::SIG_BLOCK, signals);
+}
+
+/// Lets the calling thread have these signals, those that came meanwhile first.
+pub fn unblock(signals: &[i32]) {
+    change_mask(libc::SIG_UNBLOCK, signals);
+}
+
+fn change_mask(how: i32, signals: &[i32]) {
+    let set = set_of(signals);
+    // SAFETY: the set is initialised, and null asks for no answer.
+    unsafe { libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut()) };
+}
+
 /// Unblocks every signal and gives SIGPIPE, which Rust's runtime ignores, its default action: for a
 /// child of a process that called [`default_actions`] and ignored nothing else since. (Handlers go by exec.)
 pub fn reset_mask_and_pipe() {
-    let set = set_of(&[]);
+    reset_pipe_and_block_only(&[]);
+}
+
+/// The same, but that these signals stay blocked, or are from now on.
+pub fn reset_pipe_and_block_only(signals: &[i32]) {
+    let set = set_of(signals);
     // SAFETY: SIG_DFL is no function of ours; the set is initialised.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hull_engine::{Engine, EngineConfig, Settings};
 use hull_launch::keeper::{KEEPER_FD, LISTEN_FD};
-use hull_sys::fds;
+use hull_sys::{fds, signals};
 use hull_types::Fault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -70,8 +70,9 @@ fn serve(args: &[OsString]) -> Result<(), Fault> {
         .build()
         .map_err(|e| Fault::internal("cannot start the engine's threads").cause(e))?;
     let served = runtime.block_on(async {
-        // ORDER: from here on SIGHUP ends nothing, and one that comes during recovery is followed after it.
+        // ORDER: blocked by the keeper until it has a handler, SIGHUP ends nothing. One of before is followed after recovery.
         let hup = signal(SignalKind::hangup());
+        signals::unblock(&[SignalKind::hangup().as_raw_value()]);
         let engine = Engine::open(config).await?;
         let _sockets = further(&engine);
         over_tcp(endpoints.unwrap_or_default(), &socket);

@@ -1,5 +1,6 @@
 //! hull called as dockerd: flags, daemon.json, SIGHUP, TLS.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -132,8 +133,11 @@ fn a_hangup_reads_the_file_again_and_a_broken_one_changes_nothing() {
         (&true.into(), &"http://127.0.0.1:5000".into())
     );
     assert_eq!(host.engine_pid(), engine, "the engine goes on");
-    let told = host.hull(&["events", "--since", "0", "--until", "0s", "--filter", "type=daemon"]).ok();
-    assert!(told.contains("daemon reload") && told.contains("labels=[\"new=2\"]"), "{told}");
+    // Who hears of it finds it so: it is told afterwards.
+    eventually("it is told", || {
+        let told = host.hull(&["events", "--since", "0", "--until", "0s", "--filter", "type=daemon"]).ok();
+        told.contains("daemon reload") && told.contains("labels=[\"new=2\"]")
+    });
     host.sleeper(&["--name", "after"]);
     let log = |who: &str| host.inspect(who)["HostConfig"]["LogConfig"]["Config"]["max-size"].clone();
     assert_eq!((log("before").as_str(), log("after").as_str()), (None, Some("7k")));
@@ -153,6 +157,32 @@ fn a_hangup_reads_the_file_again_and_a_broken_one_changes_nothing() {
     eventually("the next engine answers", || host.answers() && host.engine_pid() != engine);
     assert_eq!(info(&host)["Labels"][0], "old=1");
     host.sleeper(&["--name", "third"]);
+}
+
+#[test]
+fn a_hangup_while_the_engine_starts_is_followed_and_ends_nothing() {
+    let (host, dir) = dockerd(r#"{"labels": ["old=1"]}"#, "", "");
+    let keeper = host.keeper_pid();
+    let engines = || -> BTreeSet<u32> {
+        let words = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        hull_testkit::children(keeper).into_iter().filter(|pid| words(pid).starts_with(b"hull\0engine\0run")).collect()
+    };
+    for round in 0..5 {
+        let former = host.engine_pid();
+        hull_testkit::kill9(former);
+        let mut seen = BTreeSet::new();
+        eventually("the next engine answers", || {
+            run(Command::new("kill").args(["-HUP", &keeper.to_string()]), b"").ok();
+            seen.extend(engines());
+            seen.remove(&former);
+            !seen.is_empty() && host.answers()
+        });
+        assert_eq!(seen, BTreeSet::from([host.engine_pid()]), "one that got a hangup has ended");
+        let label = format!("new={round}");
+        fs::write(dir.path().join("daemon.json"), format!(r#"{{"labels": ["{label}"]}}"#)).expect("write");
+        run(Command::new("kill").args(["-HUP", &keeper.to_string()]), b"").ok();
+        eventually("it follows the next one", || info(&host)["Labels"][0] == label.as_str());
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ use super::{KEEPER_FD, LISTEN_FD, place};
 /// `CLONE_NEWNS`.
 const MOUNT_NAMESPACE: u32 = 0x0002_0000;
 
+const SIGHUP: i32 = 1;
+
 /// An engine that lived this long was healthy: the next one starts at once.
 const HEALTHY: Duration = Duration::from_secs(1);
 /// So many early deaths in a row are met with a start at once.
@@ -91,7 +93,8 @@ fn environment(base: &Environment, link: &OwnedFd, listener: &OwnedFd) -> Vec<CS
 fn become_engine(parts: &Parts, program: &OwnedFd, link: &OwnedFd, (argv, env): (&Vector, &Vector)) -> Error {
     let prepare = || -> Result<()> {
         fds::close_on_exec_from(3)?;
-        signals::reset_mask_and_pipe();
+        // ORDER: a SIGHUP before the engine has a handler waits; it would end the engine.
+        signals::reset_pipe_and_block_only(&[SIGHUP]);
         process::setns(&parts.host_mounts, MOUNT_NAMESPACE)?;
         rustix::process::chdir("/").named(|| "chdir(\"/\")".to_owned())?;
         for fd in [link, &parts.listener] {
