@@ -16,6 +16,7 @@ mod registry;
 mod room;
 mod run;
 mod schema;
+mod terminal;
 mod watch;
 
 pub use busybox::{busybox_tar, busybox_tree};
@@ -30,4 +31,5 @@ pub use registry::{Registry, RegistrySettings};
 pub use room::Room;
 pub use run::{Out, at_rest, eventually, hull_binary, kill9, patience, run, within};
 pub use schema::{complaints, complaints_of_refusal, described, description, operation_of};
+pub use terminal::on_a_terminal;
 pub use watch::Watch;

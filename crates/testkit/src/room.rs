@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{Out, children, hull_binary, run, within};
+use crate::{children, hull_binary, run, within};
 
 /// Reaps what is orphaned: dash waits for every child while it waits for one.
 const SETUP: &str = "ip link set lo up
@@ -103,16 +103,6 @@ impl Room {
 
     fn log_of(&self, name: &str) -> PathBuf {
         self.path().join(format!("{name}.log"))
-    }
-
-    /// Runs a command on a terminal of its own of 100 columns and 30 rows.
-    pub fn on_a_terminal(&self, command: &Command) -> Out {
-        let words: Vec<String> = command.get_args().map(|a| quote(&a.to_string_lossy())).collect();
-        let line = format!("stty cols 100 rows 30; exec {} {}", quote("nsenter"), words.join(" "));
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).current_dir("/");
-        script.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        run(&mut script, b"")
     }
 
     /// Waits until `check` holds; panics after a minute.
@@ -244,8 +234,4 @@ impl Drop for Room {
             std::panic::resume_unwind(panic);
         }
     }
-}
-
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

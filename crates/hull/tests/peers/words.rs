@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use hull_testkit::{Out, Room, cgroup_file, run, status_field};
+use hull_testkit::{Room, cgroup_file, on_a_terminal, run, status_field};
 
 /// The runtime under an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +74,19 @@ pub fn output_and_exit_codes(engine: &impl Words) {
     engine.ok("rm -f one");
 }
 
-/// `-it` gives a terminal of the client's size, in `run` and in `exec`.
+/// Tells of its terminal until it is answered.
+pub const TELLS_OF_ITS_TERMINAL: &str = "stty -echo
+    until tty; stty size; test -c /dev/console && echo console; echo told; read -t 1 answer; do :; done; exit 6";
+
+/// `-it` gives a terminal of the client's size, in `run` and in `exec`; what is typed arrives.
 pub fn terminals(engine: &impl Words) {
-    let script =
-        "tty; i=0; while [ $i -lt 100 -a \"$(stty size 2>/dev/null)\" != '30 100' ]; do i=$((i+1)); sleep 0.1; done
-        stty size; test -c /dev/console && echo console; exit 6";
-    // script passes the end of its input on as a NUL, which the terminal echoes whenever it comes.
-    let shown = |out: &Out| out.stdout.replace("^@", "").replace(['\0', '\r'], "");
-    let out = engine.room().on_a_terminal(&engine.run("--rm -it", script));
-    assert_eq!((out.code, shown(&out).as_str()), (6, "/dev/pts/0\n30 100\nconsole\n"), "{}", out.stderr);
-    run(&mut engine.run("-d --name one", "exec sleep 1000"), b"").ok();
-    let out = engine.room().on_a_terminal(&engine.exec("-it", "one", script));
+    let told = "/dev/pts/0\n30 100\nconsole\ntold\n";
+    let out = on_a_terminal(&engine.run("--rm -it", TELLS_OF_ITS_TERMINAL), (100, 30), told);
     assert_eq!(out.code, 6, "{}", out.stdout);
-    assert!(shown(&out).starts_with("/dev/pts/") && shown(&out).contains("30 100\n"), "{}", out.stdout);
+    run(&mut engine.run("-d --name one", "exec sleep 1000"), b"").ok();
+    let out = on_a_terminal(&engine.exec("-it", "one", TELLS_OF_ITS_TERMINAL), (100, 30), "\n30 100\ntold\n");
+    assert_eq!(out.code, 6, "{}", out.stdout);
+    assert!(out.stdout.contains("/dev/pts/"), "{}", out.stdout);
     engine.ok("rm -f one");
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use hull_testkit::{Host, eventually, run};
+use hull_testkit::{Host, eventually, on_a_terminal, run};
 
 #[test]
 fn the_exit_code_is_the_processes() {
@@ -78,25 +78,23 @@ fn stdin_is_passed_and_closed() {
     assert_eq!(host.hull_input(&["exec", "-i", &id, "wc", "-c"], &input).ok(), input.len().to_string());
 }
 
-/// Runs `hull` under a terminal of its own.
-fn in_terminal(host: &Host, line: &str, input: &[u8]) -> hull_testkit::Out {
-    let script = format!("stty rows 33 cols 101; exec {} {line}", hull_testkit::hull_binary().display());
-    let mut command = host.command("script");
-    command.args(["-q", "-e", "-c", &script, "/dev/null"]);
-    run(&mut command, input)
-}
-
 #[test]
 fn a_terminal_is_a_terminal_of_the_right_size() {
     let host = Host::new();
-    let out =
-        in_terminal(&host, "run --rm -it busybox sh -c 'tty; stty size; test -c /dev/console && echo console'", b"");
-    assert!(out.stdout.contains("/dev/pts/0"), "{}", out.stdout);
-    assert!(out.stdout.contains("33 101"), "{}", out.stdout);
-    assert!(out.stdout.contains("console"), "{}", out.stdout);
+    // Told until it is answered; the size is right from the first moment on.
+    let tells =
+        "stty -echo; until tty; stty size; test -c /dev/console && echo console; echo told; read -t 1 x; do :; done";
+    let mut command = host.command("hull");
+    command.args(["run", "--rm", "-it", "busybox", "sh", "-c", tells]);
+    let out = on_a_terminal(&command, (101, 33), "told\n");
+    assert_eq!(out.code, 0, "{}", out.stdout);
+    assert!(out.stdout.starts_with("/dev/pts/0\n33 101\nconsole\ntold\n"), "{}", out.stdout);
     host.sleeper(&["--name", "s1"]);
-    let out = in_terminal(&host, "exec -it s1 sh -c 'tty; stty size'", b"");
-    assert!(out.stdout.contains("/dev/pts/") && out.stdout.contains("33 101"), "{}", out.stdout);
+    let mut command = host.command("hull");
+    command.args(["exec", "-it", "s1", "sh", "-c", tells]);
+    let out = on_a_terminal(&command, (101, 33), "told\n");
+    assert_eq!(out.code, 0, "{}", out.stdout);
+    assert!(out.stdout.starts_with("/dev/pts/") && out.stdout.contains("\n33 101\n"), "{}", out.stdout);
 }
 
 #[test]
@@ -157,20 +155,17 @@ fn signals_are_proxied() {
 #[test]
 fn init_reaps_and_forwards() {
     let host = Host::new();
-    let id = host
-        .hull(&[
-            "run",
-            "-d",
-            "--init",
-            "busybox",
-            "sh",
-            "-c",
-            "(sleep 0.05 &); trap 'exit 3' TERM; while :; do sleep 0.1; done",
-        ])
-        .ok();
-    std::thread::sleep(std::time::Duration::from_millis(400));
-    let processes = host.hull(&["exec", &id, "ps", "-o", "pid,stat,comm"]).ok();
-    assert!(!processes.contains(" Z"), "{processes}");
+    // The shell that begins the orphan has ended when its number is read.
+    let script = "trap 'exit 3' TERM; (sleep 0.05 & echo $! >/tmp/orphan); echo ready; while :; do sleep 0.1; done";
+    let id = host.hull(&["run", "-d", "--init", "busybox", "sh", "-c", script]).ok();
+    host.ready(&id);
+    let parent = "p=$(cat /tmp/orphan); [ ! -e /proc/$p ] || grep PPid: /proc/$p/status";
+    eventually("the orphan is init's, and goes", || {
+        let out = host.hull(&["exec", &id, "sh", "-c", parent]);
+        // It may go between the two.
+        assert!(out.code != 0 || out.stdout.is_empty() || out.stdout == "PPid:\t1\n", "{out:?}");
+        out.code == 0 && out.stdout.is_empty()
+    });
     host.hull(&["stop", &id]).ok();
     assert_eq!(host.inspect(&id)["State"]["ExitCode"], 3);
 }
