@@ -92,10 +92,9 @@ fn a_killed_engine_is_started_again_and_finds_everything() {
     // It exits while no engine runs, or another one already does: the record is there either way.
     drop(writer);
     keeper.meet_again();
-    assert!(started.elapsed() < Duration::from_millis(500));
     let record = keeper.run.path().join("exits/q");
     while !record.exists() {
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(1));
     }
     let record: ExitRecord = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();

@@ -193,7 +193,7 @@ fn rules_that_somebody_flushes_come_back_and_nothing_is_left_at_the_end() {
     within(&world.host, || world.switch.clear(&[]).unwrap());
     assert_eq!(world.tool("nft", &["list", "ruleset"]), "");
     // The kernel takes a wire down some time after its namespace.
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if names() == before {
             return;
         }

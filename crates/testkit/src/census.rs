@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{Host, children};
+use crate::{Host, children, patience};
 
 /// One picture of the machine as the engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +70,10 @@ impl Census {
         self
     }
 
-    /// Fails unless `now` becomes equal to this census within ten seconds; prints what differs.
+    /// Fails unless `now` becomes equal to this census soon; prints what differs.
     #[track_caller]
     pub fn assert_equal_soon(&self, mut now: impl FnMut() -> Self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience();
         loop {
             let after = now();
             if *self == after {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Census, Out, busybox_tar, eventually, hull_binary, patience, run};
+use crate::{Census, Out, busybox_tar, eventually, hull_binary, patience, run, status_field};
 
 /// What differs from an ordinary engine.
 #[derive(Clone, Debug, Default)]
@@ -159,11 +159,15 @@ impl Host {
         self.pids().0
     }
 
-    /// The most memory that the engine ever had, in MiB.
+    /// The most memory that the engine ever had, in MiB, without what is mapped of its program: a build for tests is many times as big.
     pub fn engine_peak(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.engine_pid())).expect("the engine runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number").div_ceil(1024)
+        let engine = self.engine_pid();
+        let kib = |field: &str| {
+            let text = status_field(engine, field);
+            text.trim_end_matches(" kB").parse::<u64>().unwrap_or_else(|_| panic!("{field}: {text:?}"))
+        };
+        // The program lies in a memfd.
+        (kib("VmHWM") - kib("RssFile") - kib("RssShmem")).div_ceil(1024)
     }
 
     fn pids(&self) -> (u32, u32) {
@@ -295,14 +299,16 @@ impl Host {
     pub fn shut_down(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
         let _ = self.command("hull").args(["engine", "stop", "--containers"]).output();
-        let mut ended = false;
-        for _ in 0..2000 {
+        let deadline = Instant::now() + patience();
+        let ended = loop {
             if keeper.try_wait().is_ok_and(|s| s.is_some()) {
-                ended = true;
-                break;
+                break true;
+            }
+            if Instant::now() > deadline {
+                break false;
             }
             std::thread::sleep(Duration::from_millis(5));
-        }
+        };
         if !ended {
             let _ = keeper.kill();
             let _ = keeper.wait();

@@ -49,7 +49,7 @@ impl Drop for Inject {
         }
         // Not reaped, so the number is still its own.
         let _ = Command::new("kill").arg(self.tracer.id().to_string()).status();
-        if !self.ended_within(Duration::from_secs(2)) {
+        if !self.ended_within(Duration::from_secs(20)) {
             let _ = self.tracer.kill();
             let _ = self.tracer.wait();
         }

@@ -48,7 +48,7 @@ impl ByHand {
     pub(crate) fn pid(&mut self, host: &Host, command: &str) -> u32 {
         let mut found = None;
         // Some hundred commands.
-        within(patience() * 4, "the container by hand runs", || {
+        within(patience() * 2, "the container by hand runs", || {
             if let Some(status) = self.script.try_wait().expect("wait") {
                 let error = fs::read_to_string(host.path().join("by-hand.err")).unwrap_or_default();
                 panic!("the script ended with {status}: {error}\n{}", self.text);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hull_testkit::{Host, cgroup_file, on_v2, status_field};
+use hull_testkit::{Host, cgroup_file, eventually, on_v2, status_field};
 
 /// Flags, the v1 (controller, file), the v2 file, and the values on each.
 type Row = (&'static [&'static str], (&'static str, &'static str), &'static str, &'static str, &'static str);
@@ -95,8 +95,7 @@ fn pause_freezes_and_unpause_thaws() {
     assert_eq!(host.inspect(&id)["State"]["Status"], "paused");
     host.hull(&["exec", &id, "true"]).fails(1);
     host.hull(&["unpause", &id]).ok();
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(ticks() > frozen);
+    eventually("it goes on", || ticks() > frozen);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hull_testkit::{Host, Settings, eventually, run};
 
@@ -16,14 +16,7 @@ fn the_engine_is_killed_while_a_container_runs() {
     let id = host.sleeper(&["--name", "on"]);
     let (pid, engine) = (host.pid(&id), host.engine_pid());
     kill9(engine);
-    let begin = Instant::now();
     host.hull(&["ps"]).ok();
-    assert!(
-        begin.elapsed()
-            < Duration::from_millis(if std::env::var_os("HULL_TEST_SLOW").is_some() { 20_000 } else { 1500 }),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_ne!(host.engine_pid(), engine);
     assert_eq!(host.pid("on"), pid, "the same process");
     assert_eq!(host.hull(&["exec", "on", "echo", "here"]).ok(), "here");

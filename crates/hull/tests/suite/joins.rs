@@ -19,7 +19,7 @@ pub(crate) fn links(host: &Host, who: &str) -> String {
 
 pub(crate) fn get(at: &str, port: &str) -> String {
     let once = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} {port} | grep -x '[a-z]*'");
-    format!("for i in 1 2 3 4 5 6 7 8; do {once} && exit; sleep 0.2; done; exit 1")
+    format!("for i in $(seq 100); do {once} && exit; sleep 0.2; done; exit 1")
 }
 
 pub(crate) fn networks(host: &Host) {

@@ -41,7 +41,7 @@ fn kernel_has(host: &Host, kind: &str) -> bool {
 /// The page that a container gets from an address, or nothing.
 pub(crate) fn page(host: &Host, who: &str, at: &str) -> String {
     let once = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {at} 80 | grep -x '[a-z]*'");
-    let script = format!("for i in 1 2 3 4 5 6 7 8; do {once} && exit; sleep 0.2; done; exit 1");
+    let script = format!("for i in $(seq 100); do {once} && exit; sleep 0.2; done; exit 1");
     host.hull(&["exec", who, "sh", "-c", &script]).ok()
 }
 

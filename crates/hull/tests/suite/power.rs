@@ -345,7 +345,7 @@ fn lives(host: &Host, name: &str, life: &Life) -> bool {
         }
     };
     // That a run has ended with the power is noticed in a moment; a start waits for a busy disk as long as it takes.
-    let deadline = Instant::now() + 6 * patience();
+    let deadline = Instant::now() + 2 * patience();
     loop {
         let is = fits();
         if is || Instant::now() > deadline {
