@@ -152,12 +152,14 @@ fn lack_of_memory_in_a_call_of_the_keeper_or_the_engine_does_not_break_their_lin
 #[test]
 fn an_exit_record_that_cannot_be_written_is_written_for_the_next_engine() {
     let host = Host::new();
-    host.hull(&["run", "-d", "--name", "brief", "busybox", "sh", "-c", "sleep 1; exit 9"]).ok();
+    host.hull(&["run", "-d", "--name", "brief", "busybox", "sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exit 9"])
+        .ok();
     let keeper = host.keeper_pid();
     // With no descriptor it can neither write the record nor start an engine that would hear of the exit.
     let pid = host.pid("brief");
     limit(keeper, 1);
     kill9(host_engine(keeper));
+    fs::write(format!("/proc/{pid}/root/go"), "").expect("it runs");
     eventually("it has ended", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
     limit(keeper, 20_000);
     eventually("a new engine answers", || host.hull(&["ps"]).code == 0);

@@ -196,7 +196,7 @@ fn certificates_prove_a_registry_and_mirrors_stand_in_for_one() {
         setup: "ip addr add 10.77.0.1/32 dev lo".to_owned(),
         ..Settings::default()
     };
-    let config = format!(r#"{{"patience":5,"mirrors":{{"mirrored.example":["http://{HERE}"]}}}}"#);
+    let config = format!(r#"{{"patience":60,"mirrors":{{"mirrored.example":["http://{HERE}"]}}}}"#);
     fs::write(etc.path().join("registries.json"), config).expect("write");
     let (key, cert, ca) = (etc.path().join("key.pem"), etc.path().join("cert.pem"), etc.path().join("ca.pem"));
     let ca_key = etc.path().join("ca.key");

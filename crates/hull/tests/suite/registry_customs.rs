@@ -113,7 +113,7 @@ fn an_identity_token_is_kept_instead_of_the_password() {
 fn proxies_of_the_environment_are_used_and_loopback_needs_none() {
     let etc = tempfile::tempdir().expect("a directory");
     let far = "registry.example:5000";
-    let config = format!(r#"{{"patience":5,"insecure":["{far}","direct.example:5000"]}}"#);
+    let config = format!(r#"{{"patience":60,"insecure":["{far}","direct.example:5000"]}}"#);
     fs::write(etc.path().join("registries.json"), config).expect("write");
     let env = [
         ("HULL_ETC", etc.path().to_str().expect("UTF-8")),

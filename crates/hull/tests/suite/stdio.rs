@@ -1,6 +1,6 @@
 //! Terminal and stdio: no byte lost, exit codes as docker's, signals and sizes passed on.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use hull_testkit::{Host, eventually, on_a_terminal, run};
 
@@ -112,7 +112,6 @@ fn detach_keys_leave_the_container_running() {
     let line = format!("{} run -it --name d1 busybox sh", hull_testkit::hull_binary().display());
     command.args(["-q", "-e", "-c", &line, "/dev/null"]);
     use std::io::{Read, Write};
-    use std::process::Stdio;
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script");
     let (mut stdin, mut stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
     // The shell answers once the client's terminal passes every key on; before, ^Q would mean the terminal itself.
@@ -142,8 +141,7 @@ fn signals_are_proxied() {
         "-c",
         "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.1; done",
     ]);
-    let mut child =
-        command.stdout(std::process::Stdio::piped()).stdin(std::process::Stdio::null()).spawn().expect("hull");
+    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().expect("hull");
     use std::io::{BufRead, BufReader};
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     assert_eq!(lines.next().and_then(Result::ok).as_deref(), Some("ready"));
@@ -173,9 +171,19 @@ fn init_reaps_and_forwards() {
 #[test]
 fn attach_shows_what_comes_and_its_exit_code() {
     let host = Host::new();
-    host.hull(&["run", "-d", "--name", "a1", "busybox", "sh", "-c", "sleep 1; echo late; exit 9"]).ok();
-    let out = host.hull(&["attach", "a1"]);
-    assert_eq!((out.stdout.as_str(), out.code), ("late\n", 9));
+    let script = "until [ -e /go ]; do sleep 0.1; done; echo late; exit 9";
+    host.hull(&["run", "-d", "--name", "a1", "busybox", "sh", "-c", script]).ok();
+    let mut attach = host.command("hull");
+    attach.args(["attach", "a1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let attach = attach.spawn().expect("hull");
+    let filter = ["--filter", "container=a1", "--filter", "event=attach"];
+    eventually("it is attached", || {
+        let told = host.hull(&[&["events", "--since", "0", "--until", "0s"], &filter[..]].concat());
+        !told.ok().is_empty()
+    });
+    host.hull(&["exec", "a1", "touch", "/go"]).ok();
+    let out = attach.wait_with_output().expect("it ends");
+    assert_eq!((String::from_utf8_lossy(&out.stdout).as_ref(), out.status.code()), ("late\n", Some(9)));
     // As with docker, stdin of `run -d -i` stays open for the next client; that of `create -i` ends with its first.
     host.hull(&["create", "-i", "--name", "b1", "busybox", "cat"]).ok();
     host.hull(&["start", "b1"]).ok();
