@@ -376,7 +376,7 @@ fn without_descriptors_the_engine_refuses_and_recovers() {
         limit(before + spare);
         let out = run(
             Command::new("timeout")
-                .arg("20")
+                .arg("100")
                 .arg(hull_testkit::hull_binary())
                 .args(["run", "--rm", "busybox", "true"])
                 .envs(places(&host)),
