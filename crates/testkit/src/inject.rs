@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::eventually;
+use crate::{eventually, patience};
 
 /// A tracer on a running process and its threads. Dropping it lets the process go on untraced.
 #[derive(Debug)]
@@ -42,6 +42,13 @@ impl Inject {
 
 impl Drop for Inject {
     fn drop(&mut self) {
+        self.let_go();
+        settled(self.traced);
+    }
+}
+
+impl Inject {
+    fn let_go(&mut self) {
         // A tracer that is told to end while its process dies waits for ever: then it ends by itself.
         let alone = !lives(self.traced) && self.ended_within(Duration::from_secs(2));
         if alone || self.ended_within(Duration::ZERO) {
@@ -54,9 +61,7 @@ impl Drop for Inject {
             let _ = self.tracer.wait();
         }
     }
-}
 
-impl Inject {
     fn ended_within(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         while self.tracer.try_wait().is_ok_and(|status| status.is_none()) {
@@ -71,8 +76,22 @@ impl Inject {
 
 /// Whether the process runs: it is there and no zombie.
 fn lives(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The letter of the process's first thread; none if it is gone.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits until it is certain whether a process that may have been killed goes on: one that sleeps has no signal before it, and on a busy
+/// machine one that was killed is there for a while.
+pub(crate) fn settled(pid: u32) {
+    let deadline = Instant::now() + patience();
+    while !matches!(state(pid), None | Some('S' | 'Z' | 'X')) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What starts a program with these injections from its first call on, written to `log`:

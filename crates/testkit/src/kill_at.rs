@@ -6,11 +6,13 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use crate::eventually;
+use crate::inject::settled;
 
 /// A tracer on a running process and its threads. Dropping it lets the process go on untraced.
 #[derive(Debug)]
 pub struct KillAt {
     tracer: Child,
+    traced: u32,
     said: tempfile::NamedTempFile,
 }
 
@@ -21,7 +23,11 @@ impl KillAt {
         let mut command = Command::new("python3");
         command.args(["-c", include_str!("kill_at.py"), &pid.to_string(), &number.to_string()]);
         command.stdin(Stdio::null()).stdout(said.reopen().expect("reopen"));
-        let mut kill = Self { tracer: command.spawn().expect("python3 is needed: cargo xtask test installs it"), said };
+        let mut kill = Self {
+            tracer: command.spawn().expect("python3 is needed: cargo xtask test installs it"),
+            traced: pid,
+            said,
+        };
         eventually("the tracer is attached", || {
             let over = kill.tracer.try_wait().expect("it is a child");
             assert!(over.is_none(), "the tracer could not attach: {over:?}");
@@ -45,5 +51,6 @@ impl Drop for KillAt {
         // With the process that it traces it has ended by itself; otherwise its number is still its own.
         let _ = Command::new("kill").arg(self.tracer.id().to_string()).stderr(Stdio::null()).status();
         let _ = self.tracer.wait();
+        settled(self.traced);
     }
 }

@@ -165,12 +165,12 @@ fn keeper_killed_at(points: Points<'_>, before: &[&str], operation: &[&str]) {
         let bystander = host.sleeper(&["--name", "bystander"]);
         let (pid, keeper, engine) = (host.pid(&bystander), host.keeper_pid(), host.engine_pid());
         let at = format!("{} with the keeper killed at {call} {nth}", operation.join(" "));
-        {
+        let out = {
             let fault = format!("{call}:signal=KILL:when={nth}");
             let _inject = Inject::attach(keeper, &[&fault]).expect("the keeper lives");
-            let out = host.hull(operation);
-            assert!(out.code < 128, "{at}: {out:?}");
-        }
+            host.hull(operation)
+        };
+        assert!(out.code < 128, "{at}: {out:?}");
         eventually(&format!("{at}: keeper and engine are there"), || {
             // The engine of a keeper that was killed goes on answering until it gives way to the next one's.
             host.answers() && (runs(keeper) || host.engine_pid() != engine)
@@ -181,6 +181,10 @@ fn keeper_killed_at(points: Points<'_>, before: &[&str], operation: &[&str]) {
         let state = || host.inspect("one")["State"].clone();
         eventually(&format!("{at}: its state is true"), || truth(&state()));
         if operation[0] == "stop" {
+            // What was not acknowledged can be asked for again.
+            if out.code != 0 && state()["Running"] == true {
+                host.hull(operation).ok();
+            }
             assert_eq!(state()["Running"], false, "{at}");
         }
         host.hull(&["rm", "-f", "one"]).ok();
