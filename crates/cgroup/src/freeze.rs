@@ -10,7 +10,7 @@ use crate::group::Cgroup;
 use crate::kernfs;
 
 /// How long the kernel gets to stop every task.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Cgroup {
     /// Stops (`true`) or continues every process, and waits until the kernel says so. A freeze that

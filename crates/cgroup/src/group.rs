@@ -143,7 +143,7 @@ impl Cgroup {
         self.apply(limits, false)
     }
 
-    /// Kills what is inside and removes the group. Waits at most about two seconds.
+    /// Kills what is inside and removes the group. Waits at most about ten seconds.
     pub fn remove(&self) -> Result<(), Error> {
         reap::remove_everywhere(&self.parent, &self.id)
     }

@@ -12,7 +12,7 @@ use crate::kernfs::Dir;
 use crate::parent::Parent;
 
 /// How long a removal tries before it says so.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The processes in a group and in the groups nested in it. A group that has gone has none.
 pub(crate) fn pids(dir: &Dir, group: &Path) -> Result<Vec<i32>, Error> {

@@ -126,7 +126,7 @@ fn make_vlan(route: &mut Route, name: &str) -> Result<(), Error> {
 }
 
 /// How long a parent that is passed through is waited for: its last container's namespace goes some time after its process.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A container on its parent.
 pub(super) fn attach<'a>(
