@@ -7,6 +7,8 @@ use hull_netlink::route::{IpvlanFlag, IpvlanMode, MacvlanMode, Net, Upper};
 use hull_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::{GatewayMode, Gateways};
+
 /// What a network's containers are wired to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Driver {
@@ -63,8 +65,11 @@ pub struct Definition {
     pub driver: Driver,
     /// The name of its bridge, or of the parent; at most 15 bytes.
     pub link: String,
-    /// One of IPv4, perhaps one of IPv6.
+    /// At most one of IPv4 and one of IPv6, in this order.
     pub subnets: Vec<Subnet>,
+    /// How its containers meet other machines.
+    #[serde(default)]
+    pub gateways: Gateways,
     /// No way out and none in.
     pub internal: bool,
     /// Kept for clients: of networks of a swarm it would say something.
@@ -98,6 +103,7 @@ impl Definition {
             driver: Driver::Bridge,
             link: link.into(),
             subnets: Vec::new(),
+            gateways: Gateways::default(),
             internal: false,
             attachable: false,
             icc: true,
@@ -114,6 +120,18 @@ impl Definition {
     /// its link by the processor then, since no link takes such pieces; so a network does it that nothing leaves, or one that is asked to.
     pub fn has_large_segments(&self) -> bool {
         self.large_segments.unwrap_or(self.internal)
+    }
+
+    /// The bridge's own addresses.
+    pub fn host_addresses(&self) -> impl Iterator<Item = Net> {
+        let has = |v4| self.gateways.mode(v4) != GatewayMode::Isolated && !(v4 && self.gateways.inhibit_v4);
+        let subnets = self.subnets.iter().filter(move |subnet| has(subnet.net.address.is_ipv4()));
+        subnets.map(|subnet| Net { address: subnet.gateway, prefix: subnet.net.prefix })
+    }
+
+    /// Whether its bridge speaks IPv6.
+    pub(crate) fn bridge_has_v6(&self) -> bool {
+        self.subnet(false).is_some() && self.gateways.v6 != GatewayMode::Isolated
     }
 
     /// The subnet of this family.

@@ -10,6 +10,7 @@ mod definition;
 pub mod dns;
 mod error;
 pub mod etc;
+mod gateway;
 pub mod ipam;
 pub mod look;
 mod netns;
@@ -19,6 +20,7 @@ mod switch;
 
 pub use definition::{Definition, Driver, Endpoint, Subnet};
 pub use error::Error;
+pub use gateway::{GatewayMode, Gateways};
 pub use hull_netlink::route::{IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net};
 pub use netns::{Netns, Pool};
 pub use switch::{Switch, own_parent};

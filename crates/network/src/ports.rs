@@ -70,8 +70,24 @@ pub struct Published {
     pub port: u16,
     /// The host's address; unspecified is every one of its family.
     pub address: IpAddr,
-    /// The host's port.
+    /// The host's port; 0 is none: the container's own is open at its own address.
     pub host: u16,
+}
+
+impl Published {
+    /// Whether it is reached at the container's own address, and at none of this host's.
+    pub fn is_direct(&self) -> bool {
+        self.host == 0
+    }
+}
+
+/// How the ports of a network are published in one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// At this host's addresses.
+    Translated,
+    /// At the container's.
+    Direct,
 }
 
 impl fmt::Display for Published {
@@ -89,18 +105,36 @@ pub struct Reserved {
     _socket: Option<OwnedFd>,
 }
 
-/// Reserves what is asked for. `v6`: also on every IPv6 address where no address is named.
+/// Reserves what is asked for, in the families that the network has: of IPv4, of IPv6. Where no address is named, on every address
+/// of each. COMPAT(docker 28): where containers are reached directly, address and port of the host are not looked at.
 ///
 /// # Errors
 /// A port is taken, with its holder's name where it can be told; nothing is reserved then.
-pub fn reserve(wish: &Wish, publish_on: Option<IpAddr>, v6: bool) -> Result<Vec<Reserved>, Error> {
-    let first: IpAddr = wish.address.or(publish_on).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    let mut reserved = vec![reserve_one(wish, first, wish.host)?];
-    if v6 && wish.address.or(publish_on).is_none() {
-        let same = reserved[0].published.host;
-        reserved.push(reserve_one(wish, Ipv6Addr::UNSPECIFIED.into(), (same, same))?);
+pub fn reserve(wish: &Wish, publish_on: Option<IpAddr>, ways: [Option<Way>; 2]) -> Result<Vec<Reserved>, Error> {
+    let way = |address: &IpAddr| ways[usize::from(address.is_ipv6())];
+    let (mut host, mut reserved) = (wish.host, Vec::new());
+    for address in places(wish.address.or(publish_on.filter(|address| way(address).is_some())), ways) {
+        let one = match way(&address) {
+            Some(Way::Direct) => direct(wish, address),
+            _ => reserve_one(wish, address, host)?,
+        };
+        if !one.published.is_direct() {
+            host = (one.published.host, one.published.host);
+        }
+        reserved.push(one);
     }
     Ok(reserved)
+}
+
+/// The addresses that a port is published on: the named one, else every one of each family.
+pub fn places(named: Option<IpAddr>, [v4, v6]: [Option<Way>; 2]) -> Vec<IpAddr> {
+    let every = [v4.map(|_| Ipv4Addr::UNSPECIFIED.into()), v6.map(|_| Ipv6Addr::UNSPECIFIED.into())];
+    named.map_or_else(|| every.into_iter().flatten().collect(), |address| vec![address])
+}
+
+fn direct(wish: &Wish, address: IpAddr) -> Reserved {
+    let address = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    Reserved { published: Published { protocol: wish.protocol, port: wish.port, address, host: 0 }, _socket: None }
 }
 
 /// Takes up again what an earlier engine gave.
@@ -110,6 +144,9 @@ pub fn reserve(wish: &Wish, publish_on: Option<IpAddr>, v6: bool) -> Result<Vec<
 pub fn reserve_again(published: Published) -> Result<Reserved, Error> {
     let Published { protocol, port, address, host } = published;
     let wish = Wish { protocol, port, address: Some(address), host: (host, host) };
+    if published.is_direct() {
+        return Ok(direct(&wish, address));
+    }
     reserve_one(&wish, address, wish.host)
 }
 
@@ -167,26 +204,29 @@ mod tests {
 
     #[test]
     fn a_reserved_port_is_kept_from_others_until_it_is_given_back() {
-        let reserved = reserve(&wish((0, 0)), None, false).unwrap();
+        let reserved = reserve(&wish((0, 0)), None, [Some(Way::Translated), None]).unwrap();
         let port = reserved[0].published.host;
         assert_ne!(port, 0);
-        let taken = reserve(&wish((port, port)), None, false).unwrap_err();
+        let taken = reserve(&wish((port, port)), None, [Some(Way::Translated), None]).unwrap_err();
         let Error::PortInUse { port: named, holder, .. } = &taken else { panic!("{taken:?}") };
         assert_eq!(*named, port);
         assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
         drop((reserved, holder));
-        assert_eq!(reserve(&wish((port, port)), None, false).unwrap()[0].published.host, port);
+        assert_eq!(reserve(&wish((port, port)), None, [Some(Way::Translated), None]).unwrap()[0].published.host, port);
     }
 
     #[test]
     fn a_listener_is_named_and_a_range_goes_round_it() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let Err(Error::PortInUse { holder, .. }) = reserve(&wish((port, port)), None, false) else { panic!() };
+        let Err(Error::PortInUse { holder, .. }) = reserve(&wish((port, port)), None, [Some(Way::Translated), None])
+        else {
+            panic!()
+        };
         let own = std::process::id().to_string();
         assert!(holder.as_ref().is_some_and(|holder| holder.contains(&own)), "{holder:?}");
         if port < u16::MAX - 50 {
-            let next = reserve(&wish((port, port + 50)), None, false).unwrap();
+            let next = reserve(&wish((port, port + 50)), None, [Some(Way::Translated), None]).unwrap();
             assert!(next[0].published.host > port);
         }
     }
@@ -194,7 +234,7 @@ mod tests {
     #[test]
     fn an_address_that_the_host_does_not_have() {
         let foreign = Wish { address: Some("198.51.100.1".parse().unwrap()), ..wish((8080, 8080)) };
-        let error = reserve(&foreign, None, false).unwrap_err();
+        let error = reserve(&foreign, None, [Some(Way::Translated), None]).unwrap_err();
         assert!(error.to_string().starts_with("cannot reserve 198.51.100.1:8080/tcp: "), "{error}");
     }
 }

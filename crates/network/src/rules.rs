@@ -10,8 +10,10 @@
 //! ports                      address . protocol . port, then protocol . port: to the container
 //! post     postrouting 100   per network: out under the host's address; a container to itself; 127.0.0.1 and ::1
 //! forward  forward       0   to a bridge: into; from an internal one elsewhere: drop
-//! into                       answers; neighbours; published ports; the rest: drop
+//! into                       answers; neighbours; published ports; those of [`gateways`]; the rest: drop
 //! ```
+
+mod gateways;
 
 use std::net::IpAddr;
 
@@ -20,7 +22,7 @@ use hull_netlink::nft::{
 };
 use hull_netlink::route::{Net, octets};
 
-use crate::definition::Definition;
+use crate::definition::{Definition, Subnet};
 use crate::ports::Published;
 
 /// Bits of `ct state` and `ct status`.
@@ -75,13 +77,15 @@ pub fn all(table: &Table, networks: &[&Definition], ports: &[PortRule], host: Ho
     let mut batch = Batch::new();
     batch.add_table(table).delete_table(table).add_table(table);
     sets(&mut batch, table);
+    gateways::sets(&mut batch, table);
     for chain in CHAINS {
         batch.add_chain(table, chain);
     }
     links(&mut batch, table, networks);
+    gateways::links(&mut batch, table, networks);
     translation(&mut batch, table, host);
     leaving(&mut batch, table, networks, host.loopback6);
-    forwarding(&mut batch, table);
+    forwarding(&mut batch, table, networks);
     add_ports(&mut batch, table, ports, host.obeys.is_some());
     batch
 }
@@ -91,7 +95,15 @@ pub fn counts(networks: &[&Definition], host: Host) -> Vec<(&'static str, usize)
     let post = networks.iter().map(|network| out_rules(network).len()).sum::<usize>() + 2;
     let out = if host.loopback6 == Loopback6::Not { 2 } else { 1 };
     let pre = if host.obeys.is_some() { ("asked", 4) } else { ("pre", 2) };
-    vec![("raw", 2), pre, ("out", out), ("ports", 4), ("post", post), ("forward", 2), ("into", 5)]
+    vec![
+        ("raw", 2),
+        pre,
+        ("out", out),
+        ("ports", 4),
+        ("post", post),
+        ("forward", 2),
+        ("into", 5 + gateways::rules(networks).len()),
+    ]
 }
 
 const CHAINS: &[Chain<'static>] = &[
@@ -208,7 +220,8 @@ fn leaving(batch: &mut Batch, table: &Table, networks: &[&Definition], loopback6
 
 fn out_rules(network: &Definition) -> Vec<(String, Vec<Expr>)> {
     let mut rules = Vec::new();
-    for subnet in &network.subnets {
+    let translated = |subnet: &&Subnet| network.gateways.mode(subnet.net.address.is_ipv4()).translates();
+    for subnet in network.subnets.iter().filter(translated) {
         let leaves = |stays: bool| [Expr::Load(Field::OifName, R0), Expr::Cmp(R0, stays, Expr::ifname(&network.link))];
         if network.masquerade && !network.internal {
             let exprs = [&from(subnet.net)[..], &leaves(false), &[Expr::Masquerade]].concat();
@@ -250,7 +263,7 @@ fn to_loopback() -> [Expr; 5] {
 }
 
 /// What may cross this host to and from the bridges.
-fn forwarding(batch: &mut Batch, table: &Table) {
+fn forwarding(batch: &mut Batch, table: &Table, networks: &[&Definition]) {
     let mut rule = |chain, comment, exprs: &[Expr]| {
         batch.add_rule(table, &Rule { chain, comment, exprs });
     };
@@ -295,6 +308,7 @@ fn forwarding(batch: &mut Batch, table: &Table) {
         ];
         rule("into", "published ports", &[&translated[..], &published, &[accept()]].concat());
     }
+    gateways::rules(networks).iter().for_each(|(comment, exprs)| rule("into", comment, exprs));
     rule("into", "the rest", &[Expr::Verdict(Verdict::Drop)]);
 }
 
@@ -320,13 +334,26 @@ pub fn set_sizes(ports: &[PortRule], obey: bool) -> Vec<(&'static str, usize)> {
 /// The map that a published port is in, its key there, and its key in the set of open ports.
 pub(crate) fn keys_of(published: &Published, to: IpAddr) -> (&'static str, Vec<u8>, Vec<u8>) {
     let found = elements(&[PortRule { published: *published, to }], false);
-    let [(map, first), (_, open)] = &found[..] else { unreachable!("a port is in one map and one set") };
+    // One that is not led anywhere is in a set alone.
+    let [(map, first), .., (_, open)] = &[&found[..], &found].concat()[..] else { unreachable!("a port is in a set") };
     (map, first[0].key.clone(), open[0].key.clone())
 }
 
 /// The sets that ports are in.
-const SETS: [&str; 10] =
-    ["at4", "any4", "at6", "any6", "open4", "open6", "asked_at4", "asked_any4", "asked_at6", "asked_any6"];
+const SETS: [&str; 12] = [
+    "at4",
+    "any4",
+    "at6",
+    "any6",
+    "open4",
+    "open6",
+    "direct4",
+    "direct6",
+    "asked_at4",
+    "asked_any4",
+    "asked_at6",
+    "asked_any6",
+];
 
 /// The elements of ports, by set. `obey`: also of those that the host's input rules are asked about.
 fn elements(ports: &[PortRule], obey: bool) -> Vec<(&'static str, Vec<Element>)> {
@@ -343,6 +370,11 @@ fn elements(ports: &[PortRule], obey: bool) -> Vec<(&'static str, Vec<Element>)>
         let protocol = vec![published.protocol.number(), 0, 0, 0];
         let key = [protocol.clone(), service(published.host)].concat();
         let data = Some(Data::Value([octets(*to), service(published.port)].concat()));
+        let inside = [octets(*to), protocol.clone(), service(published.port)].concat();
+        if published.is_direct() {
+            put(if to.is_ipv4() { "direct4" } else { "direct6" }, Element { key: inside, data: None });
+            continue;
+        }
         let (at, any, open) = if to.is_ipv4() { ("at4", "any4", "open4") } else { ("at6", "any6", "open6") };
         let (set, key) = match published.address.is_unspecified() {
             true => (any, key),
@@ -352,7 +384,7 @@ fn elements(ports: &[PortRule], obey: bool) -> Vec<(&'static str, Vec<Element>)>
             put(&format!("asked_{set}"), Element { key: key.clone(), data: None });
         }
         put(set, Element { key, data });
-        put(open, Element { key: [octets(*to), protocol, service(published.port)].concat(), data: None });
+        put(open, Element { key: inside, data: None });
     }
     all.retain(|(_, list)| !list.is_empty());
     all

@@ -169,7 +169,7 @@ impl Switch {
         rules::add_ports(&mut batch, &self.table, &ports, self.obeys());
         let (_, nft) = state.sockets()?;
         let added = nft.commit(batch).tolerate(&[Errno::NOENT]).map_err(kernel("publish ports"))?;
-        state.note_answers(endpoint, ports.iter().any(|port| port.to.is_ipv6()));
+        state.note_answers(endpoint, ports.iter().any(|port| port.to.is_ipv6() && !port.published.is_direct()));
         state.ports.insert(endpoint.id.clone(), ports);
         // Somebody flushed the table: it is made again, with these.
         if added.is_none() {
@@ -312,13 +312,12 @@ impl State {
         if bridge.mtu != wanted {
             route.set_mtu(bridge.index, wanted).map_err(kernel(attempt()))?;
         }
-        for subnet in &network.subnets {
-            let own = Net { address: subnet.gateway, prefix: subnet.net.prefix };
+        for own in network.host_addresses() {
             route.add_address(bridge.index, own).tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
         }
         route.set_up(bridge.index, true).map_err(kernel(attempt()))?;
         settings::of_bridge(network)?;
-        if network.subnet(false).is_some() {
+        if network.bridge_has_v6() {
             let (route, _) = self.sockets()?;
             route.hear_loopback6(bridge.index).tolerate(&[Errno::EXIST]).map_err(kernel(attempt()))?;
         }

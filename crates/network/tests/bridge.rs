@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hull_netlink::Route;
 use hull_netlink::route::Path;
-use hull_network::ports::{Protocol, Published, Wish, reserve};
+use hull_network::ports::{Protocol, Published, Way, Wish, reserve};
 use hull_network::{Definition, Endpoint, Error, Mac};
 
 #[test]
@@ -264,7 +264,8 @@ fn a_failed_attach_leaves_nothing() {
 fn a_reserved_port_is_the_hosts() {
     let world = World::new();
     within(&world.host, || {
-        let reserved = reserve(&Wish { protocol: Protocol::Udp, ..wish(5300) }, None, true).unwrap();
+        let reserved =
+            reserve(&Wish { protocol: Protocol::Udp, ..wish(5300) }, None, [Some(Way::Translated); 2]).unwrap();
         assert_eq!(reserved.len(), 2);
         assert!(UdpSocket::bind("0.0.0.0:5300").is_err() && UdpSocket::bind("[::]:5300").is_err());
     });

@@ -75,7 +75,7 @@ pub(super) fn of(subject: &Subject<'_>) -> Vec<String> {
             false => format!("addresses: {} on the network {name} stands in for the container's own", new(&place.own)),
         });
     }
-    for port in &subject.given.ports {
+    for port in subject.given.ports.iter().filter(|port| !port.is_direct()) {
         all.push(format!("ports: {} of this machine stands in for {}", other_port(port.host), port.host));
     }
     all

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hull_network::ports::Published;
-use hull_network::{Definition, Driver, Endpoint, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net, ipam};
+use hull_network::{Definition, Driver, Endpoint, GatewayMode, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Net, ipam};
 
 use super::shell::{Lines, clean, quote};
 
@@ -146,8 +146,7 @@ fn wire(out: &mut Lines, bridge: &str, place: &Place) {
         clean(&network.name)
     ));
     out.run(format!("ip link add {bridge} type bridge"));
-    for subnet in &network.subnets {
-        let own = place.moved(subnet.gateway);
+    for own in network.host_addresses().map(|own| place.moved(own.address)) {
         let more = if own.address.is_ipv4() { "" } else { " nodad" };
         out.run(format!("ip addr add {own} dev {bridge}{more}"));
     }
@@ -231,6 +230,9 @@ fn rules(out: &mut Lines, tag: &str, places: &[Place], ports: &[Published]) {
     for (place, bridge) in &bridges {
         for net in &place.stands_in {
             let family = if net.address.is_ipv4() { "ip" } else { "ip6" };
+            if !place.network.gateways.mode(net.address.is_ipv4()).translates() {
+                continue;
+            }
             if place.network.masquerade && !place.network.internal {
                 post.push(format!("{family} saddr {net} oifname != \"{bridge}\" masquerade"));
             }
@@ -242,8 +244,9 @@ fn rules(out: &mut Lines, tag: &str, places: &[Place], ports: &[Published]) {
             forward.push(format!("iifname \"{bridge}\" oifname \"{bridge}\" accept"));
         }
         if main.is_some_and(|main| main.endpoint.id == place.endpoint.id) {
-            forward.extend(ports.iter().filter_map(|port| open(place, bridge, port)));
+            forward.extend(ports.iter().flat_map(|port| open(place, bridge, port)));
         }
+        forward.extend(direct(place, bridge, &bridges));
         forward.push(format!("oifname \"{bridge}\" drop"));
         if place.network.internal {
             forward.push(format!("iifname \"{bridge}\" drop"));
@@ -270,6 +273,9 @@ fn target(main: &Place, port: &Published) -> Option<(&'static str, IpAddr)> {
 }
 
 fn lead(main: &Place, port: &Published) -> Option<String> {
+    if port.is_direct() {
+        return None;
+    }
     let (family, to) = target(main, port)?;
     let at = if port.address.is_unspecified() {
         let version = if to.is_ipv4() { "ipv4" } else { "ipv6" };
@@ -281,10 +287,34 @@ fn lead(main: &Place, port: &Published) -> Option<String> {
     Some(format!("{at} {} dport {} dnat {family} to {socket}", port.protocol.name(), other_port(port.host)))
 }
 
-fn open(place: &Place, bridge: &str, port: &Published) -> Option<String> {
-    let (family, to) = target(place, port)?;
-    let protocol = port.protocol.name();
-    Some(format!("oifname \"{bridge}\" ct status dnat {family} daddr {to} {protocol} dport {} accept", port.port))
+fn open(place: &Place, bridge: &str, port: &Published) -> Vec<String> {
+    let Some((family, to)) = target(place, port) else { return Vec::new() };
+    let to = format!("oifname \"{bridge}\" {family} daddr {to} {} dport {}", port.protocol.name(), port.port);
+    if port.is_direct() {
+        return vec![format!("{to} accept")];
+    }
+    let trusted = place.network.gateways.trusted.iter().map(|link| format!("iifname \"{link}\" {to} accept"));
+    trusted.chain([format!("ct status dnat {to} accept")]).collect()
+}
+
+/// What else reaches the container at its own addresses.
+fn direct(place: &Place, bridge: &str, bridges: &[(&Place, String)]) -> Vec<String> {
+    let has = |v4: &bool| !place.network.internal && place.network.subnet(*v4).is_some();
+    let rule = |v4: bool| {
+        let (family, icmp) = if v4 { ("ipv4", "icmp") } else { ("ipv6", "ipv6-icmp") };
+        match place.network.gateways.mode(v4) {
+            GatewayMode::Routed => {
+                Some(format!("oifname \"{bridge}\" meta nfproto {family} meta l4proto {icmp} accept"))
+            }
+            GatewayMode::NatUnprotected => {
+                let own: Vec<String> = bridges.iter().map(|(_, bridge)| format!("\"{bridge}\"")).collect();
+                let outside = format!("iifname != {{ {} }}", own.join(", "));
+                Some(format!("{outside} oifname \"{bridge}\" meta nfproto {family} accept"))
+            }
+            GatewayMode::Nat | GatewayMode::Isolated => None,
+        }
+    };
+    [true, false].into_iter().filter(has).filter_map(rule).collect()
 }
 
 #[cfg(test)]

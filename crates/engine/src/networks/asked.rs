@@ -5,7 +5,7 @@ mod driver;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hull_network::{Definition, Net, Subnet, ipam};
+use hull_network::{Definition, GatewayMode, Net, Subnet, ipam};
 use hull_types::{Fault, Kind};
 use hull_wire as wire;
 
@@ -34,6 +34,7 @@ pub(super) fn definition(
     pool: impl Fn(bool) -> Result<Net, Fault>,
 ) -> Result<Definition, Fault> {
     check(request)?;
+    check_families(request)?;
     let id = random_id()?;
     let mut network = Definition {
         internal: request.internal,
@@ -44,6 +45,7 @@ pub(super) fn definition(
     };
     if is_bridge(request) {
         request.options.iter().try_for_each(|(key, value)| option(&mut network, key, value))?;
+        check_gateways(&network)?;
     } else {
         driver::apply(&mut network, request)?;
     }
@@ -86,7 +88,6 @@ fn check(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
         }
     }
     for (set, field) in [
-        (request.enable_ipv4 == Some(false), "EnableIPv4=false"),
         (request.ingress, "Ingress"),
         (request.config_only, "ConfigOnly"),
         (request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()), "ConfigFrom"),
@@ -99,13 +100,57 @@ fn check(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether IPv4 and IPv6 are wished for.
+fn families(request: &wire::NetworkCreateRequest) -> (bool, bool) {
+    (request.enable_ipv4 != Some(false), request.enable_ipv6 == Some(true))
+}
+
+fn check_families(request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
+    match families(request) {
+        (false, false) => Err(Fault::invalid("IPv4 or IPv6 must be enabled")),
+        (false, true) if !is_bridge(request) => {
+            Err(Fault::unsupported(format!("{} networks without IPv4 are not supported", request.driver)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// COMPAT(docker 28): the sentence.
+fn check_gateways(network: &Definition) -> Result<(), Fault> {
+    let isolated = [true, false].iter().any(|v4| network.gateways.mode(*v4) == GatewayMode::Isolated);
+    match isolated && !network.internal {
+        true => Err(Fault::invalid("gateway mode 'isolated' can only be used for an internal network")),
+        false => Ok(()),
+    }
+}
+
+fn gateway_mode(key: &str, value: &str) -> Result<GatewayMode, Fault> {
+    // COMPAT(docker 28): the sentence.
+    let unknown =
+        || Fault::invalid(format!("failed to parse {key} value: {0} (unknown gateway mode {0})", shown(value)));
+    GatewayMode::parse(value).ok_or_else(unknown).map_err(|fault| {
+        fault.hint("`nat`, `nat-unprotected`, `routed` and, for internal networks, `isolated` are known")
+    })
+}
+
+/// Names of links, with colons between.
+fn links(value: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = value.split(':').filter(|_| !value.is_empty()).map(str::to_owned).collect();
+    names.iter().all(|name| is_link(name)).then_some(names)
+}
+
+/// Whether a link can be called so.
+fn is_link(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
+    !name.is_empty() && name.len() <= 15 && name.chars().all(fits) && !matches!(name, "." | "..")
+}
+
 fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault> {
     let bad = |what: &str| Fault::invalid(format!("network option {key}={} is not {what}", shown(value)));
     let flag = || value.parse::<bool>().map_err(|_| bad("true or false"));
     match key.strip_prefix("com.docker.network.").unwrap_or(key) {
         "bridge.name" => {
-            let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
-            if value.is_empty() || value.len() > 15 || !value.chars().all(fits) || matches!(value, "." | "..") {
+            if !is_link(value) {
                 return Err(bad("the name of a link, at most 15 characters"));
             }
             value.clone_into(&mut network.link);
@@ -114,6 +159,12 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
         "bridge.enable_ip_masquerade" => network.masquerade = flag()?,
         "bridge.host_binding_ipv4" => {
             network.publish_on = Some(value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("an IPv4 address"))?.into());
+        }
+        "bridge.gateway_mode_ipv4" => network.gateways.v4 = gateway_mode(key, value)?,
+        "bridge.gateway_mode_ipv6" => network.gateways.v6 = gateway_mode(key, value)?,
+        "bridge.inhibit_ipv4" => network.gateways.inhibit_v4 = flag()?,
+        "bridge.trusted_host_interfaces" => {
+            network.gateways.trusted = links(value).ok_or_else(|| bad("names of links with colons between"))?;
         }
         "container_iface_prefix" => {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -129,7 +180,7 @@ fn option(network: &mut Definition, key: &str, value: &str) -> Result<(), Fault>
         "hull.big-tcp" => network.large_segments = Some(flag()?),
         _ => {
             return Err(Fault::unsupported(format!("the network option {} is not supported", shown(key)))
-                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.host_binding_ipv4, driver.mtu and container_iface_prefix are, after com.docker.network.; and hull.big-tcp"));
+                .hint("bridge.name, bridge.enable_icc, bridge.enable_ip_masquerade, bridge.gateway_mode_ipv4, bridge.gateway_mode_ipv6, bridge.host_binding_ipv4, bridge.inhibit_ipv4, bridge.trusted_host_interfaces, driver.mtu and container_iface_prefix are, after com.docker.network.; and hull.big-tcp"));
         }
     }
     Ok(())
@@ -167,11 +218,14 @@ fn subnets(
     if subnets.iter().any(|subnet| subnet.net.address.is_ipv6()) && request.enable_ipv6 != Some(true) {
         return Err(Fault::invalid("an IPv6 subnet needs IPv6: `--ipv6`"));
     }
-    if !subnets.iter().any(|subnet| subnet.net.address.is_ipv4()) {
-        subnets.insert(0, whole(pool(true)?));
+    let (v4, v6) = families(request);
+    if subnets.iter().any(|subnet| subnet.net.address.is_ipv4()) && !v4 {
+        return Err(Fault::invalid("an IPv4 subnet needs IPv4: not `--ipv4=false`"));
     }
-    if request.enable_ipv6 == Some(true) && subnets.len() == 1 {
-        subnets.push(whole(pool(false)?));
+    for wanted in [true, false].into_iter().filter(|is_v4| if *is_v4 { v4 } else { v6 }) {
+        if !subnets.iter().any(|subnet| subnet.net.address.is_ipv4() == wanted) {
+            subnets.push(whole(pool(wanted)?));
+        }
     }
     subnets.sort_by_key(|subnet| subnet.net.address.is_ipv6());
     Ok(subnets)

@@ -1,10 +1,10 @@
 //! Addresses and ports of a container that starts: chosen and kept here, made elsewhere.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use hull_network::ports::{Protocol, Published, Reserved, reserve};
+use hull_network::ports::{Protocol, Published, Reserved, Way, places, reserve};
 use hull_network::{Definition, Driver, Endpoint, Net, Subnet, ipam};
 use hull_types::Fault;
 
@@ -72,17 +72,18 @@ impl Networks {
         }
         let mut ports = Vec::new();
         if let Some((main, network)) = self.publishing(&endpoints)? {
-            let every =
-                |v4: bool| -> IpAddr { if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() } };
             let settings = self.settings.as_ref().map_err(Clone::clone)?;
+            let ways = ways(&network, main);
             for wish in &plan.ports {
-                let host = if wish.host.0 == 0 { wish.port } else { wish.host.0 };
-                let addresses = match wish.address.or(network.publish_on).or(settings.publish_on) {
-                    Some(address) => vec![address],
-                    None => [true, false].into_iter().filter(|v4| main.address(*v4).is_some()).map(every).collect(),
-                };
+                let any = if wish.host.0 == 0 { wish.port } else { wish.host.0 };
                 let (protocol, port) = (wish.protocol, wish.port);
-                ports.extend(addresses.into_iter().map(|address| Published { protocol, port, address, host }));
+                let host = |address: &IpAddr| match ways[usize::from(address.is_ipv6())] {
+                    Some(Way::Direct) => 0,
+                    _ => any,
+                };
+                let named = wish.address.or(network.publish_on).or(settings.publish_on);
+                let one = |address: IpAddr| Published { protocol, port, address, host: host(&address) };
+                ports.extend(places(named, ways).into_iter().map(one));
             }
         }
         Ok(Given { endpoints, ports, joining: None })
@@ -150,8 +151,7 @@ impl Networks {
                 return Err(Fault::unsupported(refusal));
             }
             plan::check_family(wish, &network)?;
-            let v6 = first.address(false).is_some();
-            let reserved = reserve(wish, publish_on, v6).map_err(|error| self.name_holder(error))?;
+            let reserved = reserve(wish, publish_on, ways(&network, first)).map_err(|error| self.name_holder(error))?;
             kept.extend(reserved);
         }
         Ok(kept)
@@ -188,6 +188,14 @@ impl Networks {
     }
 }
 
+/// How the ports of a network are published, in the families that an end of it has.
+fn ways(network: &Definition, end: &Endpoint) -> [Option<Way>; 2] {
+    [true, false].map(|v4| {
+        let way = if network.gateways.mode(v4).translates() { Way::Translated } else { Way::Direct };
+        end.address(v4).map(|_| way)
+    })
+}
+
 /// How an endpoint's link is called inside: as it wishes, or with a number behind the highest that was given.
 pub(super) fn link_name(network: &Definition, wish: &EndpointWish, given: &[String]) -> String {
     if let Some(name) = wish.link_name() {
@@ -220,8 +228,11 @@ impl Inner {
 /// An end of a container of this name, with these addresses.
 fn made(network: &Definition, wish: &EndpointWish, name: &str, addresses: Vec<Net>) -> Result<Endpoint, Fault> {
     let id = random_id()?;
-    let Some(IpAddr::V4(first)) = addresses.first().map(|net| net.address) else {
-        return Err(Fault::internal(format!("network `{}` has no IPv4 subnet", network.name)));
+    let first = match addresses.first().map(|net| net.address) {
+        Some(IpAddr::V4(first)) => first,
+        // Its last four bytes, which are its own as well.
+        Some(IpAddr::V6(first)) => Ipv4Addr::from_bits(first.to_bits() as u32),
+        None => return Err(Fault::internal(format!("network `{}` has no subnet", network.name))),
     };
     Ok(Endpoint {
         network: network.id.clone(),

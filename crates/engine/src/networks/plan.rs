@@ -189,8 +189,9 @@ pub fn admit(
 pub(super) fn check_family(wish: &Wish, network: &Definition) -> Result<(), Fault> {
     let lacks = |address: &IpAddr| network.driver == Driver::Bridge && network.subnet(address.is_ipv4()).is_none();
     let Some(address) = wish.address.filter(lacks) else { return Ok(()) };
-    Err(Fault::invalid(format!("a port cannot be published on {address}: the network {} has no IPv6", network.name))
-        .hint("make the network with `--ipv6`, or publish the port on an IPv4 address"))
+    let (lacks, has) = if address.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
+    Err(Fault::invalid(format!("a port cannot be published on {address}: the network {} has no {lacks}", network.name))
+        .hint(format!("make the network with {lacks}, or publish the port on an {has} address")))
 }
 
 /// Without a network of its own there is nothing to ask of one.

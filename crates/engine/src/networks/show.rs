@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hull_network::{Definition, Endpoint};
+use hull_network::ports::Published;
+use hull_network::{Definition, Endpoint, GatewayMode, Subnet};
 use hull_types::{ContainerId, Fault, Timestamp};
 use hull_wire as wire;
 
@@ -77,7 +78,7 @@ fn resource(network: &Definition) -> wire::NetworkResource {
     let config = network.subnets.iter().map(|subnet| wire::IpamConfig {
         subnet: subnet.net.to_string(),
         ip_range: subnet.range.map_or_else(String::new, |range| range.to_string()),
-        gateway: subnet.gateway.to_string(),
+        gateway: if has_gateway(network, subnet) { subnet.gateway.to_string() } else { String::new() },
         auxiliary_addresses: subnet.reserved.iter().map(|(name, at)| (name.clone(), at.to_string())).collect(),
     });
     wire::NetworkResource {
@@ -86,7 +87,7 @@ fn resource(network: &Definition) -> wire::NetworkResource {
         created: network.created,
         scope: "local".into(),
         driver: network.driver.name().into(),
-        enable_ipv4: true,
+        enable_ipv4: network.subnet(true).is_some(),
         enable_ipv6: network.subnet(false).is_some(),
         ipam: wire::Ipam { driver: "default".into(), options: BTreeMap::new(), config: config.collect() },
         internal: network.internal,
@@ -95,6 +96,11 @@ fn resource(network: &Definition) -> wire::NetworkResource {
         labels: network.labels.clone(),
         ..Default::default()
     }
+}
+
+/// Whether there is a router at the gateway's address.
+fn has_gateway(network: &Definition, subnet: &Subnet) -> bool {
+    network.gateways.mode(subnet.net.address.is_ipv4()) != GatewayMode::Isolated
 }
 
 fn builtin(name: &str) -> wire::NetworkResource {
@@ -193,11 +199,16 @@ fn ports(view: &View) -> wire::PortMap {
         map.insert(port.clone(), None);
     }
     for one in &view.state.given.ports {
-        let binding = wire::PortBinding { host_ip: one.address.to_string(), host_port: one.host.to_string() };
+        let binding = wire::PortBinding { host_ip: one.address.to_string(), host_port: host_port(one) };
         let key = format!("{}/{}", one.port, one.protocol.name());
         map.entry(key).or_default().get_or_insert_default().push(binding);
     }
     map
+}
+
+/// COMPAT(docker 28): of a port that is reached at the container's own address it is empty.
+fn host_port(one: &Published) -> String {
+    if one.is_direct() { String::new() } else { one.host.to_string() }
 }
 
 /// `Ports` of a list's row.

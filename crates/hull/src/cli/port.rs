@@ -1,7 +1,5 @@
 //! `hull port`: where a container's ports are published.
 
-use std::net::SocketAddr;
-
 use hull_types::Fault;
 use hull_wire::PortMap;
 
@@ -50,9 +48,8 @@ fn lines(ports: &PortMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item =
     let chosen = ports.iter().filter(move |(name, _)| wanted(name));
     chosen.flat_map(|(name, bindings)| {
         bindings.iter().flatten().map(move |binding| {
-            let place = binding.host_ip.parse().map(|ip| SocketAddr::new(ip, binding.host_port.parse().unwrap_or(0)));
-            let text = place.map_or_else(|_| format!("{}:{}", binding.host_ip, binding.host_port), |at| at.to_string());
-            (name.as_str(), text)
+            let (ip, port) = (&binding.host_ip, &binding.host_port);
+            (name.as_str(), if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") })
         })
     })
 }

@@ -168,7 +168,8 @@ fn ports(ports: &[PortSummary]) -> String {
     ports.sort_by_key(|port| (port.private_port, port.kind.clone(), port.public_port, port.ip.clone()));
     let one = |port: &&PortSummary| {
         let inside = format!("{}/{}", port.private_port, port.kind);
-        if port.public_port == 0 {
+        // One that is reached at the container's own address has an address here, and no port.
+        if port.public_port == 0 && port.ip.is_empty() {
             return inside;
         }
         let host = if port.ip.contains(':') { format!("[{}]", port.ip) } else { port.ip.clone() };
@@ -189,7 +190,7 @@ mod tests {
             public_port: public,
             kind: "tcp".into(),
         };
-        let list = [port("", 0, 443), port("0.0.0.0", 8080, 80), port("::", 8080, 80)];
-        assert_eq!(ports(&list), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp");
+        let list = [port("", 0, 443), port("0.0.0.0", 8080, 80), port("::", 8080, 80), port("::", 0, 81)];
+        assert_eq!(ports(&list), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, [::]:0->81/tcp, 443/tcp");
     }
 }

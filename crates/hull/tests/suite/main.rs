@@ -53,6 +53,7 @@ mod namespaces;
 mod neighbours;
 mod network_settings;
 mod networks;
+mod networks_gateways;
 mod networks_on_links;
 mod pools;
 mod power;

@@ -64,6 +64,11 @@ impl Switch {
             let Some(to) = endpoint.address(port.address.is_ipv4()) else { continue };
             let (map, key, open) = rules::keys_of(port, to);
             let found = elements(map)?.into_iter().find(|(known, _)| *known == key);
+            if port.is_direct() {
+                let to = found.map(|_| SocketAddr::new(to, port.port));
+                seen.rules.push(SeenRule { map, to, open: to.is_some() });
+                continue;
+            }
             let leads = found.and_then(|(_, data)| target(&data?));
             let set = if to.is_ipv4() { "open4" } else { "open6" };
             let open = elements(set)?.iter().any(|(known, _)| *known == open);

@@ -10,7 +10,7 @@ use crate::error::Error;
 pub(super) fn of_bridge(network: &Definition) -> Result<(), Error> {
     // 127.0.0.1:PORT of this host leads to a container; the ruleset keeps containers from using it.
     write(&format!("/proc/sys/net/ipv4/conf/{}/route_localnet", network.link), "1")?;
-    if network.subnet(false).is_some() {
+    if network.bridge_has_v6() {
         write(&format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", network.link), "0")?;
     } else {
         no_ipv6(&network.link);

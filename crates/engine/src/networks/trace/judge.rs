@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hull_network::Driver;
 use hull_network::look::{SeenLink, SeenRule};
 use hull_network::ports::Published;
+use hull_network::{Driver, GatewayMode};
 use hull_wire as wire;
 
 use super::{Place, Port, Waiting};
@@ -54,8 +54,12 @@ impl Look<'_> {
             return Vec::new();
         }
         if self.rules.is_empty() {
-            let says = "not published: dropped on the way from other machines and networks";
-            return vec![hop("rule", format!("{table} into"), false, says)];
+            let unprotected = self.unprotected().next().is_some();
+            let says = match unprotected {
+                true => "not published: the network lets other machines through all the same (nat-unprotected)",
+                false => "not published: dropped on the way from other machines and networks",
+            };
+            return vec![hop("rule", format!("{table} into"), unprotected, says)];
         }
         let mut hops = Vec::new();
         if self.main.seen.obeys {
@@ -63,6 +67,14 @@ impl Look<'_> {
             hops.push(hop("host", "input", true, says));
         }
         for (published, rule) in &self.rules {
+            if published.is_direct() {
+                let says = match rule.open {
+                    true => "open at the container's own address, to whom a route leads here",
+                    false => "does not let it through: dropped",
+                };
+                hops.push(hop("rule", format!("{table} {}", rule.map), rule.open, says));
+                continue;
+            }
             let at = SocketAddr::new(published.address, published.host);
             hops.push(hop("address", at.to_string(), true, whose(published.address)));
             let leads = self.leads(published, rule);
@@ -181,7 +193,10 @@ impl Look<'_> {
         let mut at = Vec::new();
         for (published, rule) in &self.rules {
             let to = self.main.endpoint.address(published.address.is_ipv4()).unwrap_or(published.address);
-            let place = SocketAddr::new(published.address, published.host).to_string();
+            let place = match published.is_direct() {
+                true => SocketAddr::new(to, self.port).to_string(),
+                false => SocketAddr::new(published.address, published.host).to_string(),
+            };
             if !who(published.address) {
                 why = format!("published on {}: {why_not}", published.address);
             } else if !self.leads(published, rule) || !rule.open {
@@ -204,13 +219,28 @@ impl Look<'_> {
         let verdict = match (network.internal, seen.forwards, seen.dropping.first()) {
             (true, ..) => Err(format!("the network {} is internal", network.name)),
             (_, false, _) => Err("net.ipv4.ip_forward is 0".to_owned()),
-            _ => self.led(|address| !address.is_loopback(), "for this host alone"),
+            _ => self.outside(),
         };
         let verdict = match (verdict, seen.dropping.first()) {
             (Ok(_), Some(chain)) => Err(format!("unless a rule of {chain} lets it through")),
             (verdict, _) => verdict,
         };
         from("other machines", verdict)
+    }
+
+    fn outside(&self) -> Result<Vec<String>, String> {
+        let led = self.led(|address| !address.is_loopback(), "for this host alone");
+        match self.at_own(self.main, self.unprotected()) {
+            Ok(own) => Ok(led.unwrap_or_default().into_iter().chain(own).collect()),
+            Err(_) => led,
+        }
+    }
+
+    /// The container's own addresses at which other machines reach every port.
+    fn unprotected(&self) -> impl Iterator<Item = IpAddr> {
+        let mode = |address: &IpAddr| self.main.network.gateways.mode(address.is_ipv4());
+        let own = self.main.endpoint.addresses.iter().map(|net| net.address);
+        own.filter(move |address| mode(address) == GatewayMode::NatUnprotected)
     }
 
     fn on_parent(&self) -> Result<Vec<String>, String> {
@@ -242,7 +272,8 @@ impl Look<'_> {
         let own = self.at_own(self.main, endpoint.addresses.iter().map(|net| net.address));
         let led = self.led(|_| true, "").unwrap_or_default();
         let here = |text: String| text.replace("0.0.0.0:", &format!("{}:", Ipv4Addr::LOCALHOST));
-        from("this host", own.map(|own| led.into_iter().map(here).chain(own).collect()))
+        let led = |own: &[String]| led.into_iter().filter(|at| !own.contains(at)).map(here).collect::<Vec<_>>();
+        from("this host", own.map(|own| [led(&own), own].concat()))
     }
 
     fn neighbours(&self, place: &Place) -> wire::TraceFrom {
