@@ -1,12 +1,12 @@
 //! A host with an uplink to another machine, and containers on it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hull_netlink::Route;
 use hull_netlink::route::{NewLink, Path, Peer, Veth};
@@ -148,7 +148,7 @@ impl Container {
 }
 
 /// Connects from a namespace, and returns as whom the server saw the client.
-pub fn call(from: &OwnedFd, to: SocketAddr, patience: Duration) -> Result<IpAddr, std::io::ErrorKind> {
+pub fn call(from: &OwnedFd, to: SocketAddr, patience: Duration) -> Result<IpAddr, ErrorKind> {
     within(from, || {
         let mut stream = TcpStream::connect_timeout(&to, patience).map_err(|error| error.kind())?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -158,8 +158,15 @@ pub fn call(from: &OwnedFd, to: SocketAddr, patience: Duration) -> Result<IpAddr
     })
 }
 
+/// A neighbour whose address is not certain yet does not answer, and the kernel gives up after three seconds.
 pub fn reaches(from: &OwnedFd, to: SocketAddr) -> IpAddr {
-    call(from, to, Duration::from_secs(20)).unwrap_or_else(|why| panic!("{to}: {why}"))
+    let began = Instant::now();
+    loop {
+        match call(from, to, Duration::from_secs(20)) {
+            Err(ErrorKind::HostUnreachable) if began.elapsed() < Duration::from_secs(20) => {}
+            answer => return answer.unwrap_or_else(|why| panic!("{to}: {why}")),
+        }
+    }
 }
 
 /// A packet that is dropped never answers, so this waits a moment.
