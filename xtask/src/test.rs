@@ -38,6 +38,7 @@ const NEEDS: &[apt::Need] = &[
     ("containerd", "containerd"),
     ("podman", "podman"),
     ("conmon", "conmon"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("iptables", "iptables"),
     ("curl", "curl"),
     ("dig", "bind9-dnsutils"),

@@ -3,6 +3,7 @@
 //! What they run, exec into, pause, update, stop and remove is looked at from outside, and runc under the same engine is the control:
 //! an expectation that runc does not meet is a wrong expectation. A test whose engine is not installed fails and says what brings it.
 
+mod beside;
 mod bollard;
 mod clients;
 mod compose;
