@@ -147,13 +147,15 @@ fn oci_without_pidfd_open_events_end(rt: Runtime) {
     site.up();
     let pid = site.pid().to_string();
     let log = without(&mut site, &["pidfd_open"]);
-    let events = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| site.verb("events", &["--interval", "100ms"]));
-        hull_testkit::eventually("the events run", || injected(&log) > 0);
-        hull_testkit::run(std::process::Command::new("kill").args(["-9", &pid]), b"").ok();
-        watch.join().expect("the events end")
-    });
-    assert!(events.ok().lines().next().is_some_and(|line| line.contains("\"stats\"")));
+    let told = site.path().join("events");
+    let mut command = site.runtime(&["events", "--interval", "100ms", &site.id]);
+    let mut events = command.stdout(std::fs::File::create(&told).expect("create")).spawn().expect("spawn");
+    let lines = || crate::site::read(&told).lines().filter(|line| line.contains("\"stats\"")).count();
+    // While it runs they go on.
+    hull_testkit::eventually("there are events", || lines() >= 3);
+    assert!(injected(&log) > 0 && events.try_wait().expect("wait").is_none());
+    hull_testkit::run(std::process::Command::new("kill").args(["-9", &pid]), b"").ok();
+    hull_testkit::eventually("the events end", || events.try_wait().expect("wait").is_some());
     site.wrapper.clear();
     site.verb("delete", &["--force"]).ok();
 }

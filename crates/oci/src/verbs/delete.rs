@@ -74,8 +74,8 @@ fn remove_group(locked: &Locked) -> Result<()> {
     cgroups::release(&path)
 }
 
-/// How long a killed process may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a killed process may take: with it go its namespaces, which on a busy machine has taken ten seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn end(container: &Container) -> Result<()> {
     match container.pidfd() {

@@ -34,16 +34,25 @@ pub fn run(globals: &Globals, words: &Words) -> Result<i32> {
     Ok(0)
 }
 
+/// How often it is looked whether the process has ended, where nothing tells of it.
+const LOOK: Duration = Duration::from_millis(100);
+
 fn watch(container: &Container, group: &Group, interval: Duration) -> Result<()> {
     let process = container.pidfd()?;
+    // KERNEL(5.3): a directory of /proc in its place can be read at any time, which tells nothing: then it is looked at now and then.
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let ready =
+        rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0);
+    let tells = !(ready && container.is_alive());
     let (oom, mut kills) = group.oom()?;
     let mut next = Instant::now() + interval;
     loop {
-        let left = next.saturating_duration_since(Instant::now());
+        let left = next.saturating_duration_since(Instant::now()).min(if tells { interval } else { LOOK });
         let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let mut fds = [PollFd::new(&process, PollFlags::IN), PollFd::new(&oom, PollFlags::IN)];
-        _ = rustix::event::poll(&mut fds, Some(&timeout));
-        let (ended, pressed) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
+        let mut fds = [PollFd::new(&oom, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
+        _ = rustix::event::poll(&mut fds[..1 + usize::from(tells)], Some(&timeout));
+        let pressed = !fds[0].revents().is_empty();
+        let ended = if tells { !fds[1].revents().is_empty() } else { !container.is_alive() };
         if pressed {
             while rustix::io::read(&oom, &mut [0u8; 4096]).is_ok_and(|n| n == 4096) {}
         }
