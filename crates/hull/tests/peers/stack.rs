@@ -61,10 +61,17 @@ impl Stack {
         self.try_to(&["exec", "-T", service, "sh", "-c", script]).ok()
     }
 
-    /// Service and container of all there are.
+    /// Service and container of all there are; asked again when the engine was killed meanwhile.
     fn containers(&self) -> Vec<String> {
         let words = ["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}}"];
-        let mut lines: Vec<String> = self.host.hull(&words).ok().lines().map(str::to_owned).collect();
+        let mut listed = self.host.hull(&words);
+        eventually("the containers are listed", || {
+            if listed.code != 0 {
+                listed = self.host.hull(&words);
+            }
+            listed.code == 0
+        });
+        let mut lines: Vec<String> = listed.ok().lines().map(str::to_owned).collect();
         lines.sort();
         lines
     }
