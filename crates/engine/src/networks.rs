@@ -103,8 +103,7 @@ pub fn check_settings(over: &serde_json::Map<String, serde_json::Value>) -> Resu
 }
 
 impl Networks {
-    /// Reads the records; the default network is made at the first start of an engine. `in_use`: whether containers run on
-    /// a network, by its id.
+    /// Reads the records; makes the default network. `in_use`: whether containers run on a network, by its id.
     ///
     /// # Errors
     /// The records cannot be read.
@@ -174,17 +173,18 @@ impl Networks {
                     "the default network keeps its subnet: containers run on it. The next engine that finds none changes it"
                 );
                 wanted.subnets.clone_from(&stored.subnets);
-            } else {
-                self.switch.lower(stored)?;
+            } else if let Err(error) = self.switch.lower(stored) {
+                tracing::warn!(%error, "what the default network was before could not be taken away whole");
             }
         }
         let default = match stored {
             Some(stored) if *stored == wanted => stored,
             _ => self.store(wanted)?,
         };
-        self.switch.raise(&default)?;
+        // What is refused now is tried again by the first container.
+        let raised = self.switch.raise(&default);
         self.switch.keep_ready(&default);
-        Ok(Switch::watch(&self.switch)?)
+        Ok(Switch::watch(&self.switch).and(raised)?)
     }
 
     /// Networks and, for one of this host's own, routes that a new pool must not overlap.

@@ -90,7 +90,13 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), Fault> {
 pub(crate) fn runs_on(dbs: &[&Db], boot: &str, network: &str) -> bool {
     dbs.iter().any(|db| {
         // What cannot be read may be anything.
-        let Ok(states) = db.write_relaxed(|tx| tx.scan::<State>()) else { return true };
+        let states = match db.write_relaxed(|tx| tx.scan::<State>()) {
+            Ok(states) => states,
+            Err(error) => {
+                tracing::warn!(%error, "whether containers run on the network cannot be read: as if they did");
+                return true;
+            }
+        };
         let runs = |state: &State| state.boot == boot && state.phase.is_live();
         let on = |state: &State| state.given.endpoints.iter().any(|end| end.network == network);
         states.rows.iter().any(|(_, state)| runs(state) && on(state))

@@ -111,7 +111,7 @@ impl Switch {
     /// Takes a network's bridge and rules away.
     ///
     /// # Errors
-    /// The kernel's refusal.
+    /// The kernel's refusal; the rest was tried.
     pub fn lower(&self, network: &Definition) -> Result<(), Error> {
         self.ready.forget(&network.id);
         let mut state = self.lock();
@@ -119,8 +119,9 @@ impl Switch {
         if network.driver.upper().is_some() {
             return state.lower_parent(network, &self.table.name);
         }
-        state.install(&self.table, self.obeys)?;
-        state.delete_link(&network.link)
+        let installed = state.install(&self.table, self.obeys);
+        // What the rules are refused for is no reason to keep the bridge.
+        state.delete_link(&network.link).and(installed)
     }
 
     /// Wires a namespace to a network that is up.

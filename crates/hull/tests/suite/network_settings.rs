@@ -148,3 +148,34 @@ fn the_default_network_is_as_the_host_says() {
     fs::write(etc.path().join("networks.json"), all).expect("write");
     host.hull(&["engine", "restart"]).ok();
 }
+
+#[test]
+fn another_subnet_holds_even_where_the_former_could_not_be_taken_away_at_once() {
+    let (host, etc) = host(r#"{ "bip": "10.141.0.1/24" }"#);
+    let address = |who: &str| host.inspect(who)["NetworkSettings"]["IPAddress"].as_str().unwrap_or_default().to_owned();
+    serve(&host, "first", &[]);
+    assert!(address("first").starts_with("10.141.0."), "{}", address("first"));
+    host.hull(&["rm", "-f", "first"]).ok();
+    // Somebody holds a table of the engine's name: the kernel lets nobody else touch it.
+    let bridge = tool(&host, "ip -o link show type bridge").ok();
+    let instance = bridge.split("br-").nth(1).and_then(|rest| rest.split(':').next()).expect("a bridge").to_owned();
+    let words = format!("add table netdev hull-{instance} {{ flags owner; }}\n");
+    let mut holder = Command::new("nsenter");
+    holder.args(["-t", &host.engine_pid().to_string(), "-n", "--", "nft", "-i"]).stdin(std::process::Stdio::piped());
+    let mut holder = holder.stdout(std::process::Stdio::null()).spawn().expect("nft");
+    let mut input = holder.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut input, words.as_bytes()).expect("write");
+    eventually("the table is held", || tool(&host, "nft list tables netdev").stdout.contains(&instance));
+    fs::write(etc.path().join("networks.json"), r#"{ "bip": "10.142.0.1/24" }"#).expect("write");
+    host.hull(&["engine", "restart"]).ok();
+    assert!(host.log().contains("operation not permitted"), "{}", host.log());
+    drop(input);
+    holder.wait().expect("wait");
+    serve(&host, "last", &[]);
+    assert!(address("last").starts_with("10.142.0."), "{}", address("last"));
+    let bridge = tool(&host, "ip -4 -o addr show type bridge").ok();
+    assert!(bridge.contains("10.142.0.1/24") && !bridge.contains("10.141."), "{bridge}");
+    host.hull(&["rm", "-f", "last"]).ok();
+    fs::write(etc.path().join("networks.json"), r#"{ "bip": "10.141.0.1/24" }"#).expect("write");
+    host.hull(&["engine", "restart"]).ok();
+}
