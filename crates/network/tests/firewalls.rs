@@ -252,3 +252,27 @@ fn debians_firewalld_is_obeyed_where_that_is_wanted() {
     shell.ok("firewall-cmd --reload");
     is_closed(&town.world.outside, published);
 }
+
+#[test]
+fn debians_firewalld_drops_what_answers_loopback6_past_the_bridge() {
+    let mut town = Town::new(Switch::new("hull-test"));
+    let file = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+    // KERNEL(br_netfilter): without it no bridged frame passes a ruleset, and this cannot be.
+    if !std::path::Path::new(file).exists() {
+        return;
+    }
+    within(&town.world.host, || {
+        std::fs::write(file, "1").unwrap();
+        town.world.switch.mend().unwrap();
+    });
+    town.world.publish(&town.six, 80, "::1", 8082);
+    let by_loopback = at("::1", 8082);
+    reaches(&town.world.host, by_loopback);
+    let mut shell = Shell::on(&town.world);
+    shell.firewalld();
+    town.is_well("with firewalld, bridged frames in the ruleset");
+    is_closed(&town.world.host, by_loopback);
+    shell.ok("sed -i 's/^IPv6_rpfilter=.*/IPv6_rpfilter=no/' /etc/firewalld/firewalld.conf && firewall-cmd --complete-reload");
+    eventually("it is not dropped", || call(&town.world.host, by_loopback, Duration::from_secs(3)).is_ok());
+    town.is_well("without IPv6_rpfilter");
+}
