@@ -33,6 +33,21 @@ pub fn read(path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// When a process began, in ticks of a hundredth of a second since the machine did, rounded down: field 22 of proc_pid_stat(5). One
+/// that has ended and is not reaped is none.
+pub fn began(pid: u32) -> Option<u64> {
+    began_by(&read(&format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn began_by(stat: &str) -> Option<u64> {
+    // A process may have brackets in its name.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    match fields.next() {
+        Some("Z" | "X") | None => None,
+        Some(_) => fields.nth(18)?.parse().ok(),
+    }
+}
+
 /// A directory of a procfs, verified.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);
@@ -82,5 +97,18 @@ impl Proc {
 impl AsFd for Proc {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_begun_unless_it_has_ended() {
+        let rest = "1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
+        assert_eq!(began_by(&format!("7 (a) b) S {rest}")), Some(4711));
+        assert_eq!(began_by(&format!("7 (a) Z {rest}")), None);
+        assert!(began(std::process::id()).is_some() && began(0).is_none());
     }
 }

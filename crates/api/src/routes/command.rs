@@ -5,7 +5,6 @@
 //! waits for ever for a `start` that came before. A container of hull may be started before docker's command line has
 //! connected. So `events` without `--since` begins when its process did.
 
-use std::fs;
 use std::time::Duration;
 
 use hull_types::Timestamp;
@@ -22,17 +21,12 @@ pub(super) fn typed(pid: i32) -> Option<Timestamp> {
     if i64::from(pid) == i64::from(std::process::id()) {
         return None;
     }
-    let ticks = began(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    let ticks = hull_sys::proc::began(pid.try_into().ok()?)?;
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
     let age = now.checked_sub(Duration::from_millis(ticks * 1000 / TICKS))?;
     let age = i64::try_from(age.as_nanos()).ok().filter(|_| age <= LONGEST)?;
     Some(Timestamp::from_nanos(Timestamp::now().nanos() - age))
-}
-
-/// Ticks since the machine was started: field 22 of proc_pid_stat(5), which counts rounded down.
-fn began(stat: &str) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -51,6 +45,5 @@ mod tests {
         // A tick, and what may pass between the readings of two clocks.
         assert!(before - 30_000_000 <= typed && typed <= after, "{before} {typed} {after}");
         assert_eq!(super::typed(i32::MAX), None);
-        assert_eq!(began("7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9"), Some(4711));
     }
 }

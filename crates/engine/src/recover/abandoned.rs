@@ -72,13 +72,9 @@ impl Owner {
     }
 }
 
-/// When a process began, in ticks since the machine did: field 22 of proc_pid_stat(5). One that has ended and is not
-/// reaped is none.
+/// When a process began, as it is written down.
 fn since(pid: u32) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ended = matches!(fields.first(), Some(&("Z" | "X")));
-    fields.get(19).filter(|_| !ended).map(|ticks| (*ticks).to_owned())
+    hull_sys::proc::began(pid).map(|ticks| ticks.to_string())
 }
 
 #[cfg(test)]

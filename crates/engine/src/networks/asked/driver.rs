@@ -7,7 +7,7 @@ use hull_types::{Fault, Kind};
 use hull_wire as wire;
 
 use super::super::shown;
-use super::{MTU_WORDS, mtu};
+use super::{MTU_WORDS, is_link, mtu};
 
 /// Reads them. Without a parent the network has one of its own, and leads nowhere.
 pub(super) fn apply(network: &mut Definition, request: &wire::NetworkCreateRequest) -> Result<(), Fault> {
@@ -18,8 +18,7 @@ pub(super) fn apply(network: &mut Definition, request: &wire::NetworkCreateReque
         let bad = |what: &str| Fault::invalid(format!("network option {key}={} is not {what}", shown(value)));
         match (key.strip_prefix("com.docker.network.").unwrap_or(key), macvlan) {
             ("parent", _) => {
-                let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
-                if value.len() > 15 || !value.chars().all(fits) || matches!(value.as_str(), "." | "..") {
+                if !value.is_empty() && !is_link(value) {
                     return Err(bad("the name of a link, at most 15 characters"));
                 }
                 if value == "lo" {
